@@ -1,0 +1,232 @@
+/**
+ * The contract between the differentiable ops (siblings of this file) and the backends: every fused kernel with its
+ * inputs, attributes and outputs, and the in-place updates of parameters.
+ *
+ * Shapes: N = batch * sequence rows, m inputs, n outputs, r rank, K virtual devices, D hidden width, V vocabulary,
+ * H query heads, G key-value heads, hd width of a head, S sequence, B batch, C capacity of a cache. Everything is
+ * float32 and row-major unless a comment says int32.
+ *
+ * Rules for an implementation: an output is fresh memory (or shares an input's data through the backend's reference
+ * count), an input is never written to, nothing is left allocated but the outputs. An optional input is absent, never
+ * null. Kernels see shapes that are consistent already: the ops check them.
+ */
+
+import type {
+  KernelFunc,
+  NamedAttrMap,
+  NamedTensorMap,
+  Tensor,
+  TensorInfo,
+  Variable,
+} from '@tensorflow/tfjs-core'
+import { engine, registerKernel } from '@tensorflow/tfjs-core'
+
+export interface AttentionShape {
+  batch: number
+  sequence: number
+  /** Query heads H. */
+  heads: number
+  /** Key-value heads G; H is a multiple of G, and key-value head g serves query heads g*H/G to (g+1)*H/G - 1. */
+  keyValueHeads: number
+  headDim: number
+  /** Sliding window: key j is visible to query i when i - window < j <= i; 0 means no window. */
+  window: number
+}
+
+export interface RopeShape {
+  /** Position of row i is i mod sequence; cos and sin have at least `sequence` rows. */
+  sequence: number
+  heads: number
+  headDim: number
+  /** Rotate by the opposite angle: the gradient of the rotation. */
+  inverse: boolean
+}
+
+/** T is the tensor type that an implementation works with: Tensor (composed ops) or TensorInfo (raw memory). */
+export interface FusedKernels<T extends TensorInfo = TensorInfo> {
+  /**
+   * factor * op(a) op(b), op = transpose of the last two axes where asked. Both of rank 2, or both of rank 3 with the
+   * same first axis (one product per slice).
+   */
+  matMul(inputs: { a: T; b: T }, attributes: { transposeA: boolean; transposeB: boolean; factor: number }): T
+
+  /** y[N,n] = x[N,m] w[m,n] (+ bias[n]) */
+  linear(inputs: { x: T; w: T; bias?: T }): T
+
+  /** y[N,n] = x w + scale * (x a[m,r]) b[r,n] (+ bias[n]); also returns t = x a [N,r] for the backward pass. */
+  lowRankLinear(inputs: { x: T; w: T; a: T; b: T; bias?: T }, attributes: { scale: number }): [y: T, t: T]
+
+  /**
+   * y = x w (+ bias): the adapters a[K,m,r], b[K,r,n] and adapterInput[N,m] take part in the gradient only (which
+   * is made of matMul and linearInputGradient).
+   */
+  mutedLinear(inputs: { x: T; w: T; a: T; b: T; adapterInput: T; bias?: T }, attributes: { scale: number }): T
+
+  /** dx[N,m] = dy[N,n] wᵀ (+ dt[N,r] aᵀ, a[m,r]); dt and a come together or not at all. */
+  linearInputGradient(inputs: { dy: T; w: T; dt?: T; a?: T }): T
+
+  /** Sums of the columns: x[N,n] -> [n]. */
+  columnSum(inputs: { x: T }): T
+
+  /** y[N,D] = x * inverseRms * gain[D]; inverseRms[N] = 1 / sqrt(mean(x²) + epsilon) */
+  rmsNorm(inputs: { x: T; gain: T }, attributes: { epsilon: number }): [y: T, inverseRms: T]
+  /** dx = inverseRms * (dy*gain - x * inverseRms² * mean(dy*gain*x)) */
+  rmsNormInputGradient(inputs: { dy: T; x: T; gain: T; inverseRms: T }): T
+  /** dgain[D] = sum over rows of dy * x * inverseRms */
+  rmsNormGainGradient(inputs: { dy: T; x: T; inverseRms: T }): T
+
+  /**
+   * Half-split rotation of each head of x[N, heads*headDim]: with (x1, x2) the halves of a head and the row p of
+   * cos, sin [*, headDim/2]: (x1 cos - x2 sin, x2 cos + x1 sin).
+   */
+  rope(inputs: { x: T; cos: T; sin: T }, attributes: RopeShape): T
+
+  /**
+   * q[N,H*hd], k[N,G*hd], v[N,G*hd] -> output[N,H*hd] and logSumExp[B,H,S] of the scaled scores
+   * (scale 1/sqrt(hd)). The probabilities are never kept.
+   */
+  causalAttention(inputs: { q: T; k: T; v: T }, attributes: AttentionShape): [output: T, logSumExp: T]
+  /** Recomputes the probabilities from logSumExp; shapes as q, k, v. */
+  causalAttentionGradient(
+    inputs: { dOutput: T; output: T; logSumExp: T; q: T; k: T; v: T },
+    attributes: AttentionShape,
+  ): [dq: T, dk: T, dv: T]
+
+  /** silu(gate) * up, elementwise, any shape. */
+  swiglu(inputs: { gate: T; up: T }): T
+  swigluGradient(inputs: { dy: T; gate: T; up: T }): [dGate: T, dUp: T]
+
+  /** Rows of table[V,D] at ids (int32 [N]) -> [N,D]. */
+  embedding(inputs: { ids: T; table: T }): T
+  /** Scatter-add of dy[N,D] into zeros [V,D]; equal ids add up. */
+  embeddingGradient(inputs: { dy: T; ids: T }, attributes: { vocabulary: number }): T
+
+  /** a + b of equal shape. */
+  add(inputs: { a: T; b: T }): T
+
+  /** x * factor, factor a scalar tensor of shape []. Where factor is 1 on the host the result may share x's data. */
+  scaleByScalar(inputs: { x: T; factor: T }): T
+
+  /**
+   * logits = x[N,D] head[V,D]ᵀ in chunks of rows (never [N,V] at once; an implementation picks the chunk),
+   * ce_i = logSumExp(logits_i) - logits_i[targets_i], 0 where targets_i (int32 [N]) is -100.
+   * loss [] = sum_i weights_i ce_i (an ignored row counts nothing, whatever its weight), perToken [N] = ce_i.
+   * Then, for wantInputGradient, dx[N,D] = d loss/d x, and for wantHeadGradient, dHead[V,D] = d loss/d head: made
+   * while the chunk's logits are there. Outputs in that order, those not wanted left out.
+   */
+  crossEntropy(
+    inputs: { x: T; head: T; targets: T; weights: T },
+    attributes: { wantInputGradient: boolean; wantHeadGradient: boolean },
+  ): [loss: T, perToken: T, ...gradients: T[]]
+
+  /** y[N,n] * s[n], every row by the same factors. */
+  scaleColumns(inputs: { y: T; s: T }): T
+  /** Sums over rows of a * b, both [N,n] -> [n]. */
+  columnDot(inputs: { a: T; b: T }): T
+
+  /** w0[m,n] ⊙ (1 + a[m,r] b[r,n]) */
+  hadamardWeight(inputs: { w0: T; a: T; b: T }): T
+
+  /**
+   * One query per sequence against a cache: q[B,H*hd], keys and values [B,C,G*hd], lengths int32 [B] (>= 1): sequence
+   * b attends to its rows max(0, lengths_b - window) to lengths_b - 1 (window 0: from 0) -> [B,H*hd].
+   */
+  cachedAttention(
+    inputs: { q: T; keys: T; values: T; lengths: T },
+    attributes: { heads: number; keyValueHeads: number; headDim: number; window: number },
+  ): T
+}
+
+export type KernelName = keyof FusedKernels
+
+/** Names in TensorFlow.js's registry carry a prefix, away from its own kernels. */
+export const registryName = (name: KernelName): string => `rankscope.${name}`
+
+/** Registers all fused kernels of one backend. */
+export function registerFusedKernels<T extends TensorInfo>(
+  backendName: string,
+  kernels: FusedKernels<T>,
+): void {
+  for (const [name, kernel] of Object.entries(kernels)) {
+    const kernelFunc = (({ inputs, attrs }) =>
+      (kernel as (inputs: unknown, attributes: unknown) => TensorInfo)(inputs, attrs)) satisfies KernelFunc
+    registerKernel({ kernelName: registryName(name as KernelName), backendName, kernelFunc })
+  }
+}
+
+/** Runs a fused kernel on the active backend; recorded on the tape like any op of TensorFlow.js. */
+export function runFused<Name extends KernelName>(
+  name: Name,
+  ...[inputs, attributes]: Parameters<FusedKernels<Tensor>[Name]>
+): ReturnType<FusedKernels<Tensor>[Name]> {
+  const outputs = engine().runKernel(
+    registryName(name),
+    inputs as unknown as NamedTensorMap,
+    attributes ?? {},
+  )
+  return outputs as unknown as ReturnType<FusedKernels<Tensor>[Name]>
+}
+
+/** Settings of Adam that every update shares; the formula and the place of epsilon are torch's. */
+export interface AdamSettings {
+  learningRate: number
+  beta1: number
+  beta2: number
+  /** Added to sqrt(v̂), after the bias correction. */
+  epsilon: number
+  /** Number of this step, from 1: the exponent of the bias corrections. */
+  step: number
+  /** The gradient is multiplied by this before it reaches the moments (clipping, averaging). */
+  gradientFactor: number
+}
+
+export interface AdamMoments {
+  /** First moment, shape of the gradient. */
+  m: Variable
+  /** Second moment, shape of the gradient. */
+  v: Variable
+  gradient: Tensor
+}
+
+/**
+ * In-place changes of parameters. A parameter is a variable that owns its data alone, so an implementation may write
+ * to its memory; one that cannot assigns a new tensor. Never called while a tape is being recorded.
+ */
+export interface UpdateKernels {
+  /** A new tensor holding a copy of the values, which the caller stays free to change. */
+  upload(values: Float32Array, shape: number[]): Tensor
+  /** target += factor * x, equal shapes. */
+  accumulate(target: Variable, x: Tensor, factor: number): void
+  /**
+   * target += factor * x with Kahan's compensation (same shape, zero at the start), which holds what rounding lost:
+   * y = factor * x - compensation; t = target + y; compensation = (t - target) - y; target = t.
+   */
+  compensatedAccumulate(target: Variable, compensation: Variable, x: Tensor, factor: number): void
+  /** target = source, equal sizes. */
+  copy(target: Variable, source: Tensor): void
+  /** target *= factor; a factor of 0 writes zeros even over NaN. */
+  scale(target: Variable, factor: number): void
+  /** Sum of the squares of all elements of all tensors, accumulated in float64 where the backend has it. */
+  sumOfSquares(tensors: readonly Tensor[]): Promise<number>
+  /** parameter *= 1 - learningRate * weightDecay; parameter -= learningRate * m̂ / (sqrt(v̂) + epsilon). */
+  adamW(change: AdamMoments & AdamSettings & { parameter: Variable; weightDecay: number }): void
+  /** delta = -learningRate * m̂ / (sqrt(v̂) + epsilon), written over delta; the moments move. */
+  adamDelta(change: AdamMoments & AdamSettings & { delta: Variable }): void
+  /** target[m,n] += factor * left[m,q] right[q,n] */
+  lowRankUpdate(target: Variable, left: Tensor, right: Tensor, factor: number): void
+  /**
+   * w[m,n] += factor * sum_k (deltaA_k b_k + a_k deltaB_k (+ deltaA_k deltaB_k with secondOrder)) as one product of
+   * inner size 2Kr: [deltaA | a (+ deltaA)] [b ; deltaB]. a, deltaA [K,m,r]; b, deltaB [K,r,n].
+   */
+  directUpdate(change: {
+    w: Variable
+    a: Tensor
+    b: Tensor
+    deltaA: Tensor
+    deltaB: Tensor
+    factor: number
+    secondOrder: boolean
+  }): void
+  /** target[rows_i] = x[i] for target [R,W], x[N,W], N row numbers. */
+  writeRows(target: Variable, rows: Int32Array, x: Tensor): void
+}
