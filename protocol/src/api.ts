@@ -1,0 +1,124 @@
+/** Bodies and answers of the REST API under `/api`; the server derives OpenAPI from them. */
+import { z } from 'zod'
+import { jsonNumber } from './number.ts'
+import { spectrumParts } from './records.ts'
+import { runConfigSchema } from './run-config.ts'
+import { runCommandSchema } from './run-state.ts'
+import { nodeViewSchema, runViewSchema } from './views.ts'
+
+/** POST /api/runs: one or several configurations, created together or not at all. */
+export const createRunsBody = z.strictObject({ configs: z.array(runConfigSchema).min(1).max(256) })
+export const createRunsAnswer = z.strictObject({ runs: z.array(runViewSchema) })
+
+/** POST /api/check: the same validation without creating anything. */
+export const checkAnswer = z.strictObject({
+  findings: z.array(
+    z.strictObject({
+      severity: z.enum(['error', 'warning']),
+      path: z.string(),
+      message: z.string(),
+      hint: z.string().nullable(),
+    }),
+  ),
+})
+
+export const runsAnswer = z.strictObject({ runs: z.array(runViewSchema) })
+export const nodesAnswer = z.strictObject({ nodes: z.array(nodeViewSchema) })
+
+/** PATCH /api/runs/:runId */
+export const updateRunBody = z.strictObject({
+  name: z.string().min(1).max(120).optional(),
+  tags: z.array(z.string().min(1).max(60)).max(32).optional(),
+})
+/** POST /api/runs/:runId/commands */
+export const commandBody = z.strictObject({ command: runCommandSchema })
+
+/** GET /api/runs/:runId/scalars?names=a,b&points=1000&fromStep=&toStep= */
+export const scalarsAnswer = z.strictObject({
+  series: z.array(
+    z.strictObject({
+      name: z.string(),
+      /** How many points the run has in the range; `steps.length` of them (or buckets) are given. */
+      total: z.int(),
+      /** Step of each point, or of the last point of each bucket. */
+      steps: z.array(z.int()),
+      last: z.array(jsonNumber),
+      /** Present where points were joined into buckets: extremes, so that a spike is never lost. */
+      min: z.array(jsonNumber).nullable(),
+      max: z.array(jsonNumber).nullable(),
+      timesMs: z.array(z.number()),
+    }),
+  ),
+  /** Cursor up to which the answer is complete; subscribe after it. */
+  cursor: z.int(),
+})
+export type ScalarsAnswer = z.infer<typeof scalarsAnswer>
+
+/** One spectrum in JSON; singular values descending. */
+export const spectrumView = z.strictObject({
+  step: z.int(),
+  module: z.string(),
+  part: z.enum(spectrumParts),
+  rows: z.int(),
+  columns: z.int(),
+  singularValues: z.array(jsonNumber),
+  frobenius: jsonNumber,
+  measures: z.record(z.string(), jsonNumber),
+  final: z.boolean(),
+})
+export type SpectrumView = z.infer<typeof spectrumView>
+
+/** GET /api/runs/:runId/spectra?module=&part=&step=&final= */
+export const spectraAnswer = z.strictObject({ spectra: z.array(spectrumView), cursor: z.int() })
+
+/** GET /api/runs/:runId/spectra/index: which spectra there are, with their measures but without the values. */
+export const spectraIndexAnswer = z.strictObject({
+  entries: z.array(spectrumView.omit({ singularValues: true })),
+  cursor: z.int(),
+})
+export type SpectraIndexAnswer = z.infer<typeof spectraIndexAnswer>
+
+export const logsAnswer = z.strictObject({
+  logs: z.array(
+    z.strictObject({
+      cursor: z.int(),
+      attempt: z.int(),
+      timeMs: z.number(),
+      level: z.enum(['debug', 'info', 'warning', 'error']),
+      message: z.string(),
+    }),
+  ),
+  cursor: z.int(),
+})
+export const samplesAnswer = z.strictObject({
+  samples: z.array(
+    z.strictObject({
+      step: z.int(),
+      index: z.int(),
+      prompt: z.string(),
+      completion: z.string(),
+      expected: z.string().nullable(),
+      correct: z.boolean().nullable(),
+    }),
+  ),
+  cursor: z.int(),
+})
+export const evaluationsAnswer = z.strictObject({
+  evaluations: z.array(
+    z.strictObject({
+      step: z.int(),
+      examples: z.int(),
+      loss: jsonNumber.nullable(),
+      accuracy: jsonNumber.nullable(),
+      byType: z.record(z.string(), z.strictObject({ examples: z.int(), accuracy: jsonNumber })),
+    }),
+  ),
+  cursor: z.int(),
+})
+
+export const healthAnswer = z.strictObject({
+  status: z.literal('ok'),
+  softwareVersion: z.string(),
+  protocolVersion: z.int(),
+  uptimeSeconds: z.number(),
+})

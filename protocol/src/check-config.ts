@@ -1,0 +1,146 @@
+/**
+ * What no single field can know: settings that contradict one another (errors) and settings that would
+ * have no effect with the others chosen (warnings). Pure; used by the form, the server and the CLI alike.
+ */
+import { RankscopeError } from './errors.ts'
+import { effectiveAlpha, type MethodConfig } from './method-config.ts'
+import type { RunConfig } from './run-config.ts'
+
+export type ConfigFinding = {
+  severity: 'error' | 'warning'
+  path: string
+  message: string
+  hint: string | null
+}
+
+/** Micro-batches per device and optimiser step: globalBatchSize / (microBatchSize · K), an integer. */
+export function accumulationSteps(config: RunConfig): number {
+  return config.training.globalBatchSize / (config.training.microBatchSize * config.parallel.devices)
+}
+
+export function checkRunConfig(config: RunConfig): ConfigFinding[] {
+  const findings: ConfigFinding[] = []
+  const error = (path: string, message: string, hint: string | null = null) =>
+    findings.push({ severity: 'error', path, message, hint })
+  const warning = (path: string, message: string, hint: string | null = null) =>
+    findings.push({ severity: 'warning', path, message, hint })
+
+  if (!Number.isInteger(accumulationSteps(config))) {
+    const unit = config.training.microBatchSize * config.parallel.devices
+    error(
+      'training.globalBatchSize',
+      `batch size ${config.training.globalBatchSize} is not a multiple of micro-batch ${config.training.microBatchSize} × ${config.parallel.devices} devices`,
+      `take a multiple of ${unit}`,
+    )
+  }
+  if (config.data.sampling === 'sequential' && config.training.maxSteps === null) {
+    error(
+      'training.maxSteps',
+      'sequential sampling is an endless stream, so the run would never end',
+      'give the number of steps',
+    )
+  }
+  if (config.data.reshuffle && !config.data.shuffle)
+    warning('data.reshuffle', 'has no effect while shuffling is off')
+  if (config.data.sampling === 'sequential' && config.data.remainder !== 'drop')
+    warning('data.remainder', 'has no effect with sequential sampling: nothing is left over')
+  if (
+    config.schedule.warmupSteps !== null &&
+    config.schedule.totalSteps !== null &&
+    config.schedule.warmupSteps > config.schedule.totalSteps
+  ) {
+    error(
+      'schedule.warmupSteps',
+      `${config.schedule.warmupSteps} warm-up steps exceed the schedule’s ${config.schedule.totalSteps}`,
+    )
+  }
+  if (config.schedule.totalSteps !== null && config.schedule.legacyTotalSteps)
+    warning('schedule.legacyTotalSteps', 'has no effect beside an explicit schedule length')
+  if (config.data.source.kind === 'tokens' && config.data.template !== 'alpaca')
+    warning('data.template', 'has no effect on pre-tokenised data')
+  if (
+    config.method.name !== 'hd-pissa' &&
+    config.optimizer.weightDecay > 0 &&
+    config.method.name === 'lora-dwu'
+  ) {
+    warning('optimizer.weightDecay', 'decays W itself, since the method updates W directly')
+  }
+  checkMethod(config, config.method, error, warning)
+  return findings
+}
+
+type Report = (path: string, message: string, hint?: string | null) => void
+
+function checkMethod(config: RunConfig, method: MethodConfig, error: Report, warning: Report): void {
+  const devices = config.parallel.devices
+  if ('svdIterations' in method && method.svd === 'full' && method.svdIterations !== 16)
+    warning('method.svdIterations', 'has no effect with the full SVD')
+  if ('aggregate' in method && devices === 1 && method.aggregate === 'sum')
+    warning('method.aggregate', 'sum and mean are the same with one device')
+  switch (method.name) {
+    case 'hd-pissa': {
+      const alpha = effectiveAlpha(method)
+      if (method.legacyFloorAlpha && Math.floor(alpha / method.rank) === 0) {
+        error(
+          'method.alpha',
+          `alpha // r = ${alpha} // ${method.rank} = 0, so every gradient would be zero and nothing would train`,
+          'take alpha ≥ r, or turn the floor division off',
+        )
+      }
+      if (method.legacyFloorAlpha && method.alphaMode === 'none')
+        warning('method.legacyFloorAlpha', 'has no effect when alpha is ignored')
+      if (method.alphaMode === 'none' && method.alpha !== null)
+        warning('method.alpha', 'has no effect with alpha mode none')
+      if (method.dropoutMode === 'weight' && method.dropout === 0)
+        warning('method.dropoutMode', 'has no effect without dropout')
+      if (method.slices === 'shared-top' && method.clampRank)
+        warning('method.clampRank', 'has no effect with shared slices: only r components are used')
+      if (method.adapters === 'evolving' && method.attribution)
+        error(
+          'method.attribution',
+          'first-order factors are defined for fixed adapters only',
+          'use fixed adapters',
+        )
+      if (method.adapters === 'evolving' && method.slices === 'shared-top' && devices > 1)
+        warning('method.slices', 'devices start from the same adapters and drift apart')
+      if (method.mute !== 'exact' && method.dropout > 0)
+        error('method.mute', 'a literal mute scalar cannot be combined with dropout', 'set dropout to 0')
+      break
+    }
+    case 'intermediate':
+      if (
+        method.syncEvery !== null &&
+        config.training.maxSteps !== null &&
+        method.syncEvery > config.training.maxSteps
+      )
+        warning('method.syncEvery', 'is never reached before the run ends')
+      break
+    case 'lora-dwu':
+      if (method.sharedInit && devices === 1) warning('method.sharedInit', 'has no effect with one device')
+      break
+    case 'full':
+    case 'lora':
+    case 'pissa':
+    case 'dora':
+    case 'mora':
+    case 'hira':
+      break
+    default:
+      method satisfies never
+  }
+}
+
+/** Throw the first contradiction as a coded error; return the warnings. */
+export function requireConsistent(config: RunConfig): ConfigFinding[] {
+  const findings = checkRunConfig(config)
+  const errors = findings.filter((finding) => finding.severity === 'error')
+  if (errors.length > 0) {
+    const hint = errors.map((finding) => finding.hint).find((text) => text !== null)
+    throw new RankscopeError(
+      'CONFIG_INVALID',
+      errors.map((finding) => `${finding.path}: ${finding.message}`).join('; '),
+      hint ? { hint } : {},
+    )
+  }
+  return findings
+}

@@ -1,0 +1,53 @@
+/** Ready-made sets of runs: the comparison that the demo launches and the launch form offers. */
+import { type MethodName, methodLabels } from './method-config.ts'
+import { type RunConfig, type RunConfigInput, runConfigSchema } from './run-config.ts'
+
+/** Settings of the built-in comparison that differ per method; learning rates were chosen on the built-in task. */
+const comparisonMethods: Record<
+  'lora' | 'pissa' | 'hd-pissa' | 'full',
+  Pick<RunConfigInput, 'method' | 'optimizer' | 'parallel'>
+> = {
+  lora: { method: { name: 'lora', rank: 4 }, optimizer: { learningRate: 2e-3 }, parallel: { devices: 4 } },
+  pissa: { method: { name: 'pissa', rank: 4 }, optimizer: { learningRate: 2e-3 }, parallel: { devices: 4 } },
+  'hd-pissa': {
+    method: { name: 'hd-pissa', rank: 4, aggregate: 'sum' },
+    optimizer: { learningRate: 2e-3 },
+    parallel: { devices: 4 },
+  },
+  full: { method: { name: 'full' }, optimizer: { learningRate: 1e-3 }, parallel: { devices: 4 } },
+}
+export type ComparisonMethod = keyof typeof comparisonMethods
+export const comparisonMethodNames = Object.keys(comparisonMethods) as ComparisonMethod[]
+
+/** The setting that all runs of the built-in comparison share. */
+export const comparisonBase = {
+  model: { path: 'rankscope-mini' },
+  data: {
+    source: { kind: 'task', task: 'programs', trainExamples: 4096, evaluationExamples: 128 },
+    maxLength: 128,
+  },
+  schedule: { kind: 'cosine', warmupRatio: 0.03 },
+  training: { epochs: 1, globalBatchSize: 32, microBatchSize: 8 },
+  evaluation: { everySteps: 32, atStart: true, examples: 128, maxNewTokens: 16, samples: 4 },
+  spectra: { everySteps: 4 },
+} as const satisfies Omit<RunConfigInput, 'method'>
+
+/** One run per method on the same data, in one group. Throws where `base` is invalid. */
+export function comparison(
+  group: string,
+  methods: readonly ComparisonMethod[] = comparisonMethodNames,
+  base: Omit<RunConfigInput, 'method'> = comparisonBase,
+): RunConfig[] {
+  return methods.map((method) =>
+    runConfigSchema.parse({ ...base, ...comparisonMethods[method], group, tags: ['comparison'] }),
+  )
+}
+
+/** Label of a run's method for tables and legends, e.g. `HD-PiSSA (sum, K = 4)`. */
+export function methodLabel(config: RunConfig): string {
+  const base = methodLabels[config.method.name as MethodName]
+  const devices = config.parallel.devices
+  if ('aggregate' in config.method)
+    return devices > 1 ? `${base} (${config.method.aggregate}, K = ${devices})` : base
+  return base
+}

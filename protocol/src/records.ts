@@ -1,0 +1,199 @@
+/**
+ * Records: everything a run tells. A record is identified by (runId, attempt, seq), is stored before it is
+ * acknowledged at each hop, and may be delivered more than once; storing it twice changes nothing.
+ */
+import { z } from 'zod'
+import { errorPayloadSchema } from './errors.ts'
+import { anyNumber, float64Bytes } from './number.ts'
+
+/** Scalar names a node emits; module-wise ones append `/<module>`. Units in the comment. */
+export const scalarNames = {
+  trainLoss: 'train/loss', // nats per token
+  learningRate: 'train/learningRate',
+  gradNorm: 'train/gradNorm', // global 2-norm before clipping
+  updateNorm: 'train/updateNorm', // ‖ΔW_t‖_F of this step over the watched modules
+  tokensPerSecond: 'train/tokensPerSecond',
+  stepTimeMs: 'train/stepTimeMs',
+  tokens: 'train/tokens', // non-padding tokens seen so far
+  epoch: 'train/epoch',
+  evaluationLoss: 'eval/loss', // nats per token
+  accuracy: 'eval/accuracy', // share of exact matches, 0..1
+  residentMemoryBytes: 'system/residentMemoryBytes',
+} as const
+
+export const rankMeasuresSchema = z.strictObject({
+  /** #{ sᵢ > max(m,n)·ε₃₂·s₁ }, ε₃₂ = 2⁻²³ */
+  numericalRank: anyNumber,
+  /** the threshold used by numericalRank, absolute */
+  numericalRankThreshold: anyNumber,
+  /** #{ sᵢ > max(m,n)·ε₆₄·s₁ } */
+  numericalRankFloat64: anyNumber,
+  /** smallest k whose leading squares hold 90 % / 99 % of the energy */
+  energyRank90: anyNumber,
+  energyRank99: anyNumber,
+  /** exp(−Σ p ln p), p = s / Σ s (Roy & Vetterli 2007) */
+  effectiveRank: anyNumber,
+  /** the same with p = s² / Σ s² */
+  spectralEntropyRank: anyNumber,
+  /** ‖ΔW‖_F² / s₁² */
+  stableRank: anyNumber,
+  /** (Σ s²)² / Σ s⁴ */
+  participationRatio: anyNumber,
+})
+export type RankMeasures = z.infer<typeof rankMeasuresSchema>
+
+/** total: ΔW = W_t − W_0. The other three add up to it (METHODS: attribution). */
+export const spectrumParts = ['total', 'first-order', 'second-order', 'rounding'] as const
+export type SpectrumPart = (typeof spectrumParts)[number]
+
+export const phaseNames = [
+  'loading-model',
+  'loading-data',
+  'initialising',
+  'decomposing',
+  'training',
+  'evaluating',
+  'measuring-spectra',
+  'checkpointing',
+  'exporting',
+  'finishing',
+] as const
+export type PhaseName = (typeof phaseNames)[number]
+
+const recordBody = {
+  lifecycle: z.strictObject({
+    kind: z.literal('lifecycle'),
+    /** The state that the run process has reached. */
+    state: z.enum(['running', 'paused', 'stopped', 'finished', 'failed']),
+    error: errorPayloadSchema.nullable(),
+  }),
+  phase: z.strictObject({
+    kind: z.literal('phase'),
+    phase: z.enum(phaseNames),
+    /** Share done, 0..1, or null where it cannot be known. */
+    progress: z.number().min(0).max(1).nullable(),
+    detail: z.string().nullable(),
+  }),
+  start: z.strictObject({
+    kind: z.literal('start'),
+    backend: z.string(),
+    threads: z.int().min(1),
+    totalSteps: z.int().min(1),
+    startStep: z.int().min(0),
+    trainableParameters: z.int().min(0),
+    totalParameters: z.int().min(0),
+    /** Shapes of the target modules, paper orientation [m, n]. */
+    modules: z.array(z.strictObject({ name: z.string(), rows: z.int(), columns: z.int() })),
+    warnings: z.array(z.string()),
+  }),
+  scalars: z.strictObject({
+    kind: z.literal('scalars'),
+    /** 1-based count of optimiser steps done; 0 before the first. */
+    step: z.int().min(0),
+    values: z.record(z.string(), anyNumber),
+  }),
+  spectrum: z.strictObject({
+    kind: z.literal('spectrum'),
+    step: z.int().min(0),
+    module: z.string(),
+    part: z.enum(spectrumParts),
+    rows: z.int().min(1),
+    columns: z.int().min(1),
+    /** Descending, float64. */
+    singularValues: float64Bytes,
+    /** ‖ΔW‖_F */
+    frobenius: anyNumber,
+    measures: rankMeasuresSchema,
+    /** Time the computation took, off the training thread. */
+    elapsedMs: anyNumber,
+    /** True for the spectra of all modules after training. */
+    final: z.boolean(),
+  }),
+  log: z.strictObject({
+    kind: z.literal('log'),
+    level: z.enum(['debug', 'info', 'warning', 'error']),
+    message: z.string(),
+  }),
+  sample: z.strictObject({
+    kind: z.literal('sample'),
+    step: z.int().min(0),
+    index: z.int().min(0),
+    prompt: z.string(),
+    completion: z.string(),
+    expected: z.string().nullable(),
+    correct: z.boolean().nullable(),
+  }),
+  evaluation: z.strictObject({
+    kind: z.literal('evaluation'),
+    step: z.int().min(0),
+    examples: z.int().min(0),
+    loss: anyNumber.nullable(),
+    accuracy: anyNumber.nullable(),
+    /** Accuracy by record type, where the data has types. */
+    byType: z.record(z.string(), z.strictObject({ examples: z.int(), accuracy: anyNumber })),
+    elapsedMs: anyNumber,
+  }),
+  checkpoint: z.strictObject({
+    kind: z.literal('checkpoint'),
+    step: z.int().min(0),
+    path: z.string(),
+    bytes: z.int().min(0),
+  }),
+  artifact: z.strictObject({
+    kind: z.literal('artifact'),
+    artifact: z.enum(['model', 'adapter']),
+    path: z.string(),
+    bytes: z.int().min(0),
+  }),
+  summary: z.strictObject({
+    kind: z.literal('summary'),
+    steps: z.int().min(0),
+    finalLoss: anyNumber.nullable(),
+    evaluationLoss: anyNumber.nullable(),
+    accuracy: anyNumber.nullable(),
+    baseAccuracy: anyNumber.nullable(),
+    /** Means over the target modules of the final total spectra. */
+    effectiveRank: anyNumber.nullable(),
+    stableRank: anyNumber.nullable(),
+    numericalRank: anyNumber.nullable(),
+    frobenius: anyNumber.nullable(),
+    trainableParameters: z.int().min(0),
+    tokens: z.int().min(0),
+    tokensPerSecond: anyNumber.nullable(),
+    trainingSeconds: anyNumber,
+  }),
+} as const
+
+export const recordBodySchema = z.discriminatedUnion('kind', [
+  recordBody.lifecycle,
+  recordBody.phase,
+  recordBody.start,
+  recordBody.scalars,
+  recordBody.spectrum,
+  recordBody.log,
+  recordBody.sample,
+  recordBody.evaluation,
+  recordBody.checkpoint,
+  recordBody.artifact,
+  recordBody.summary,
+])
+export type RecordBody = z.infer<typeof recordBodySchema>
+export type RecordKind = RecordBody['kind']
+export type RecordBodyOf<K extends RecordKind> = Extract<RecordBody, { kind: K }>
+
+/** A record as it travels and is stored. */
+export const runRecordSchema = z.strictObject({
+  runId: z.string().min(1).max(64),
+  /** 1-based; grows when a run is started again. */
+  attempt: z.int().min(1),
+  /** 1-based and without gaps within an attempt. */
+  seq: z.int().min(1),
+  /** When the trainer emitted it, milliseconds since the epoch. */
+  timeMs: z.number(),
+  body: recordBodySchema,
+})
+export type RunRecord = z.infer<typeof runRecordSchema>
+
+/** A record with the server’s cursor: growing per run, so that a browser can ask for “what came after”. */
+export const storedRecordSchema = runRecordSchema.extend({ cursor: z.int().min(1) })
+export type StoredRecord = z.infer<typeof storedRecordSchema>

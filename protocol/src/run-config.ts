@@ -1,0 +1,396 @@
+/** RunConfig: everything that decides what a run computes. Unknown keys are refused, never ignored. */
+import { z } from 'zod'
+import { field } from './field.ts'
+import { methodConfigSchema } from './method-config.ts'
+
+export const targetModuleNames = [
+  'q_proj',
+  'k_proj',
+  'v_proj',
+  'o_proj',
+  'gate_proj',
+  'up_proj',
+  'down_proj',
+] as const
+export type TargetModuleName = (typeof targetModuleNames)[number]
+
+export const taskNames = ['arithmetic', 'programs', 'choice', 'mix'] as const
+export type TaskName = (typeof taskNames)[number]
+
+const fieldMapping = z.strictObject({ instruction: z.string().min(1), output: z.string().min(1) })
+
+export const dataSourceSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('task'),
+    task: field(z.enum(taskNames), {
+      title: 'Task',
+      description: 'A task that Rankscope generates itself, by seed.',
+    }),
+    seed: field(z.int().min(0).default(0), {
+      title: 'Task seed',
+      description: 'Seed of the generated records.',
+    }),
+    trainExamples: field(z.int().min(1).max(1_000_000).default(4096), {
+      title: 'Training examples',
+      description: 'Records in the training split.',
+      unit: 'examples',
+    }),
+    evaluationExamples: field(z.int().min(1).max(100_000).default(128), {
+      title: 'Test examples',
+      description: 'Records in the test split.',
+      unit: 'examples',
+    }),
+  }),
+  z.strictObject({
+    kind: z.literal('records'),
+    path: field(z.string().min(1), {
+      title: 'Training file',
+      description: 'JSON array, JSONL or JSONL.gz of raw records, inside a folder the node allows.',
+    }),
+    evaluationPath: field(z.string().min(1).nullable().default(null), {
+      title: 'Test file',
+      description: 'Records for evaluation, same format.',
+    }),
+    fields: field(fieldMapping.nullable().default(null), {
+      title: 'Fields',
+      description: 'Names of the instruction and output fields; empty means recognise the usual pairs.',
+    }),
+    scorer: field(z.enum(['exact', 'gsm8k', 'math', 'commonsense']).default('exact'), {
+      title: 'Scorer',
+      description: 'How a completion is compared with the reference answer.',
+    }),
+  }),
+  z.strictObject({
+    kind: z.literal('tokens'),
+    path: field(z.string().min(1), {
+      title: 'Token file',
+      description: 'JSONL of {input_ids, labels}, used in file order; label -100 is not trained on.',
+    }),
+    evaluationPath: field(z.string().min(1).nullable().default(null), {
+      title: 'Evaluation token file',
+      description: 'Same format; evaluated by loss.',
+    }),
+  }),
+  z.strictObject({
+    kind: z.literal('text'),
+    path: field(z.string().min(1), {
+      title: 'Text file',
+      description:
+        'Plain text, one document per blank-line-separated paragraph, packed into blocks of maxLength tokens.',
+    }),
+    evaluationPath: field(z.string().min(1).nullable().default(null), {
+      title: 'Evaluation text file',
+      description: 'Same format; evaluated by loss.',
+    }),
+  }),
+])
+export type DataSource = z.infer<typeof dataSourceSchema>
+
+export const dataSchema = z.strictObject({
+  source: dataSourceSchema,
+  template: field(z.enum(['alpaca', 'plain']).default('alpaca'), {
+    title: 'Prompt template',
+    description: 'alpaca: the instruction template of the paper; plain: the instruction and a newline.',
+  }),
+  maxLength: field(z.int().min(8).max(131_072).default(512), {
+    title: 'Maximum length',
+    description: 'Longer examples are truncated.',
+    unit: 'tokens',
+  }),
+  limit: field(z.int().min(1).nullable().default(null), {
+    title: 'Use only the first',
+    description: 'Take the first so many records; empty means all.',
+    unit: 'examples',
+    advanced: true,
+  }),
+  shuffle: field(z.boolean().default(true), {
+    title: 'Shuffle',
+    description: 'Shuffle once by seed before sharding; off keeps file order.',
+  }),
+  reshuffle: field(z.boolean().default(false), {
+    title: 'Reshuffle each epoch',
+    description: 'Draw a new order at each epoch; the paper’s code keeps one.',
+    advanced: true,
+  }),
+  assign: field(z.enum(['interleave', 'block']).default('interleave'), {
+    title: 'Sharding',
+    description: 'interleave: device k takes records k, k+K, …; block: contiguous parts.',
+    advanced: true,
+  }),
+  sampling: field(z.enum(['distributed', 'sequential']).default('distributed'), {
+    title: 'Sampling',
+    description:
+      'distributed: per-epoch shards padded by repetition, incomplete batches dropped; sequential: an endless stream that wraps around.',
+    advanced: true,
+  }),
+  remainder: field(z.enum(['drop', 'step', 'leak']).default('drop'), {
+    title: 'Left-over micro-batches',
+    description:
+      'At an epoch’s end: drop them, step with the correct divisor, or leak their gradients into the next step as the released code does.',
+    advanced: true,
+  }),
+})
+
+export const optimizerSchema = z.strictObject({
+  learningRate: field(z.number().positive().max(10).default(2e-5), {
+    title: 'Learning rate',
+    description: 'Peak learning rate of AdamW.',
+    logarithmic: true,
+  }),
+  beta1: field(z.number().min(0).lt(1).default(0.9), {
+    title: 'β₁',
+    description: 'Decay of the first moment.',
+    advanced: true,
+  }),
+  beta2: field(z.number().min(0).lt(1).default(0.999), {
+    title: 'β₂',
+    description: 'Decay of the second moment.',
+    advanced: true,
+  }),
+  epsilon: field(z.number().min(0).max(1).default(1e-8), {
+    title: 'ε',
+    description: 'Added to the root of the second moment, after bias correction.',
+    advanced: true,
+    logarithmic: true,
+  }),
+  weightDecay: field(z.number().min(0).max(1).default(0), {
+    title: 'Weight decay',
+    description: 'Decoupled decay per step, times the learning rate.',
+    advanced: true,
+  }),
+  maxGradNorm: field(z.number().positive().nullable().default(null), {
+    title: 'Clip gradient norm',
+    description: 'Global 2-norm above which gradients are scaled down; empty means never.',
+  }),
+})
+
+export const scheduleSchema = z.strictObject({
+  kind: field(z.enum(['cosine', 'linear', 'constant']).default('cosine'), {
+    title: 'Schedule',
+    description: 'Shape of the learning rate after warm-up.',
+  }),
+  warmupSteps: field(z.int().min(0).nullable().default(null), {
+    title: 'Warm-up steps',
+    description: 'Overrides the warm-up ratio when given.',
+    unit: 'steps',
+  }),
+  warmupRatio: field(z.number().min(0).max(1).default(0.03), {
+    title: 'Warm-up ratio',
+    description: 'Share of all steps spent on warm-up.',
+  }),
+  warmupRounding: field(z.enum(['floor', 'ceil']).default('floor'), {
+    title: 'Warm-up rounding',
+    description: 'floor as the HD-PiSSA code, ceil as the Hugging Face Trainer.',
+    advanced: true,
+  }),
+  warmupStartsAtOne: field(z.boolean().default(false), {
+    title: 'Warm-up starts at one',
+    description: 'First step uses 1/w of the peak instead of 0.',
+    advanced: true,
+  }),
+  totalSteps: field(z.int().min(1).nullable().default(null), {
+    title: 'Schedule length',
+    description: 'Length that the schedule assumes; empty means the run’s own number of steps.',
+    unit: 'steps',
+    advanced: true,
+  }),
+  legacyTotalSteps: field(z.boolean().default(false), {
+    title: 'Legacy schedule length',
+    description: 'Count steps as the released code does: floor of epochs times batches over accumulation.',
+    advanced: true,
+  }),
+})
+
+export const trainingSchema = z.strictObject({
+  epochs: field(z.int().min(1).max(10_000).default(1), {
+    title: 'Epochs',
+    description: 'Passes over the training data.',
+  }),
+  maxSteps: field(z.int().min(1).nullable().default(null), {
+    title: 'Stop after',
+    description: 'Optimiser steps after which to stop, whatever the epochs say.',
+    unit: 'steps',
+  }),
+  globalBatchSize: field(z.int().min(1).max(65_536).default(128), {
+    title: 'Batch size',
+    description: 'Examples per optimiser step over all devices.',
+    unit: 'examples',
+  }),
+  microBatchSize: field(z.int().min(1).max(4096).default(2), {
+    title: 'Micro-batch',
+    description: 'Examples per device in one forward and backward pass.',
+    unit: 'examples',
+  }),
+  lossReduction: field(z.enum(['microbatch-mean', 'token-mean']).default('microbatch-mean'), {
+    title: 'Loss reduction',
+    description:
+      'microbatch-mean: each micro-batch’s mean counts the same; token-mean: each token of a device’s step counts the same.',
+    advanced: true,
+  }),
+})
+
+export const evaluationSchema = z.strictObject({
+  everySteps: field(z.int().min(1).nullable().default(null), {
+    title: 'Evaluate every',
+    description: 'Steps between evaluations during training; empty means only at the end.',
+    unit: 'steps',
+  }),
+  atStart: field(z.boolean().default(false), {
+    title: 'Evaluate before training',
+    description: 'Score the base model first.',
+  }),
+  atEnd: field(z.boolean().default(true), {
+    title: 'Evaluate at the end',
+    description: 'Score the final weights.',
+  }),
+  examples: field(z.int().min(1).max(100_000).default(128), {
+    title: 'Examples',
+    description: 'Test records used, from the start of the test split.',
+    unit: 'examples',
+  }),
+  batchSize: field(z.int().min(1).max(4096).default(32), {
+    title: 'Generation batch',
+    description: 'Prompts decoded together.',
+    unit: 'examples',
+    advanced: true,
+  }),
+  maxNewTokens: field(z.int().min(1).max(8192).default(64), {
+    title: 'Answer length',
+    description: 'Greedy decoding stops after so many tokens.',
+    unit: 'tokens',
+  }),
+  samples: field(z.int().min(0).max(64).default(4), {
+    title: 'Samples',
+    description: 'Completions recorded per evaluation for reading.',
+  }),
+})
+
+export const spectraSchema = z.strictObject({
+  everySteps: field(z.int().min(1).nullable().default(10), {
+    title: 'Spectrum every',
+    description: 'Steps between live spectra of ΔW; empty means only at the end.',
+    unit: 'steps',
+  }),
+  modules: field(z.array(z.string().min(1)).nullable().default(null), {
+    title: 'Live modules',
+    description:
+      'Modules to watch live, e.g. model.layers.0.self_attn.q_proj; empty means q_proj and down_proj of the first, middle and last layer.',
+  }),
+  atEnd: field(z.boolean().default(true), {
+    title: 'All spectra at the end',
+    description: 'Compute the spectrum of every target module after training.',
+  }),
+})
+
+export const checkpointSchema = z.strictObject({
+  everySteps: field(z.int().min(1).nullable().default(null), {
+    title: 'Checkpoint every',
+    description: 'Steps between checkpoints; empty means only on pause.',
+    unit: 'steps',
+  }),
+  keep: field(z.int().min(1).max(100).default(2), {
+    title: 'Keep',
+    description: 'Checkpoints kept, newest first.',
+  }),
+})
+
+export const exportSchema = z.strictObject({
+  model: field(z.boolean().default(false), {
+    title: 'Export the model',
+    description: 'Write the merged model as a Hugging Face folder at the end.',
+  }),
+  adapter: field(z.boolean().default(false), {
+    title: 'Export the adapter',
+    description: 'Write a PEFT LoRA adapter where the method has one (LoRA; PiSSA as LoRA of rank 2r).',
+  }),
+})
+
+export const backendNames = ['auto', 'tensorflow', 'cuda', 'webgpu', 'native', 'wasm', 'cpu'] as const
+export type BackendName = (typeof backendNames)[number]
+
+export const resourcesSchema = z.strictObject({
+  backend: field(z.enum(backendNames).default('auto'), {
+    title: 'Backend',
+    description: 'auto takes the fastest one that loads and passes its self-check.',
+  }),
+  threads: field(z.int().min(1).max(1024).nullable().default(null), {
+    title: 'Threads',
+    description: 'CPU threads of this run; empty means the node’s cores divided by its slots.',
+  }),
+  gradientCheckpointing: field(z.boolean().default(false), {
+    title: 'Gradient checkpointing',
+    description: 'Recompute each block in the backward pass: less memory, about a third more time.',
+  }),
+})
+
+export const parallelSchema = z.strictObject({
+  devices: field(z.int().min(1).max(64).default(1), {
+    title: 'Devices K',
+    description: 'Data-parallel devices; HD-PiSSA gives each its own slice of principal components.',
+  }),
+  mode: field(z.enum(['virtual', 'processes']).default('virtual'), {
+    title: 'Realisation',
+    description:
+      'virtual: all K on one device in one batched pass, same results; processes: one MPI process each.',
+    advanced: true,
+  }),
+})
+
+export const runConfigSchema = z.strictObject({
+  name: field(z.string().min(1).max(120).nullable().default(null), {
+    title: 'Name',
+    description: 'Empty means a pronounceable name is made up.',
+  }),
+  group: field(z.string().min(1).max(120).nullable().default(null), {
+    title: 'Group',
+    description: 'Runs of one comparison share a group.',
+  }),
+  tags: field(z.array(z.string().min(1).max(60)).max(32).default([]), {
+    title: 'Tags',
+    description: 'Free words to find the run by.',
+  }),
+  priority: field(z.int().min(-100).max(100).default(0), {
+    title: 'Priority',
+    description: 'Higher runs first.',
+    advanced: true,
+  }),
+  seed: field(
+    z
+      .int()
+      .min(0)
+      .max(2 ** 32 - 1)
+      .default(42),
+    { title: 'Seed', description: 'Seeds shuffling, random initialisation and dropout.' },
+  ),
+  model: z
+    .strictObject({
+      path: field(z.string().min(1).default('rankscope-mini'), {
+        title: 'Base model',
+        description: 'Name of a model that the node offers, or a folder inside the ones it allows.',
+      }),
+    })
+    .prefault({}),
+  data: dataSchema,
+  method: methodConfigSchema,
+  targetModules: field(
+    z
+      .array(z.enum(targetModuleNames))
+      .min(1)
+      .default([...targetModuleNames]),
+    { title: 'Target modules', description: 'Linear layers that are adapted, in every block.' },
+  ),
+  parallel: parallelSchema.prefault({}),
+  optimizer: optimizerSchema.prefault({}),
+  schedule: scheduleSchema.prefault({}),
+  training: trainingSchema.prefault({}),
+  evaluation: evaluationSchema.prefault({}),
+  spectra: spectraSchema.prefault({}),
+  checkpoint: checkpointSchema.prefault({}),
+  export: exportSchema.prefault({}),
+  resources: resourcesSchema.prefault({}),
+})
+
+/** A complete configuration, every default filled in: what is stored and what a node receives. */
+export type RunConfig = z.output<typeof runConfigSchema>
+/** What a person may write: defaults left out. */
+export type RunConfigInput = z.input<typeof runConfigSchema>
