@@ -1,0 +1,45 @@
+/** A model in memory: its config, and its weights as variables that methods adapt or update in place. */
+import type { Variable } from '@tensorflow/tfjs-core'
+import { parameter } from '../ops/update.ts'
+import type { LlamaConfig } from './config.ts'
+import { openModelFolder } from './folder.ts'
+import { RopeTables } from './rope-table.ts'
+
+export class Model {
+  readonly config: LlamaConfig
+  /** By Hugging Face name; linear weights are [in, out]. */
+  readonly weights: ReadonlyMap<string, Variable>
+  readonly rope: RopeTables
+  /** Folder that the model came from, which holds its tokenizer; null for one made in memory. */
+  readonly folder: string | null
+
+  constructor(config: LlamaConfig, weights: ReadonlyMap<string, Variable>, folder: string | null) {
+    this.config = config
+    this.weights = weights
+    this.rope = new RopeTables(config)
+    this.folder = folder
+  }
+
+  weight(name: string): Variable {
+    const variable = this.weights.get(name)
+    if (!variable) throw new Error(`the model has no tensor ${name}`)
+    return variable
+  }
+
+  dispose(): void {
+    for (const variable of this.weights.values()) variable.dispose()
+    this.rope.dispose()
+  }
+}
+
+/**
+ * Loads a Hugging Face folder of the Llama family, float32, on the active backend. The caller disposes of the model.
+ * Throws MODEL_NOT_FOUND, MODEL_UNSUPPORTED or MODEL_BROKEN, naming file and tensor.
+ */
+export function loadModel(folder: string): Model {
+  const opened = openModelFolder(folder)
+  const weights = new Map(
+    opened.specs.map((spec) => [spec.name, parameter(opened.read(spec), [...spec.shape])]),
+  )
+  return new Model(opened.config, weights, folder)
+}

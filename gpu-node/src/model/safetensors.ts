@@ -1,0 +1,228 @@
+/**
+ * Reader and writer of safetensors files (the format of github.com/huggingface/safetensors).
+ *
+ * A file is: u64 little-endian header length, the header as JSON `{name: {dtype, shape, data_offsets}}`, then
+ * the bytes of all tensors back to back. Everything the header claims is checked before a byte is used: no
+ * hole, no overlap, nothing beyond the end. Tensors are read one at a time, so a checkpoint never has to fit
+ * in memory twice.
+ */
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { RankscopeError } from '@rankscope/protocol'
+import { z } from 'zod'
+import {
+  type Dtype,
+  decodeFloat32,
+  decodeFloat64,
+  elementBytes,
+  encodeFloats,
+  type FloatDtype,
+  isDtype,
+  isFloatDtype,
+} from './dtypes.ts'
+
+/** Where one tensor lies. */
+export interface TensorInfo {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  /** Path of the file that holds it. */
+  readonly file: string
+  /** First byte, counted from the start of the file. */
+  readonly offsetBytes: number
+  readonly sizeBytes: number
+}
+
+export interface SafetensorsFile {
+  readonly file: string
+  readonly metadata: Readonly<Record<string, string>>
+  readonly tensors: ReadonlyMap<string, TensorInfo>
+}
+
+/** A tensor to write: floating-point values that become `dtype`, or bytes that are `dtype` already. */
+export type TensorToWrite = { readonly name: string; readonly shape: readonly number[] } & (
+  | { readonly dtype: FloatDtype; readonly values: Float32Array | Float64Array }
+  | { readonly dtype: Dtype; readonly bytes: Uint8Array }
+)
+
+const maximumHeaderBytes = 100_000_000
+const count = z.int().min(0)
+const entrySchema = z.object({
+  dtype: z.string(),
+  shape: z.array(count),
+  data_offsets: z.tuple([count, count]),
+})
+const metadataSchema = z.record(z.string(), z.string())
+
+/** Reads and checks the header of `file`. Throws MODEL_BROKEN, naming the file and the tensor. */
+export function openSafetensors(file: string): SafetensorsFile {
+  const { header, bodyStart, bodyBytes } = readHeader(file)
+  const { __metadata__: rawMetadata, ...rawEntries } = header
+  const metadata = metadataSchema.safeParse(rawMetadata ?? {})
+  if (!metadata.success) throw broken(file, 'its __metadata__ is not a map from text to text')
+  const tensors: TensorInfo[] = Object.entries(rawEntries).map(([name, raw]) =>
+    checkEntry(file, name, raw, bodyStart),
+  )
+  checkCoverage(file, tensors, bodyStart, bodyBytes)
+  return { file, metadata: metadata.data, tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])) }
+}
+
+/** The bytes of one tensor, as stored. */
+export function readBytes(tensor: TensorInfo): Uint8Array {
+  const descriptor = openSync(tensor.file, 'r')
+  try {
+    return readExactly(descriptor, tensor.file, tensor.offsetBytes, tensor.sizeBytes)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** One tensor as float32, row-major. Throws MODEL_BROKEN for an integer tensor. */
+export function readFloat32(tensor: TensorInfo): Float32Array {
+  return decodeFloat32(readBytes(tensor), floatDtypeOf(tensor))
+}
+
+/** One tensor as float64, row-major, without loss. Throws MODEL_BROKEN for an integer tensor. */
+export function readFloat64(tensor: TensorInfo): Float64Array {
+  return decodeFloat64(readBytes(tensor), floatDtypeOf(tensor))
+}
+
+/**
+ * Writes a file in the order of the reference writer (widest elements first, then by name), to a temporary
+ * file beside it that takes the name when it is complete and on disk. `format: pt` is what transformers asks for.
+ */
+export function writeSafetensors(
+  file: string,
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): void {
+  const ordered = [...tensors].sort(
+    (a, b) => elementBytes[b.dtype] - elementBytes[a.dtype] || (a.name < b.name ? -1 : 1),
+  )
+  const header: Record<string, unknown> = { __metadata__: metadata }
+  let end = 0
+  for (const tensor of ordered) {
+    const begin = end
+    end += elementCount(tensor.shape) * elementBytes[tensor.dtype]
+    if (Object.hasOwn(header, tensor.name)) throw new Error(`two tensors are named ${tensor.name}`)
+    header[tensor.name] = { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [begin, end] }
+  }
+  const json = Buffer.from(JSON.stringify(header), 'utf8')
+  const prefix = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ')
+  prefix.writeBigUInt64LE(BigInt(prefix.length - 8), 0)
+  json.copy(prefix, 8)
+  const temporary = `${file}.${process.pid}.tmp`
+  try {
+    const descriptor = openSync(temporary, 'w')
+    try {
+      writeFully(descriptor, prefix)
+      for (const tensor of ordered) writeFully(descriptor, bytesToWrite(tensor))
+      fsyncSync(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+    renameSync(temporary, file)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
+}
+
+function bytesToWrite(tensor: TensorToWrite): Uint8Array {
+  const bytes = 'values' in tensor ? encodeFloats(tensor.values, tensor.dtype) : tensor.bytes
+  if (bytes.length !== elementCount(tensor.shape) * elementBytes[tensor.dtype])
+    throw new Error(`${tensor.name}: ${bytes.length} bytes do not fill shape [${tensor.shape}]`)
+  return bytes
+}
+
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1)
+}
+
+function readHeader(file: string): { header: Record<string, unknown>; bodyStart: number; bodyBytes: number } {
+  const descriptor = openSync(file, 'r')
+  try {
+    const fileBytes = fstatSync(descriptor).size
+    if (fileBytes < 8) throw broken(file, `it has ${fileBytes} bytes, less than a header`)
+    const view = new DataView(readExactly(descriptor, file, 0, 8).buffer)
+    const headerBytes = Number(view.getBigUint64(0, true))
+    if (headerBytes > maximumHeaderBytes || 8 + headerBytes > fileBytes)
+      throw broken(file, `its header claims ${headerBytes} bytes, the file has ${fileBytes}`)
+    const text = Buffer.from(readExactly(descriptor, file, 8, headerBytes)).toString('utf8')
+    if (!text.startsWith('{')) throw broken(file, 'its header is not JSON')
+    try {
+      const header = JSON.parse(text) as Record<string, unknown>
+      return { header, bodyStart: 8 + headerBytes, bodyBytes: fileBytes - 8 - headerBytes }
+    } catch (cause) {
+      throw broken(file, 'its header is not JSON', cause)
+    }
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function checkEntry(file: string, name: string, raw: unknown, bodyStart: number): TensorInfo {
+  const parsed = entrySchema.safeParse(raw)
+  if (!parsed.success) throw broken(file, `the header entry of tensor ${name} is malformed`)
+  const { dtype, shape, data_offsets: offsets } = parsed.data
+  if (!isDtype(dtype)) throw broken(file, `tensor ${name} has the unknown element type ${dtype}`)
+  const [begin, end] = offsets
+  const expected = elementCount(shape) * elementBytes[dtype]
+  if (end - begin !== expected)
+    throw broken(file, `tensor ${name} of ${dtype} [${shape}] needs ${expected} bytes and has ${end - begin}`)
+  return { name, dtype, shape, file, offsetBytes: bodyStart + begin, sizeBytes: end - begin }
+}
+
+/** The tensors must lie back to back from the first byte of the body to its last. */
+function checkCoverage(file: string, tensors: TensorInfo[], bodyStart: number, bodyBytes: number): void {
+  let end = bodyStart
+  for (const tensor of [...tensors].sort(
+    (a, b) => a.offsetBytes - b.offsetBytes || a.sizeBytes - b.sizeBytes,
+  )) {
+    if (tensor.offsetBytes < end) throw broken(file, `tensor ${tensor.name} overlaps the one before it`)
+    if (tensor.offsetBytes > end)
+      throw broken(file, `there is a hole of ${tensor.offsetBytes - end} bytes before tensor ${tensor.name}`)
+    end += tensor.sizeBytes
+    if (end > bodyStart + bodyBytes)
+      throw broken(
+        file,
+        `tensor ${tensor.name} ends ${end - bodyStart - bodyBytes} bytes beyond the end of the file`,
+      )
+  }
+  if (end !== bodyStart + bodyBytes)
+    throw broken(file, `${bodyStart + bodyBytes - end} bytes at its end belong to no tensor`)
+}
+
+function floatDtypeOf(tensor: TensorInfo): FloatDtype {
+  if (isFloatDtype(tensor.dtype)) return tensor.dtype
+  throw broken(tensor.file, `tensor ${tensor.name} holds ${tensor.dtype}, floating-point weights are needed`)
+}
+
+function readExactly(
+  descriptor: number,
+  file: string,
+  position: number,
+  length: number,
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length)
+  let done = 0
+  while (done < length) {
+    const read = readSync(descriptor, bytes, done, Math.min(length - done, 2 ** 30), position + done)
+    if (read === 0) throw broken(file, 'it ends early')
+    done += read
+  }
+  return bytes
+}
+
+function writeFully(descriptor: number, bytes: Uint8Array): void {
+  let done = 0
+  while (done < bytes.length)
+    done += writeSync(descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30))
+}
+
+function broken(file: string, what: string, cause?: unknown): RankscopeError {
+  const hint = 'The file is damaged or was cut short; fetch or export it again.'
+  return new RankscopeError('MODEL_BROKEN', `${file}: ${what}`, {
+    hint,
+    ...(cause === undefined ? {} : { cause }),
+  })
+}

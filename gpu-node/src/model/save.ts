@@ -1,0 +1,73 @@
+/**
+ * Writes a model as a Hugging Face folder: `config.json` (old style), `model.safetensors` with linear weights back
+ * in [out, in], and the tokenizer's files copied verbatim. transformers, vLLM and `loadModel` read it.
+ */
+import { copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { formatConfig, type LlamaConfig } from './config.ts'
+import type { Model } from './model.ts'
+import { parameterSpecs, transpose } from './parameters.ts'
+import { type TensorToWrite, writeSafetensors } from './safetensors.ts'
+
+const storedDtypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const
+export type StoredDtype = keyof typeof storedDtypes
+
+/** Files of a model folder that have nothing to do with the weights. */
+const sideFiles = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'tokenizer.model',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.jinja',
+]
+
+export interface SaveOptions {
+  dtype?: StoredDtype
+  /** Values that replace the model's own, by tensor name, in the shape held in memory: merged weights. */
+  replaced?: ReadonlyMap<string, Float32Array>
+}
+
+/** Writes `model` into `folder`, which is made where absent. The tokenizer comes from the model's own folder. */
+export async function saveModel(folder: string, model: Model, options: SaveOptions = {}): Promise<void> {
+  const values = new Map<string, Float32Array>()
+  for (const [name, variable] of model.weights)
+    values.set(name, options.replaced?.get(name) ?? ((await variable.data()) as Float32Array))
+  writeModelFolder(folder, model.config, values, options.dtype ?? 'F32')
+  if (model.folder !== null && model.folder !== folder) copySideFiles(model.folder, folder)
+}
+
+/** The same from plain arrays, in the shapes that `parameterSpecs` names. */
+export function writeModelFolder(
+  folder: string,
+  config: LlamaConfig,
+  values: ReadonlyMap<string, Float32Array>,
+  dtype: StoredDtype,
+): void {
+  mkdirSync(folder, { recursive: true })
+  const tensors = parameterSpecs(config).map((spec): TensorToWrite => {
+    const held = values.get(spec.name)
+    if (!held) throw new Error(`no values for tensor ${spec.name}`)
+    if (!spec.transposed) return { name: spec.name, shape: spec.shape, dtype, values: held }
+    const [inputs = 1, outputs = 1] = spec.shape
+    return { name: spec.name, shape: [outputs, inputs], dtype, values: transpose(held, inputs, outputs) }
+  })
+  writeSafetensors(join(folder, 'model.safetensors'), tensors)
+  writeJsonFile(join(folder, 'config.json'), formatConfig(config, storedDtypes[dtype]))
+}
+
+export function copySideFiles(from: string, to: string): void {
+  for (const name of sideFiles) {
+    const source = join(from, name)
+    if (existsSync(source)) copyFileSync(source, join(to, name))
+  }
+}
+
+/** Writes indented JSON so that a reader never sees half of it. */
+export function writeJsonFile(file: string, value: unknown): void {
+  const temporary = `${file}.${process.pid}.tmp`
+  writeFileSync(temporary, `${JSON.stringify(value, null, 2)}\n`)
+  renameSync(temporary, file)
+}
