@@ -19,7 +19,7 @@ import type {
   TensorInfo,
   Variable,
 } from '@tensorflow/tfjs-core'
-import { engine, registerKernel } from '@tensorflow/tfjs-core'
+import { clone, engine, registerKernel } from '@tensorflow/tfjs-core'
 
 export interface AttentionShape {
   batch: number
@@ -96,8 +96,8 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
   swiglu(inputs: { gate: T; up: T }): T
   swigluGradient(inputs: { dy: T; gate: T; up: T }): [dGate: T, dUp: T]
 
-  /** Rows of table[V,D] at ids (int32 [N]) -> [N,D]. */
-  embedding(inputs: { ids: T; table: T }): T
+  /** Rows of table[V,D] at ids (int32 [N]) -> [N,D]; the attribute V is for the gradient. */
+  embedding(inputs: { ids: T; table: T }, attributes: { vocabulary: number }): T
   /** Scatter-add of dy[N,D] into zeros [V,D]; equal ids add up. */
   embeddingGradient(inputs: { dy: T; ids: T }, attributes: { vocabulary: number }): T
 
@@ -140,7 +140,11 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
 export type KernelName = keyof FusedKernels
 
 /** Names in TensorFlow.js's registry carry a prefix, away from its own kernels. */
-export const registryName = (name: KernelName): string => `rankscope.${name}`
+export const registryPrefix = 'rankscope.'
+export const registryName = (name: KernelName): string => `${registryPrefix}${name}`
+
+/** A kernel that every backend gets for nothing: the same data, where gradients end. */
+export const detachKernel = `${registryPrefix}detach`
 
 /** Registers all fused kernels of one backend. */
 export function registerFusedKernels<T extends TensorInfo>(
@@ -152,6 +156,11 @@ export function registerFusedKernels<T extends TensorInfo>(
       (kernel as (inputs: unknown, attributes: unknown) => TensorInfo)(inputs, attrs)) satisfies KernelFunc
     registerKernel({ kernelName: registryName(name as KernelName), backendName, kernelFunc })
   }
+  registerKernel({
+    kernelName: detachKernel,
+    backendName,
+    kernelFunc: ({ inputs }) => clone(inputs['x'] as Tensor),
+  })
 }
 
 /** Runs a fused kernel on the active backend; recorded on the tape like any op of TensorFlow.js. */
@@ -162,7 +171,7 @@ export function runFused<Name extends KernelName>(
   const outputs = engine().runKernel(
     registryName(name),
     inputs as unknown as NamedTensorMap,
-    attributes ?? {},
+    (attributes ?? {}) as NamedAttrMap,
   )
   return outputs as unknown as ReturnType<FusedKernels<Tensor>[Name]>
 }

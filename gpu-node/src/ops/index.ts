@@ -1,0 +1,23 @@
+/** The differentiable ops that models and methods are written in, on whatever backend is active. */
+
+export { type AttentionOptions, type CacheShape, causalAttention, KeyValueCache } from './attention.ts'
+export { crossEntropy, ignoredTarget, logits } from './cross-entropy.ts'
+export { backward, valueAndGradients } from './gradients.ts'
+export { add, detach, linear, lowRankLinear, matMul, mutedLinear } from './linear.ts'
+export { embedding, hadamardWeight, rmsNorm, rope, scaleColumns, swiglu } from './pointwise.ts'
+export {
+  accumulate,
+  adamDelta,
+  adamW,
+  compensatedAccumulate,
+  copy,
+  directUpdate,
+  type HdPissaUpdate,
+  hdPissaUpdate,
+  lowRankUpdate,
+  parameter,
+  scale,
+  sumOfSquares,
+  zero,
+  zeroParameter,
+} from './update.ts'
