@@ -1,0 +1,119 @@
+/**
+ * Finds a system BLAS/LAPACK and binds the Fortran routines that `lapack.ts` calls.
+ *
+ * Looked for, best first: the OpenBLAS that the native kernels use, one for OpenMP, one for pthreads, whatever
+ * OpenBLAS the system prefers, the reference LAPACK. The Fortran interface is used, since every one of them has it:
+ * all arguments by pointer, column-major, 32-bit integers, hidden string lengths at the end.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import koffi, { type LibraryHandle } from 'koffi'
+import { findBuiltLibrary } from '../../kernels/built-library.ts'
+import { prepareOpenblas } from '../backends/native-environment.ts'
+
+type Pointer = Int32Array | Float32Array | Float64Array | Uint8Array
+type Routine = (...arguments_: (Pointer | number)[]) => void
+
+/** Number of pointer arguments of each routine, and how many of them are character options. */
+const signatures = {
+  dgesdd_: [14, 1],
+  sgesdd_: [14, 1],
+  dgesvd_: [14, 2],
+  sgesvd_: [14, 2],
+  dgeqrf_: [8, 0],
+  dorgqr_: [9, 0],
+  dgemm_: [13, 2],
+  dsyrk_: [10, 2],
+  dsytrd_: [10, 1],
+  dstemr_: [21, 2],
+  dormtr_: [13, 3],
+} as const
+
+export type RoutineName = keyof typeof signatures
+
+export interface LapackLibrary {
+  readonly description: string
+  readonly routines: Readonly<Record<RoutineName, Routine>>
+  setThreads(count: number): number
+}
+
+const multiarch: Partial<Record<NodeJS.Architecture, string>> = {
+  x64: 'x86_64-linux-gnu',
+  arm64: 'aarch64-linux-gnu',
+}
+
+const folders = [`/usr/lib/${multiarch[process.arch] ?? ''}`, '/usr/lib64', '/usr/lib']
+
+/** Files first, then what the dynamic loader knows by name. */
+function candidates(): string[] {
+  const built = findBuiltLibrary()
+  const ofKernels = 'missing' in built || !built.openblas ? [] : [built.openblas]
+  const files = [
+    'openblas-openmp/libopenblas.so.0',
+    'openblas-pthread/libopenblas.so.0',
+    'libopenblas.so.0',
+  ].flatMap((name) => folders.map((folder) => join(folder, name)))
+  return [...ofKernels, ...files.filter((file) => existsSync(file)), 'libopenblas.so.0', 'liblapack.so.3']
+}
+
+/** The first library that loads, computes right and has every routine, or the reasons why none did. */
+export function findLapack(): LapackLibrary | { readonly missing: string } {
+  const reasons: string[] = []
+  for (const path of candidates()) {
+    const objection = prepareOpenblas(path.startsWith('/') ? path : null)
+    if (objection) {
+      reasons.push(objection)
+      continue
+    }
+    try {
+      return bind(path)
+    } catch (error) {
+      reasons.push(`${path}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  return { missing: reasons.join('; ') }
+}
+
+function bind(path: string): LapackLibrary {
+  const library = koffi.load(path)
+  const routines = {} as Record<RoutineName, Routine>
+  for (const name of Object.keys(signatures) as RoutineName[]) routines[name] = bindRoutine(library, name)
+  const openblas = path.includes('openblas') ? openblasControls(library) : undefined
+  return {
+    description: openblas?.description ?? `LAPACK (${path})`,
+    routines,
+    setThreads: openblas?.setThreads ?? (() => 1),
+  }
+}
+
+function bindRoutine(library: LibraryHandle, name: RoutineName): Routine {
+  const [pointers, strings] = signatures[name]
+  const types = [...Array<string>(pointers).fill('void *'), ...Array<string>(strings).fill('size_t')]
+  const routine = library.func(name, 'void', types)
+  const lengths = Array<number>(strings).fill(1)
+  return (...pointersGiven) => routine(...pointersGiven, ...lengths)
+}
+
+/**
+ * An OpenMP build asks OpenMP for its thread count on each call, and OpenMP keeps that count per calling thread:
+ * a worker set to one thread leaves the training thread's BLAS alone. A pthreads build has one count for the
+ * whole process, so that a worker must not touch it.
+ */
+function openblasControls(library: LibraryHandle) {
+  const config = library.func('openblas_get_config', 'str', [])() as string
+  const core = library.func('openblas_get_corename', 'str', [])() as string
+  const version = config.split(' ')[1] ?? ''
+  if (!config.includes('USE_OPENMP')) {
+    const threads = library.func('openblas_get_num_threads', 'int', []) as () => number
+    return { description: `OpenBLAS ${version} (pthreads, ${core})`, setThreads: () => threads() }
+  }
+  const openmp = koffi.load('libgomp.so.1')
+  const set = openmp.func('omp_set_num_threads', 'void', ['int'])
+  return {
+    description: `OpenBLAS ${version} (openmp, ${core})`,
+    setThreads(count: number): number {
+      set(count)
+      return count
+    },
+  }
+}

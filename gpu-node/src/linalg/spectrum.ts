@@ -1,0 +1,140 @@
+/**
+ * Singular values of a weight update, in float64, from whatever represents it without loss (METHODS §2.9, §4.4).
+ *
+ * Never from merged weights where factors exist: merging rounds to float32, and that noise fills the tail.
+ */
+import { type RankMeasures, RankscopeError } from '@rankscope/protocol'
+import type { FloatArray, LinearAlgebra } from './linear-algebra.ts'
+import { rankMeasures } from './rank-measures.ts'
+
+/** factor * left right: left [rows, inner], right [inner, columns]. */
+export interface LowRankTerm {
+  readonly left: FloatArray
+  readonly right: FloatArray
+  readonly inner: number
+  readonly factor: number
+}
+
+/** after - before - the subtracted parts, all [rows, columns]; the difference is formed in float64. */
+export interface DenseSource {
+  readonly kind: 'dense'
+  readonly rows: number
+  readonly columns: number
+  readonly after: FloatArray
+  /** Null: `after` is itself the update, e.g. an accumulated second-order part. */
+  readonly before: FloatArray | null
+  /** Parts known separately; what is left is, for instance, the accumulated rounding. */
+  readonly subtract?: { readonly terms?: readonly LowRankTerm[]; readonly dense?: FloatArray }
+}
+
+/**
+ * The sum of the terms. LoRA: s A B. PiSSA: s A B - s A0 B0. First-order HD-PiSSA: S_A B + A S_B.
+ */
+export interface FactoredSource {
+  readonly kind: 'factored'
+  readonly rows: number
+  readonly columns: number
+  readonly terms: readonly LowRankTerm[]
+}
+
+export type SpectrumSource = DenseSource | FactoredSource
+
+export interface Spectrum {
+  /** Descending, [min(rows, columns)]; exact zeros beyond the rank that the factors allow. */
+  readonly singularValues: Float64Array
+  /** The Frobenius norm of the update. */
+  readonly frobenius: number
+  readonly measures: RankMeasures
+  readonly elapsedMs: number
+}
+
+/** Errors: NUMERIC where an entry is not finite. */
+export function spectrum(algebra: LinearAlgebra, source: SpectrumSource, now: () => number): Spectrum {
+  const start = now()
+  const singularValues = valuesOf(algebra, source)
+  return {
+    singularValues,
+    frobenius: euclideanNorm(singularValues),
+    measures: rankMeasures(singularValues, source),
+    elapsedMs: now() - start,
+  }
+}
+
+function valuesOf(algebra: LinearAlgebra, source: SpectrumSource): Float64Array {
+  switch (source.kind) {
+    case 'dense':
+      return algebra.singularValues(denseDifference(algebra, source), source.rows, source.columns)
+    case 'factored':
+      return factoredSingularValues(algebra, source)
+    default:
+      return source satisfies never
+  }
+}
+
+function denseDifference(algebra: LinearAlgebra, source: DenseSource): Float64Array {
+  const { rows, columns, after, before, subtract } = source
+  const difference = Float64Array.from(after)
+  if (before) for (let i = 0; i < difference.length; i++) difference[i]! -= before[i]!
+  const dense = subtract?.dense
+  if (dense) for (let i = 0; i < difference.length; i++) difference[i]! -= dense[i]!
+  if (subtract?.terms && subtract.terms.length > 0) {
+    const { left, right, inner } = stack({ kind: 'factored', rows, columns, terms: subtract.terms })
+    const product = algebra.multiply(left, right, { rows, inner, columns, transposeRight: true })
+    for (let i = 0; i < difference.length; i++) difference[i]! -= product[i]!
+  }
+  return difference
+}
+
+/**
+ * [left_1 .. left_T] = Q_L R_L, [right_1ᵀ .. right_Tᵀ] = Q_R R_R; the values of the sum are those of the core
+ * R_L R_Rᵀ, at most (total inner)² in size.
+ */
+function factoredSingularValues(algebra: LinearAlgebra, source: FactoredSource): Float64Array {
+  const { rows, columns } = source
+  const values = new Float64Array(Math.min(rows, columns))
+  const { left, right, inner } = stack(source)
+  if (inner === 0) return values
+  const leftCore = algebra.qr(left, rows, inner).r
+  const rightCore = algebra.qr(right, columns, inner).r
+  const [coreRows, coreColumns] = [Math.min(rows, inner), Math.min(columns, inner)]
+  const core = algebra.multiply(leftCore, rightCore, {
+    rows: coreRows,
+    inner,
+    columns: coreColumns,
+    transposeRight: true,
+  })
+  values.set(algebra.singularValues(core, coreRows, coreColumns))
+  return values
+}
+
+/** left [rows, inner] with the factors multiplied in, right [columns, inner] transposed, both float64. */
+function stack({ rows, columns, terms }: FactoredSource) {
+  const inner = terms.reduce((total, term) => total + term.inner, 0)
+  const left = new Float64Array(rows * inner)
+  const right = new Float64Array(columns * inner)
+  let offset = 0
+  for (const term of terms) {
+    if (term.left.length !== rows * term.inner || term.right.length !== term.inner * columns) {
+      throw new RankscopeError(
+        'INTERNAL',
+        `A low-rank term of inner size ${term.inner} has ${term.left.length} and ${term.right.length} entries, which do not fit ${rows} x ${columns}.`,
+      )
+    }
+    for (let i = 0; i < rows; i++) {
+      for (let k = 0; k < term.inner; k++)
+        left[i * inner + offset + k] = term.factor * term.left[i * term.inner + k]!
+    }
+    for (let k = 0; k < term.inner; k++) {
+      for (let j = 0; j < columns; j++) right[j * inner + offset + k] = term.right[k * columns + j]!
+    }
+    offset += term.inner
+  }
+  return { left, right, inner }
+}
+
+/** Scaled, so that tiny updates do not underflow when squared. */
+function euclideanNorm(descending: Float64Array): number {
+  const largest = descending[0] ?? 0
+  if (largest === 0) return 0
+  return largest * Math.sqrt(descending.reduce((total, value) => total + (value / largest) ** 2, 0))
+}
