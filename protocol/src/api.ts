@@ -1,10 +1,14 @@
 /** Bodies and answers of the REST API under `/api`; the server derives OpenAPI from them. */
 import { z } from 'zod'
+import { errorPayloadSchema } from './errors.ts'
 import { jsonNumber } from './number.ts'
 import { spectrumParts } from './records.ts'
 import { runConfigSchema } from './run-config.ts'
 import { runCommandSchema } from './run-state.ts'
 import { nodeViewSchema, runViewSchema } from './views.ts'
+
+/** Body of every answer with a status of 400 or above. */
+export const errorAnswer = errorPayloadSchema
 
 /** POST /api/runs: one or several configurations, created together or not at all. */
 export const createRunsBody = z.strictObject({ configs: z.array(runConfigSchema).min(1).max(256) })
@@ -46,6 +50,8 @@ export const scalarsAnswer = z.strictObject({
       /** Present where points were joined into buckets: extremes, so that a spike is never lost. */
       min: z.array(jsonNumber).nullable(),
       max: z.array(jsonNumber).nullable(),
+      /** How many of the points that each bucket joins are NaN; null where nothing was joined. */
+      nanCounts: z.array(z.int()).nullable(),
       timesMs: z.array(z.number()),
     }),
   ),

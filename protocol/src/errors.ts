@@ -31,6 +31,7 @@ export const errorCodes = {
   PROTOCOL_VERSION: 'The two sides speak different versions of the protocol.',
   MESSAGE_INVALID: 'A message does not fit its schema.',
   RECORD_CONFLICT: 'A record’s sequence number was already used by a different record.',
+  STALE_ATTEMPT: 'The message belongs to an attempt of the run that a newer one has replaced.',
   STORE_FAILED: 'The store could not write or read.',
   SETUP_MISSING: 'Something that the set-up installs is not there.',
   INTERNAL: 'A defect in Rankscope; the log has the details.',
