@@ -10,10 +10,17 @@
  * through a `LinearHook`, which is how a fine-tuning method puts its adapter in.
  */
 import { type Scalar, type Tensor, type Tensor1D, type Tensor2D, tensor1d, tidy } from '@tensorflow/tfjs-core'
-import { causalAttention } from '../ops/attention.ts'
-import { crossEntropy, logits } from '../ops/cross-entropy.ts'
-import { add, linear } from '../ops/linear.ts'
-import { embedding, rmsNorm, rope, swiglu } from '../ops/pointwise.ts'
+import {
+  add,
+  causalAttention,
+  crossEntropy,
+  embedding,
+  linear,
+  logits,
+  rmsNorm,
+  rope,
+  swiglu,
+} from '../ops/index.ts'
 import type { Model } from './model.ts'
 import { embeddingName, finalNormName, headName, modulePath } from './parameters.ts'
 import type { RopeTable } from './rope-table.ts'

@@ -1,6 +1,6 @@
 /** A model in memory: its config, and its weights as variables that methods adapt or update in place. */
 import type { Variable } from '@tensorflow/tfjs-core'
-import { parameter } from '../ops/update.ts'
+import { parameter } from '../ops/index.ts'
 import type { LlamaConfig } from './config.ts'
 import { openModelFolder } from './folder.ts'
 import { RopeTables } from './rope-table.ts'
