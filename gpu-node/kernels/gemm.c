@@ -1,0 +1,65 @@
+/* Matrix products: OpenBLAS where it was found at build time, else the built-in sgemm; single and batched. */
+#include <limits.h>
+
+#include "common.h"
+#include "sgemm.h"
+
+#if defined(RS_OPENBLAS)
+#include <cblas.h>
+#endif
+
+/* A batch of matrices with less work than this each (multiply-adds) is shared out by matrix, not by rows. */
+#define SMALL_PRODUCT 2000000
+
+void rs_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+              int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+#if defined(RS_OPENBLAS)
+  cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+              (int)m, (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+#else
+  rs_builtin_sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+#endif
+}
+
+/* An OpenBLAS built on pthreads does not know that it is inside an OpenMP region; one on OpenMP does. */
+static int openblas_has_own_threads(void) {
+#if defined(RS_OPENBLAS)
+  return openblas_get_parallel() == 1;
+#else
+  return 0;
+#endif
+}
+
+void rs_enter_parallel_gemm(void) {
+#if defined(RS_OPENBLAS)
+  if (openblas_has_own_threads()) openblas_set_num_threads(1);
+#endif
+}
+
+void rs_leave_parallel_gemm(void) {
+#if defined(RS_OPENBLAS)
+  if (openblas_has_own_threads()) openblas_set_num_threads(rs_threads());
+#endif
+}
+
+int rs_gemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+            int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc, int64_t batch,
+            int64_t stride_a, int64_t stride_b, int64_t stride_c) {
+  if (m < 0 || n < 0 || k < 0 || batch < 0 || rs_max(rs_max(m, n), rs_max(k, rs_max(lda, rs_max(ldb, ldc)))) > INT_MAX)
+    return rs_fail(RS_BAD_ARGUMENT, "gemm of %lld x %lld x %lld, batch %lld", (long long)m, (long long)n, (long long)k,
+                   (long long)batch);
+  int threads = rs_threads();
+  if (batch >= threads && threads > 1 && m * n * k < SMALL_PRODUCT && m * n * k * batch > SMALL_PRODUCT / 16) {
+    rs_enter_parallel_gemm();
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t i = 0; i < batch; i++)
+      rs_sgemm(transpose_a, transpose_b, m, n, k, alpha, a + i * stride_a, lda, b + i * stride_b, ldb, beta,
+               c + i * stride_c, ldc);
+    rs_leave_parallel_gemm();
+  } else {
+    for (int64_t i = 0; i < batch; i++)
+      rs_sgemm(transpose_a, transpose_b, m, n, k, alpha, a + i * stride_a, lda, b + i * stride_b, ldb, beta,
+               c + i * stride_c, ldc);
+  }
+  return RS_OK;
+}

@@ -1,0 +1,185 @@
+/*
+ * The C interface of the native kernels.
+ *
+ * Rules
+ *  - Every function that can fail returns a status: RS_OK or one of the codes below; rs_last_error() then says
+ *    what was wrong, in words, for the calling thread.
+ *  - Tensors are pointers to float32 (int32 for token ids), row-major, without gaps unless a stride is named.
+ *    Sizes are int64_t counts of elements, never bytes, unless the name says so.
+ *  - An output may be the same buffer as an input only where the comment says so.
+ *  - NaN and infinity pass through as IEEE 754 has it; no kernel hides them.
+ *  - For a fixed number of threads every result is the same bit for bit from run to run: threads share out whole
+ *    rows or fixed blocks, and partial sums are added in the order of the blocks.
+ */
+#ifndef RANKSCOPE_H
+#define RANKSCOPE_H
+
+#include <stdint.h>
+
+#define RS_INTERFACE_VERSION 1
+
+enum { RS_OK = 0, RS_BAD_ARGUMENT = 1, RS_OUT_OF_MEMORY = 2 };
+
+#if defined(__GNUC__)
+#define RS_API __attribute__((visibility("default")))
+#else
+#define RS_API
+#endif
+
+/* ---- library.c ---- */
+
+/* RS_INTERFACE_VERSION of the library that was loaded. */
+RS_API int rs_interface_version(void);
+/* Text of the last error on this thread; empty when there was none. */
+RS_API const char *rs_last_error(void);
+/* Threads used by kernels called from this thread; both OpenMP and OpenBLAS follow it. */
+RS_API int rs_set_threads(int threads);
+/* Who multiplies matrices, e.g. "OpenBLAS 0.3.29, SkylakeX kernels" or "built-in sgemm". */
+RS_API const char *rs_gemm_description(void);
+
+/* ---- memory.c ---- */
+
+/* 64-byte aligned memory, large blocks on huge pages; NULL when there is none. */
+RS_API void *rs_allocate(int64_t bytes);
+/* Gives back a block of rs_allocate; `bytes` as it was asked for. */
+RS_API int rs_release(void *block, int64_t bytes);
+RS_API int rs_copy_bytes(void *to, const void *from, int64_t bytes);
+RS_API int rs_fill(float *x, int64_t count, float value);
+/* Copies `rows` rows of `width` elements between buffers with row strides (concatenation, slices). */
+RS_API int rs_copy_rows(float *to, int64_t to_stride, const float *from, int64_t from_stride, int64_t rows,
+                        int64_t width);
+
+/* ---- gemm.c ---- */
+
+/*
+ * C = alpha op(A) op(B) + beta C for `batch` matrices a stride apart; op(A) is m x k, op(B) is k x n, C is m x n.
+ * beta = 0 never reads C. A stride of 0 shares the matrix.
+ */
+RS_API int rs_gemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc, int64_t batch,
+                   int64_t stride_a, int64_t stride_b, int64_t stride_c);
+
+/* ---- elementwise.c ---- */
+
+/* out = a + b, a - b, a * b; out may be a or b. */
+RS_API int rs_add(float *out, const float *a, const float *b, int64_t count);
+RS_API int rs_subtract(float *out, const float *a, const float *b, int64_t count);
+RS_API int rs_multiply(float *out, const float *a, const float *b, int64_t count);
+/* out = a + b, a * b with b [width] applied to each of the `rows` rows of a; out may be a. */
+RS_API int rs_add_row(float *out, const float *a, const float *b, int64_t rows, int64_t width);
+RS_API int rs_multiply_row(float *out, const float *a, const float *b, int64_t rows, int64_t width);
+/* target += factor x */
+RS_API int rs_accumulate(float *target, const float *x, float factor, int64_t count);
+/* The same with Kahan's compensation, which holds what rounding lost. */
+RS_API int rs_compensated_accumulate(float *target, float *compensation, const float *x, float factor, int64_t count);
+/* out = factor x; out may be x. */
+RS_API int rs_scale(float *out, const float *x, float factor, int64_t count);
+/* out = x * (1 + y); out may be y. */
+RS_API int rs_multiply_one_plus(float *out, const float *x, const float *y, int64_t count);
+/* *sum = sum of x^2, accumulated in float64. */
+RS_API int rs_sum_of_squares(double *sum, const float *x, int64_t count);
+/* out [columns] = sum over rows of x (y NULL) or of x * y. */
+RS_API int rs_column_sum(float *out, const float *x, const float *y, int64_t rows, int64_t columns);
+/* out [columns, rows] = transpose of x [rows, columns]. */
+RS_API int rs_transpose(float *out, const float *x, int64_t rows, int64_t columns);
+
+/* ---- norm.c ---- */
+
+/* y = x * rstd * gain, rstd [rows] = 1 / sqrt(mean(x^2) + epsilon). */
+RS_API int rs_rms_norm(float *y, float *rstd, const float *x, const float *gain, int64_t rows, int64_t width,
+                       float epsilon);
+/* dx (NULL: not wanted), dgain [width] (NULL: not wanted) of rs_rms_norm; dx may be dy. gain is read for dx only. */
+RS_API int rs_rms_norm_backward(float *dx, float *dgain, const float *dy, const float *x, const float *gain,
+                                const float *rstd, int64_t rows, int64_t width);
+
+/* ---- rope.c ---- */
+
+/*
+ * Half-split rotation of x [rows, heads * head_dim] by cosine, sine [sequence, head_dim / 2]; the position of a row
+ * is row mod sequence. direction +1 rotates, -1 rotates back (the gradient). y may be x.
+ */
+RS_API int rs_rope(float *y, const float *x, const float *cosine, const float *sine, int64_t rows, int64_t sequence,
+                   int64_t heads, int64_t head_dim, float direction);
+
+/* ---- attention.c ---- */
+
+/*
+ * Causal attention with grouped queries: q, y [batch * sequence, heads * head_dim],
+ * k, v [batch * sequence, key_value_heads * head_dim], log_sum_exp [batch, heads, sequence].
+ * A row sees the last `window` positions up to itself; window 0 means all of them.
+ */
+RS_API int rs_attention(float *y, float *log_sum_exp, const float *q, const float *k, const float *v, int64_t batch,
+                        int64_t sequence, int64_t heads, int64_t key_value_heads, int64_t head_dim, int64_t window,
+                        float scale);
+/* dq, dk, dv of rs_attention, scores recomputed from log_sum_exp. */
+RS_API int rs_attention_backward(float *dq, float *dk, float *dv, const float *dy, const float *y,
+                                 const float *log_sum_exp, const float *q, const float *k, const float *v,
+                                 int64_t batch, int64_t sequence, int64_t heads, int64_t key_value_heads,
+                                 int64_t head_dim, int64_t window, float scale);
+
+/* ---- cache.c ---- */
+
+/* target[rows[i]] = x[i] for x [count, width]; a row outside the target is RS_BAD_ARGUMENT. */
+RS_API int rs_write_rows(float *target, const int32_t *rows, const float *x, int64_t count, int64_t width,
+                         int64_t target_rows);
+/*
+ * One query per sequence: q, y [batch, heads * head_dim] against rows max(0, length - window) .. length - 1
+ * (window 0: from row 0) of keys, values [batch, capacity, key_value_heads * head_dim]; 1 <= length <= capacity.
+ */
+RS_API int rs_cached_attention(float *y, const float *q, const float *keys, const float *values,
+                               const int32_t *lengths, int64_t batch, int64_t capacity, int64_t heads,
+                               int64_t key_value_heads, int64_t head_dim, int64_t window, float scale);
+
+/* ---- swiglu.c ---- */
+
+/* y = gate * sigmoid(gate) * up */
+RS_API int rs_swiglu(float *y, const float *gate, const float *up, int64_t count);
+/* dgate, dup of rs_swiglu; either may be any of the inputs. */
+RS_API int rs_swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                              int64_t count);
+
+/* ---- cross_entropy.c ---- */
+
+/*
+ * *loss = sum_i weights[i] * ce_i with ce_i = logsumexp(head x_i) - (head x_i)[target_i]; rows whose target is
+ * -100 count nothing. x [rows, width], head [vocabulary, width]. Logits exist for `chunk` rows at a time,
+ * in the scratch memory `logits` [chunk, vocabulary].
+ * per_token [rows] gets ce_i (0 where ignored). dx [rows, width] and dhead [vocabulary, width] (NULL: not wanted)
+ * get the gradient of *loss. Another target outside the vocabulary is RS_BAD_ARGUMENT.
+ */
+RS_API int rs_cross_entropy(float *loss, float *per_token, float *dx, float *dhead, float *logits,
+                            const float *x, const float *head, const int32_t *targets, const float *weights, int64_t rows,
+                            int64_t width, int64_t vocabulary, int64_t chunk);
+
+/* ---- embedding.c ---- */
+
+/* y [rows, width] = table [vocabulary, width] at ids; an id outside the table is RS_BAD_ARGUMENT. */
+RS_API int rs_embedding(float *y, const float *table, const int32_t *ids, int64_t rows, int64_t width,
+                        int64_t vocabulary);
+/* dtable [vocabulary, width] = sum of dy's rows by id (all of it is written). */
+RS_API int rs_embedding_backward(float *dtable, const float *dy, const int32_t *ids, int64_t rows, int64_t width,
+                                 int64_t vocabulary);
+
+/* ---- adam.c ---- */
+
+/*
+ * AdamW as torch has it: g = gradient_factor * gradient; m, v updated;
+ * p = p (1 - learning_rate * weight_decay) - learning_rate * m^ / (sqrt(v^) + epsilon), m^, v^ corrected for `step`,
+ * which counts from 1.
+ */
+RS_API int rs_adamw(float *parameter, float *m, float *v, const float *gradient, int64_t count, float learning_rate,
+                    float beta1, float beta2, float epsilon, float weight_decay, int64_t step, float gradient_factor);
+/* The same step, but delta = -learning_rate * m^ / (sqrt(v^) + epsilon) is handed out and no parameter is touched. */
+RS_API int rs_adam_delta(float *delta, float *m, float *v, const float *gradient, int64_t count, float learning_rate,
+                         float beta1, float beta2, float epsilon, int64_t step, float gradient_factor);
+
+/* ---- hd_pissa.c ---- */
+
+/*
+ * w [m, n] += factor * sum_k (da_k b_k + a_k db_k + second_order * da_k db_k) for a, da [devices, m, rank] and
+ * b, db [devices, rank, n], as one product of inner size 2 * devices * rank: [da, a + da] [b; db].
+ */
+RS_API int rs_hd_pissa_apply(float *w, const float *a, const float *b, const float *da, const float *db,
+                             float *scratch, int64_t devices, int64_t m, int64_t n, int64_t rank, float factor, int second_order);
+
+#endif

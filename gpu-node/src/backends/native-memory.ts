@@ -1,0 +1,103 @@
+/**
+ * Memory of the native backend: blocks that tensors give back wait in a pool for the next tensor of about that size,
+ * since a training step asks for the same sizes again and again.
+ *
+ * Sizes are rounded up to an eighth of a power of two. Before new memory is asked for, idle blocks go back to the
+ * system for as long as the whole would exceed what has been live at once by more than a quarter: batches of
+ * changing length cannot make the pool grow without end.
+ */
+import type { NativeLibrary } from './native-library.ts'
+
+export interface Block {
+  readonly address: bigint
+  /** Size of the block, at least what was asked for. */
+  readonly bytes: number
+}
+
+export interface MemoryUse {
+  /** Held by tensors now. */
+  liveBytes: number
+  /** Idle, waiting in the pool. */
+  pooledBytes: number
+  /** Most that was live at once since the start or the last `resetPeak`. */
+  peakLiveBytes: number
+  /** Blocks held by tensors now. */
+  liveBlocks: number
+}
+
+const slack = 1.25
+
+export class NativeMemory {
+  readonly #library: NativeLibrary
+  readonly #idle = new Map<number, Block[]>()
+  #highestBytes = 0
+  readonly use: MemoryUse = { liveBytes: 0, pooledBytes: 0, peakLiveBytes: 0, liveBlocks: 0 }
+
+  constructor(library: NativeLibrary) {
+    this.#library = library
+  }
+
+  /** A block of at least `bytes` bytes; its contents are arbitrary. */
+  take(bytes: number): Block {
+    const size = sizeClass(bytes)
+    let block = this.#idle.get(size)?.pop()
+    if (block) {
+      this.use.pooledBytes -= size
+    } else {
+      this.#trim(size)
+      block = { address: this.#library.allocate(size), bytes: size }
+    }
+    this.use.liveBlocks += 1
+    this.use.liveBytes += size
+    if (this.use.liveBytes > this.use.peakLiveBytes) this.use.peakLiveBytes = this.use.liveBytes
+    if (this.use.liveBytes > this.#highestBytes) this.#highestBytes = this.use.liveBytes
+    return block
+  }
+
+  give(block: Block): void {
+    this.use.liveBlocks -= 1
+    this.use.liveBytes -= block.bytes
+    this.use.pooledBytes += block.bytes
+    const idle = this.#idle.get(block.bytes)
+    if (idle) idle.push(block)
+    else this.#idle.set(block.bytes, [block])
+  }
+
+  /** Gives all idle memory back to the system. */
+  releaseIdle(): void {
+    for (const size of this.#idle.keys()) this.#releaseSize(size, Number.POSITIVE_INFINITY)
+  }
+
+  resetPeak(): void {
+    this.use.peakLiveBytes = this.use.liveBytes
+  }
+
+  /** Makes room for `bytes` more; sizes that were used least recently as a group go first. */
+  #trim(bytes: number): void {
+    const limit = Math.max(this.#highestBytes, this.use.liveBytes + bytes) * slack
+    for (const size of this.#idle.keys()) {
+      const excess = this.use.liveBytes + this.use.pooledBytes + bytes - limit
+      if (excess <= 0) return
+      this.#releaseSize(size, excess)
+    }
+  }
+
+  #releaseSize(size: number, excess: number): void {
+    const idle = this.#idle.get(size)!
+    let released = 0
+    while (idle.length > 0 && released < excess) {
+      const block = idle.pop()!
+      this.#library.release(block.address, block.bytes)
+      this.use.pooledBytes -= block.bytes
+      released += block.bytes
+    }
+    if (idle.length === 0) this.#idle.delete(size)
+  }
+}
+
+/** Rounds up to a multiple of an eighth of the power of two below, and of a cache line. */
+function sizeClass(bytes: number): number {
+  if (bytes <= 512) return Math.max(64, Math.ceil(bytes / 64) * 64)
+  const step = 2 ** (Math.floor(Math.log2(bytes)) - 3)
+  return Math.ceil(bytes / step) * step
+}

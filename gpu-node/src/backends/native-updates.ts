@@ -1,0 +1,82 @@
+/** The in-place updates of the contract (ops/kernels.ts) on the native backend: they write to a parameter's memory. */
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { engine } from '@tensorflow/tfjs-core'
+import type { AdamSettings, UpdateKernels } from '../ops/kernels.ts'
+import type { NativeBackend } from './native-backend.ts'
+
+export function createNativeUpdates(backend: NativeBackend): UpdateKernels {
+  const { library } = backend
+  const at = (tensor: Tensor): bigint => backend.address(tensor)
+  const adam = (s: AdamSettings) => [s.learningRate, s.beta1, s.beta2, s.epsilon] as const
+
+  return {
+    upload(values, shape) {
+      const made = backend.allocate(shape)
+      library.copy_bytes(backend.address(made), values, values.byteLength)
+      return engine().makeTensorFromTensorInfo(made, backend)
+    },
+
+    accumulate: (target, x, factor) => library.accumulate(at(target), at(x), factor, target.size),
+
+    compensatedAccumulate: (target, compensation, x, factor) =>
+      library.compensated_accumulate(at(target), at(compensation), at(x), factor, target.size),
+
+    copy: (target, source) => library.copy_bytes(at(target), at(source), target.size * 4),
+
+    scale: (target, factor) => {
+      if (factor === 0) library.fill(at(target), target.size, 0)
+      else library.scale(at(target), at(target), factor, target.size)
+    },
+
+    async sumOfSquares(tensors) {
+      const sum = new Float64Array(1)
+      let total = 0
+      for (const tensor of tensors) {
+        library.sum_of_squares(sum, at(tensor), tensor.size)
+        total += sum[0]!
+      }
+      return total
+    },
+
+    adamW: (change) => {
+      const { parameter, m, v, gradient, weightDecay, step, gradientFactor } = change
+      library.adamw(
+        ...([at(parameter), at(m), at(v), at(gradient), parameter.size, ...adam(change)] as const),
+        weightDecay,
+        step,
+        gradientFactor,
+      )
+    },
+
+    adamDelta: (change) => {
+      const { delta, m, v, gradient, step, gradientFactor } = change
+      library.adam_delta(
+        ...([at(delta), at(m), at(v), at(gradient), delta.size, ...adam(change)] as const),
+        step,
+        gradientFactor,
+      )
+    },
+
+    lowRankUpdate: (target, left, right, factor) => {
+      const [m, n, inner] = [target.shape[0]!, target.shape[1]!, left.shape[1]!]
+      const [w, l, r] = [at(target), at(left), at(right)]
+      library.gemm(0, 0, m, n, inner, factor, l, inner, r, n, 1, w, n, 1, 0, 0, 0)
+    },
+
+    directUpdate: ({ w, a, b, deltaA, deltaB, factor, secondOrder }) => {
+      const [devices, m, rank] = a.shape as [number, number, number]
+      const n = b.shape[2]!
+      backend.withScratch(2 * devices * rank * (m + n), (scratch) =>
+        library.hd_pissa_apply(
+          ...([at(w), at(a), at(b), at(deltaA), at(deltaB), scratch, devices, m, n, rank, factor] as const),
+          secondOrder ? 1 : 0,
+        ),
+      )
+    },
+
+    writeRows: (target, rows, x) => {
+      const width = x.shape[1]!
+      library.write_rows(at(target), rows, at(x), rows.length, width, target.size / width)
+    },
+  }
+}
