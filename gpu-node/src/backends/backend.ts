@@ -1,0 +1,41 @@
+/**
+ * What a backend is: something that runs TensorFlow.js kernels, our fused ones (../ops/kernels.ts) included.
+ *
+ * Siblings of this file implement it, one each; `select.ts` chooses; `contract.test.ts` holds all of them to the
+ * same results.
+ */
+import type { BackendName as RequestedBackend } from '@rankscope/protocol'
+import { RankscopeError } from '@rankscope/protocol'
+
+export type BackendName = Exclude<RequestedBackend, 'auto'>
+
+export interface BackendOptions {
+  /** CPU threads to use; a backend that cannot obey says in `threads` what it uses. */
+  threads: number
+}
+
+export interface StartedBackend {
+  threads: number
+  /** Whether a GPU does the work (a software renderer is none). */
+  gpu: boolean
+  /** What is behind it, in a few words, e.g. `OpenBLAS 0.3.29, SkylakeX kernels`. */
+  description: string
+}
+
+export interface Backend {
+  readonly name: BackendName
+  /**
+   * Loads what it needs, registers its kernels with TensorFlow.js and makes itself the active backend. To be called
+   * before the first tensor is made, and once: a second call in a process returns the same and activates it again.
+   * Throws BACKEND_UNAVAILABLE with the reason where it cannot run on this machine.
+   */
+  start(options: BackendOptions): Promise<StartedBackend>
+}
+
+export function unavailable(
+  name: BackendName,
+  reason: string,
+  options: { hint?: string; cause?: unknown } = {},
+): RankscopeError {
+  return new RankscopeError('BACKEND_UNAVAILABLE', `${name}: ${reason}`, options)
+}
