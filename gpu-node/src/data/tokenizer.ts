@@ -44,7 +44,7 @@ export class TextTokenizer {
 
   /** From parsed contents of the two files. */
   static from(definition: object, config: Record<string, unknown>): TextTokenizer {
-    const tokenizer = new Tokenizer(definition, config)
+    const tokenizer = new Tokenizer(withRawSpecialTokens(definition), config)
     const endToken = tokenText(config['eos_token'])
     const endTokenId = endToken === null ? undefined : tokenizer.token_to_id(endToken)
     if (endToken === null || endTokenId === undefined)
@@ -66,6 +66,18 @@ export class TextTokenizer {
   decode(ids: ArrayLike<number>): string {
     const list = Array.from(ids)
     return list.length === 0 ? '' : this.#tokenizer.decode(list, { skip_special_tokens: true })
+  }
+}
+
+/**
+ * Special tokens are found in the raw text, whatever the file says about normalising them first: training text ends
+ * with the literal end token, which must become its one id (METHODS 5.5).
+ */
+function withRawSpecialTokens(definition: object): object {
+  const added = (definition as { added_tokens?: { special?: boolean }[] }).added_tokens ?? []
+  return {
+    ...definition,
+    added_tokens: added.map((token) => (token.special ? { ...token, normalized: false } : token)),
   }
 }
 
