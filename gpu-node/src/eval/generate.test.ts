@@ -1,0 +1,156 @@
+import { memory } from '@tensorflow/tfjs-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { cpuBackend } from '../backends/cpu.ts'
+import { evaluationBatch, lossTokens } from '../data/batch.ts'
+import { tokenizeRecords } from '../data/examples.ts'
+import { templates } from '../data/templates.ts'
+import { TextTokenizer } from '../data/tokenizer.ts'
+import { parseConfig } from '../model/config.ts'
+import { loss, plainLinear, sequenceLogits } from '../model/llama.ts'
+import { loadModel, Model } from '../model/model.ts'
+import { parameterSpecs } from '../model/parameters.ts'
+import { parameter } from '../ops/index.ts'
+import { Random } from '../random.ts'
+import { sharedMissing, sharedPath } from '../shared-material.ts'
+import { evaluateAccuracy, evaluateLoss } from './evaluate.ts'
+import { generate } from './generate.ts'
+import { scorers } from './scorers.ts'
+
+const vocabulary = 13
+
+function randomModel(changes: object = {}): Model {
+  const config = parseConfig(
+    {
+      model_type: 'mistral',
+      hidden_size: 16,
+      intermediate_size: 24,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      vocab_size: vocabulary,
+      ...changes,
+    },
+    'config.json',
+  )
+  const random = new Random(5)
+  const weights = parameterSpecs(config).map(({ name, shape }) => {
+    const values = new Float32Array(shape.reduce((product, size) => product * size, 1))
+    return [name, parameter(random.fillNormal(values, 0, 0.5), shape)] as const
+  })
+  return new Model(config, new Map(weights), null)
+}
+
+/** Greedy decoding without a cache: the whole sequence is read again for each token. */
+async function slowly(
+  model: Model,
+  prompt: readonly number[],
+  count: number,
+  stop: number,
+): Promise<number[]> {
+  const ids = [...prompt]
+  while (ids.length < prompt.length + count) {
+    const logits = sequenceLogits(model, Int32Array.from(ids), { batch: 1, sequence: ids.length })
+    const last = Array.from((await logits.data()).slice((ids.length - 1) * vocabulary))
+    logits.dispose()
+    const best = last.indexOf(Math.max(...last))
+    if (best === stop) break
+    ids.push(best)
+  }
+  return ids.slice(prompt.length)
+}
+
+beforeAll(async () => {
+  await cpuBackend.start({ threads: 1 })
+})
+
+describe('greedy generation with the key-value cache', () => {
+  const prompts = [[1, 4, 2, 9, 3], [7], [1, 5, 5], [12, 11, 10, 9, 8, 7, 6]]
+
+  it.each([
+    ['full attention', {}],
+    ['a sliding window', { sliding_window: 3 }],
+  ])(
+    'gives what reading everything again gives, for prompts of different lengths, with %s',
+    async (_, changes) => {
+      const model = randomModel(changes)
+      for (const stop of [-1, 3]) {
+        const options = { maxNewTokens: 9, batchSize: 3, stopTokenIds: new Set([stop]) }
+        const found = await generate(model, prompts, options)
+        for (const [index, prompt] of prompts.entries())
+          expect(found[index]).toEqual(await slowly(model, prompt, 9, stop))
+      }
+      model.dispose()
+    },
+  )
+
+  it('ends before the stop token and leaves no tensor behind', async () => {
+    const model = randomModel()
+    model.rope.upTo(32)
+    const before = memory().numTensors
+    const [first] = await slowly(model, [7], 1, -1)
+    const shares: number[] = []
+    const found = await generate(model, [[7], [7]], {
+      maxNewTokens: 5,
+      batchSize: 1,
+      stopTokenIds: new Set([first!]),
+      onProgress: (done) => shares.push(done),
+    })
+    expect(found).toEqual([[], []])
+    expect(shares).toEqual([0.5, 1])
+    expect(memory().numTensors).toBe(before)
+    model.dispose()
+  })
+})
+
+describe.skipIf(sharedMissing)(`evaluation of stories260K ${sharedMissing ?? ''}`, () => {
+  const folder = sharedPath('data/models/stories260K')
+  const tokenizer = sharedMissing ? (null as never) : TextTokenizer.load(folder)
+  let model: Model
+  beforeAll(() => {
+    model = loadModel(folder)
+  })
+  afterAll(() => model.dispose())
+
+  const record = (instruction: string, output: string, type: string) => ({
+    instruction,
+    output,
+    answer: null,
+    type,
+  })
+
+  it('writes the beginning of a story, and scores by record and by type', async () => {
+    const template = { prompt: (text: string) => text, target: (output: string) => output }
+    const options = { maxNewTokens: 8, batchSize: 4, template, scorer: scorers.exact }
+    const records = [
+      record('Once upon a time, there was', ' wrong', 'a'),
+      record('Lily wanted to', 'wrong', 'b'),
+    ]
+    const first = await evaluateAccuracy(model, tokenizer, records, options)
+    expect(first).toMatchObject({ accuracy: 0, examples: 2 })
+    expect(first.answers[0]?.completion).toMatch(/^ ?a (little|big|small)/)
+    const learned = first.answers.map((answer, i) =>
+      record(records[i]!.instruction, answer.completion, records[i]!.type),
+    )
+    const half = [learned[0]!, records[1]!]
+    expect(await evaluateAccuracy(model, tokenizer, half, options, plainLinear(model))).toMatchObject({
+      accuracy: 0.5,
+      byType: { a: { accuracy: 1, examples: 1 }, b: { accuracy: 0, examples: 1 } },
+    })
+  })
+
+  it('the loss over several batches is the mean over all their tokens', async () => {
+    const records = [
+      record('One', 'day a cat ran.', 'a'),
+      record('Two', 'dogs', 'b'),
+      record('Three big', 'red cars went.', 'c'),
+    ]
+    const { examples } = tokenizeRecords(records, templates.plain, tokenizer, 64)
+    const whole = loss(model, evaluationBatch(examples, tokenizer.padTokenId))
+    const [expected] = await whole.loss.data()
+    whole.loss.dispose()
+    whole.perToken.dispose()
+    const found = await evaluateLoss(model, examples, { batchSize: 2, padTokenId: tokenizer.padTokenId })
+    expect(found.loss / expected!).toBeCloseTo(1, 5)
+    expect(found.tokens).toBe(examples.reduce((sum, example) => sum + lossTokens(example), 0))
+  })
+})
