@@ -1,0 +1,167 @@
+/**
+ * Leading singular triplets on disk, so that the second start of a model decomposes nothing.
+ *
+ * A file belongs to one matrix (by content) and one way of decomposing; the highest rank computed so far is kept,
+ * and answers every lower one by its prefix. Layout: one line of JSON, then u, s and v as little-endian float64.
+ * Files appear whole (written aside, then renamed); a damaged one is removed and computed again.
+ */
+import { createHash } from 'node:crypto'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { threadId } from 'node:worker_threads'
+import { z } from 'zod'
+import { leadingColumns } from './matrix.ts'
+import type { CacheLocation } from './messages.ts'
+import { defaultIterations, refuseRank, type TopSvd, type TopSvdOptions } from './top-svd.ts'
+
+/** Raised when results of the same input would change. */
+const version = 1
+
+const headerSchema = z.strictObject({
+  version: z.literal(version),
+  rank: z.int().min(1),
+  rows: z.int().min(1),
+  columns: z.int().min(1),
+  /** SHA-256 of the numbers. */
+  digest: z.string(),
+})
+
+interface CacheSubject {
+  readonly w: Float32Array
+  readonly rows: number
+  readonly columns: number
+  readonly rank: number
+  readonly options: TopSvdOptions
+}
+
+/** The triplets of the asked rank, or null where they are not there (any more). */
+export function readCached({ folder }: CacheLocation, subject: CacheSubject): TopSvd | null {
+  const { rows, columns, rank } = subject
+  refuseRank(rows, columns, rank)
+  const file = join(folder, fileName(subject))
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(file)
+  } catch {
+    return null
+  }
+  const stored = parse(bytes, rows, columns)
+  if (!stored) {
+    rmSync(file, { force: true })
+    return null
+  }
+  if (stored.s.length < rank) return null
+  touch(file)
+  return {
+    u: leadingColumns(stored.u, rows, stored.s.length, rank),
+    s: stored.s.slice(0, rank),
+    v: leadingColumns(stored.v, columns, stored.s.length, rank),
+  }
+}
+
+/** Keeps `result`; returns what went wrong, or null. A cache that cannot be written must not stop a run. */
+export function writeCached(location: CacheLocation, subject: CacheSubject, result: TopSvd): string | null {
+  const file = join(location.folder, fileName(subject))
+  const aside = `${file}.${process.pid}-${threadId}`
+  try {
+    mkdirSync(location.folder, { recursive: true })
+    writeFileSync(aside, serialise(subject, result))
+    renameSync(aside, file)
+    prune(location, file)
+    return null
+  } catch (error) {
+    rmSync(aside, { force: true })
+    return `the SVD cache ${location.folder} cannot be written: ${error instanceof Error ? error.message : error}`
+  }
+}
+
+function fileName({ w, rows, columns, options }: CacheSubject): string {
+  const hash = createHash('sha256').update(bytesOf(w)).digest('hex').slice(0, 32)
+  return `${hash}-${rows}x${columns}-${variant(options)}.svd`
+}
+
+function variant(options: TopSvdOptions): string {
+  switch (options.kind) {
+    case 'full':
+      return 'full'
+    case 'randomized': {
+      const { iterations = defaultIterations, oversample = 'auto', seed = 0 } = options
+      return `randomized-${iterations}-${oversample}-${seed}`
+    }
+    default:
+      return options.kind satisfies never
+  }
+}
+
+function serialise({ rows, columns }: CacheSubject, { u, s, v }: TopSvd): Buffer {
+  const numbers = Buffer.concat([bytesOf(u), bytesOf(s), bytesOf(v)])
+  const header = { version, rank: s.length, rows, columns, digest: digestOf(numbers) }
+  return Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), numbers])
+}
+
+/** Null where anything does not fit: another version, another shape, a cut or altered file. */
+function parse(bytes: Buffer, rows: number, columns: number): TopSvd | null {
+  const end = bytes.indexOf('\n')
+  const header = headerSchema.safeParse(jsonOrNull(bytes.toString('utf8', 0, Math.max(end, 0))))
+  if (!header.success || header.data.rows !== rows || header.data.columns !== columns) return null
+  const { rank, digest } = header.data
+  const numbers = bytes.subarray(end + 1)
+  if (numbers.length !== 8 * rank * (rows + 1 + columns) || digestOf(numbers) !== digest) return null
+  // Copied, since the numbers need not lie on a multiple of eight bytes.
+  const values = new Float64Array(numbers.length / 8)
+  bytesOf(values).set(numbers)
+  const [endOfU, endOfS] = [rows * rank, rows * rank + rank]
+  return { u: values.slice(0, endOfU), s: values.slice(endOfU, endOfS), v: values.slice(endOfS) }
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+function bytesOf(array: Float32Array | Float64Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+}
+
+/** The time of last use decides what goes first; a folder that cannot be changed only loses that order. */
+function touch(file: string): void {
+  try {
+    const now = new Date()
+    utimesSync(file, now, now)
+  } catch {}
+}
+
+/** Removes the files used longest ago until the folder fits; the file just written stays. */
+function prune({ folder, limitBytes }: CacheLocation, kept: string): void {
+  const files = readdirSync(folder)
+    .filter((name) => name.includes('.svd'))
+    .map((name) => join(folder, name))
+    .flatMap((path) => {
+      const status = statSync(path, { throwIfNoEntry: false })
+      return status ? [{ path, size: status.size, usedMs: status.mtimeMs }] : []
+    })
+    .sort((a, b) => a.usedMs - b.usedMs)
+  let total = files.reduce((sum, file) => sum + file.size, 0)
+  for (const { path, size } of files) {
+    if (total <= limitBytes) return
+    if (path === kept) continue
+    rmSync(path, { force: true })
+    total -= size
+  }
+}

@@ -1,0 +1,74 @@
+/** The worker thread of the pool: one request at a time, computed with this thread's own linear algebra. */
+import { constants, setPriority } from 'node:os'
+import { parentPort, workerData } from 'node:worker_threads'
+import { errorPayload } from '@rankscope/protocol'
+import type {
+  Job,
+  Reply,
+  Request,
+  SpectrumJob,
+  TopSvdJob,
+  TopSvdOutcome,
+  WorkerSettings,
+} from './messages.ts'
+import { selectLinearAlgebra } from './select.ts'
+import { type Spectrum, spectrum } from './spectrum.ts'
+import { readCached, writeCached } from './svd-cache.ts'
+import { topSvd } from './top-svd.ts'
+
+class Cancelled extends Error {}
+
+const port = parentPort!
+const settings = workerData as WorkerSettings
+// On Linux a priority belongs to the calling thread, elsewhere to the whole process, which must keep its own.
+if (settings.lowPriority && process.platform === 'linux') {
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+}
+const { algebra } = selectLinearAlgebra()
+algebra.setThreads(settings.threads)
+
+port.on('message', ({ job, cancelled }: Request) => {
+  const { reply, transfer } = answer(job, () => {
+    if (Atomics.load(cancelled, 0) !== 0) throw new Cancelled()
+  })
+  port.postMessage(reply, transfer)
+})
+
+function answer(job: Job, checkpoint: () => void): { reply: Reply; transfer: ArrayBuffer[] } {
+  try {
+    checkpoint()
+    const outcome = compute(job, checkpoint)
+    const arrays = 'singularValues' in outcome ? [outcome.singularValues] : [outcome.u, outcome.s, outcome.v]
+    return {
+      reply: { status: 'done', outcome },
+      transfer: arrays.map((array) => array.buffer as ArrayBuffer),
+    }
+  } catch (error) {
+    if (error instanceof Cancelled) return { reply: { status: 'cancelled' }, transfer: [] }
+    return { reply: { status: 'failed', error: errorPayload(error) }, transfer: [] }
+  }
+}
+
+function compute(job: Job, checkpoint: () => void): TopSvdOutcome | Spectrum {
+  switch (job.kind) {
+    case 'top-svd':
+      return computeTopSvd(job, checkpoint)
+    case 'spectrum':
+      return computeSpectrum(job)
+    default:
+      return job satisfies never
+  }
+}
+
+function computeSpectrum({ source }: SpectrumJob): Spectrum {
+  return spectrum(algebra, source, () => performance.now())
+}
+
+function computeTopSvd(job: TopSvdJob, checkpoint: () => void): TopSvdOutcome {
+  const cached = job.cache ? readCached(job.cache, job) : null
+  if (cached) return { ...cached, fromCache: true, cacheProblem: null }
+  checkpoint()
+  const result = topSvd(algebra, job.w, job, job.options, checkpoint)
+  const cacheProblem = job.cache ? writeCached(job.cache, job, result) : null
+  return { ...result, fromCache: false, cacheProblem }
+}
