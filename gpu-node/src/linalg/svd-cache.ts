@@ -56,7 +56,7 @@ export function readCached({ folder }: CacheLocation, subject: CacheSubject): To
   }
   const stored = parse(bytes, rows, columns)
   if (!stored) {
-    rmSync(file, { force: true })
+    discard(file)
     return null
   }
   if (stored.s.length < rank) return null
@@ -79,7 +79,7 @@ export function writeCached(location: CacheLocation, subject: CacheSubject, resu
     prune(location, file)
     return null
   } catch (error) {
-    rmSync(aside, { force: true })
+    discard(aside)
     return `the SVD cache ${location.folder} cannot be written: ${error instanceof Error ? error.message : error}`
   }
 }
@@ -145,6 +145,14 @@ function touch(file: string): void {
     const now = new Date()
     utimesSync(file, now, now)
   } catch {}
+}
+
+function discard(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // A folder that cannot be changed keeps it; it is found damaged again next time.
+  }
 }
 
 /** Removes the files used longest ago until the folder fits; the file just written stays. */
