@@ -170,16 +170,40 @@ function logSumExp(scores: ArrayLike<number>): number {
   return highest + Math.log(total)
 }
 
-/** Gradient of f at x by central differences of the five-point formula; x is restored. Error about 1e-11. */
-export function numericGradient(f: () => number, x: Float64Array): Float64Array {
+/** One step of Adam for element i: moves the moments m and v and returns the change. */
+export function adamDelta(
+  m: Float64Array,
+  v: Float64Array,
+  i: number,
+  gradient: number,
+  settings: { learningRate: number; beta1: number; beta2: number; epsilon: number; step: number },
+): number {
+  const { learningRate, beta1, beta2, epsilon, step } = settings
+  m[i] = beta1 * m[i]! + (1 - beta1) * gradient
+  v[i] = beta2 * v[i]! + (1 - beta2) * gradient ** 2
+  const first = m[i]! / (1 - beta1 ** step)
+  const second = v[i]! / (1 - beta2 ** step)
+  return (-learningRate * first) / (Math.sqrt(second) + epsilon)
+}
+
+/**
+ * Elements of the gradient of f at x, all of them or those at the given places, by the five-point central difference;
+ * x is restored. Error about 1e-11.
+ */
+export function numericGradient(
+  f: () => number,
+  x: Float64Array,
+  places: readonly number[] = Array.from(x, (_, i) => i),
+): Float64Array {
   const step = 1e-3
-  return Float64Array.from(x, (value, i) => {
+  return Float64Array.from(places, (place) => {
+    const value = x[place]!
     const at = (offset: number) => {
-      x[i] = value + offset
+      x[place] = value + offset
       return f()
     }
     const slope = (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step)
-    x[i] = value
+    x[place] = value
     return slope
   })
 }

@@ -10,20 +10,20 @@ import { composedCrossEntropy } from './cross-entropy.ts'
 import { composedLinear, composedPointwise } from './linear.ts'
 import { composedUpdateKernels } from './update.ts'
 
-export const composedKernels: FusedKernels<Tensor> = tidied({
+export const composedKernels: FusedKernels<Tensor> = {
   ...composedLinear,
   ...composedPointwise,
   ...composedAttention,
   ...composedCrossEntropy,
-})
+}
 
 export function registerComposedKernels(backendName: string): void {
-  registerFusedKernels(backendName, composedKernels)
+  registerFusedKernels(backendName, tidied(composedKernels))
   registerUpdateKernels(backendName, composedUpdateKernels)
 }
 
 /** The same kernels with what they make on the way disposed of. */
-function tidied(kernels: FusedKernels<Tensor>): FusedKernels<Tensor> {
+export function tidied(kernels: FusedKernels<Tensor>): FusedKernels<Tensor> {
   const wrapped = Object.entries(kernels).map(([name, kernel]) => [
     name,
     (inputs: unknown, attributes: unknown) =>

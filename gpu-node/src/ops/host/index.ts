@@ -1,0 +1,15 @@
+/** Registers the host kernels, with the composed ones for what is products alone. */
+import { composedKernels, tidied } from '../composed/index.ts'
+import { registerFusedKernels } from '../kernels.ts'
+import { registerUpdateKernels } from '../update.ts'
+import { hostAttention } from './attention.ts'
+import { hostCrossEntropy } from './cross-entropy.ts'
+import type { HostMemory } from './memory.ts'
+import { hostPointwise } from './pointwise.ts'
+import { hostUpdates } from './update.ts'
+
+export function registerHostKernels(backendName: string, memory: HostMemory): void {
+  const host = { ...hostPointwise(memory), ...hostAttention(memory), ...hostCrossEntropy(memory) }
+  registerFusedKernels(backendName, tidied({ ...composedKernels, ...host }))
+  registerUpdateKernels(backendName, hostUpdates(memory))
+}

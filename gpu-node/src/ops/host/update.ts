@@ -1,0 +1,106 @@
+/** Updates of parameters in place, as loops over host memory; formulas: ../kernels.ts. */
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { matMul, tidy } from '@tensorflow/tfjs-core'
+import type { AdamMoments, AdamSettings, UpdateKernels } from '../kernels.ts'
+import type { HostMemory } from './memory.ts'
+
+export function hostUpdates(memory: HostMemory): UpdateKernels {
+  const { allocate, floats } = memory
+
+  const addTo = (target: Tensor, x: Tensor, factor: number): void => {
+    const [to, from] = [floats(target), floats(x)]
+    for (let i = 0; i < to.length; i++) to[i]! += factor * from[i]!
+  }
+
+  /** Moves the moments and calls `store` with the change of each element. */
+  const adam = (change: AdamMoments & AdamSettings, store: (i: number, delta: number) => void): void => {
+    const { beta1, beta2, epsilon, step, learningRate, gradientFactor } = change
+    const [m, v, gradient] = [floats(change.m), floats(change.v), floats(change.gradient)]
+    const firstFactor = -learningRate / (1 - beta1 ** step)
+    const secondFactor = 1 / Math.sqrt(1 - beta2 ** step)
+    for (let i = 0; i < m.length; i++) {
+      const g = gradient[i]! * gradientFactor
+      m[i] = beta1 * m[i]! + (1 - beta1) * g
+      v[i] = beta2 * v[i]! + (1 - beta2) * g * g
+      store(i, (firstFactor * m[i]!) / (Math.sqrt(v[i]!) * secondFactor + epsilon))
+    }
+  }
+
+  return {
+    upload: (values, shape) => {
+      const made = allocate(shape)
+      floats(made).set(values)
+      return made
+    },
+
+    accumulate: addTo,
+
+    compensatedAccumulate: (target, compensation, x, factor) => {
+      const [to, lost, from] = [floats(target), floats(compensation), floats(x)]
+      for (let i = 0; i < to.length; i++) {
+        const y = Math.fround(factor * from[i]! - lost[i]!)
+        const before = to[i]!
+        to[i] = before + y
+        lost[i] = Math.fround(to[i]! - before) - y
+      }
+    },
+
+    copy: (target, source) => floats(target).set(floats(source)),
+
+    scale: (target, factor) => {
+      const values = floats(target)
+      if (factor === 0) values.fill(0)
+      else for (let i = 0; i < values.length; i++) values[i]! *= factor
+    },
+
+    sumOfSquares: async (tensors) => {
+      let total = 0
+      for (const tensor of tensors) for (const value of floats(tensor)) total += value * value
+      return total
+    },
+
+    adamW: (change) => {
+      const values = floats(change.parameter)
+      const keep = 1 - change.learningRate * change.weightDecay
+      adam(change, (i, delta) => {
+        values[i] = values[i]! * keep + delta
+      })
+    },
+
+    adamDelta: (change) => {
+      const deltas = floats(change.delta)
+      adam(change, (i, delta) => {
+        deltas[i] = delta
+      })
+    },
+
+    lowRankUpdate: (target, left, right, factor) => tidy(() => addTo(target, matMul(left, right), factor)),
+
+    directUpdate: ({ w, a, b, deltaA, deltaB, factor, secondOrder }) =>
+      tidy(() => {
+        const [devices, m, r] = a.shape as [number, number, number]
+        const [rank, n] = [devices * r, b.shape[2]!]
+        const [left, right] = [allocate([m, 2 * rank]), allocate([2 * rank, n])]
+        const [packed, adapters, deltas] = [floats(left), floats(a), floats(deltaA)]
+        for (let k = 0; k < devices; k++)
+          for (let row = 0; row < m; row++)
+            for (let j = 0; j < r; j++) {
+              const from = (k * m + row) * r + j
+              const to = row * 2 * rank + k * r + j
+              packed[to] = deltas[from]!
+              packed[to + rank] = adapters[from]! + (secondOrder ? deltas[from]! : 0)
+            }
+        floats(right).set(floats(b))
+        floats(right).set(floats(deltaB), rank * n)
+        addTo(w, matMul(left, right), factor)
+      }),
+
+    writeRows: (target, rows, x) => {
+      const width = x.shape[1]!
+      const [to, from] = [floats(target), floats(x)]
+      rows.forEach((row, i) => {
+        to.set(from.subarray(i * width, (i + 1) * width), row * width)
+      })
+    },
+  }
+}
