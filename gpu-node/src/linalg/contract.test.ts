@@ -194,6 +194,24 @@ for (const { name, algebra, reason } of siblings) {
       expect(largestDifference(image, scaled)).toBeLessThan(1e-13 * s[0]! ** 2)
     })
 
+    test.each([
+      { name: 'the identity', diagonal: [1, 1, 1, 1, 1] },
+      { name: 'zero', diagonal: [0, 0, 0, 0, 0] },
+      { name: 'a matrix of blocks', diagonal: [1, 5, 3, 2, 4] },
+    ])('topEigen of $name has orthonormal eigenvectors', ({ diagonal }) => {
+      const symmetric = Float64Array.from({ length: 25 }, (_, i) => (i % 6 === 0 ? diagonal[i / 6]! : 0))
+      const { values, vectors } = topEigen(symmetric, 5, 3)
+      expect([...values]).toEqual(diagonal.toSorted((x, y) => y - x).slice(0, 3))
+      expect(orthonormality(vectors, 5, 3)).toBeLessThan(1e-14)
+      const image = multiply(symmetric, vectors, { rows: 5, inner: 5, columns: 3 })
+      expect(
+        largestDifference(
+          image,
+          vectors.map((x, i) => x * values[i % 3]!),
+        ),
+      ).toBeLessThan(1e-14)
+    })
+
     test.each([Number.NaN, Number.POSITIVE_INFINITY])(
       '%s in the input is refused with the place named',
       (bad) => {

@@ -25,6 +25,8 @@ const signatures = {
   dgemm_: [13, 2],
   dsyrk_: [10, 2],
   dsytrd_: [10, 1],
+  dsterf_: [4, 0],
+  dstein_: [13, 0],
   dstemr_: [21, 2],
   dormtr_: [13, 3],
 } as const

@@ -144,52 +144,78 @@ function gram(lapack: LapackLibrary, a: Float64Array, rows: number, columns: num
   return product
 }
 
-/** Householder tridiagonalisation, then MRRR for just the wanted end of the spectrum. */
+/** Householder tridiagonalisation, then just the wanted end of the spectrum. */
 function topEigen(lapack: LapackLibrary, symmetric: Float64Array, order: number, count: number) {
   assertFinite(symmetric, order, order)
-  const [n, wanted] = [integer(order), integer(count)]
+  const n = integer(order)
   const lower = option('L')
   const reduced = symmetric.slice()
-  const diagonal = new Float64Array(order)
-  const offDiagonal = new Float64Array(order)
+  const tridiagonal = { diagonal: new Float64Array(order), beside: new Float64Array(order) }
+  const { diagonal, beside } = tridiagonal
   const tau = new Float64Array(order)
   withWorkspace((work, length) => {
     const info = integer(0)
-    lapack.routines.dsytrd_(lower, n, reduced, n, diagonal, offDiagonal, tau, work, integer(length), info)
+    lapack.routines.dsytrd_(lower, n, reduced, n, diagonal, beside, tau, work, integer(length), info)
     return info[0]!
   }, makeDouble)
+  const { values, vectors } =
+    byInverseIteration(lapack, tridiagonal, count) ?? byRelativelyRobust(lapack, tridiagonal, count)
+  withWorkspace((space, length) => {
+    const status = integer(0)
+    lapack.routines.dormtr_(
+      ...[option('L'), lower, option('N'), n, integer(count), reduced, n, tau, vectors, n],
+      ...[space, integer(length), status],
+    )
+    return status[0]!
+  }, makeDouble)
+  return descending(values, vectors, order)
+}
+
+interface Tridiagonal {
+  readonly diagonal: Float64Array
+  /** Off-diagonal, one shorter than its array. */
+  readonly beside: Float64Array
+}
+
+/**
+ * All eigenvalues by QL, then inverse iteration: half the time of MRRR for a tenth of the vectors, and more accurate.
+ * Null where the matrix falls apart into blocks, which inverse iteration would have to be told, or fails.
+ */
+function byInverseIteration(lapack: LapackLibrary, { diagonal, beside }: Tridiagonal, count: number) {
+  const order = diagonal.length
+  for (let i = 0; i + 1 < order; i++) {
+    const neighbours = Math.abs(diagonal[i]!) + Math.abs(diagonal[i + 1]!)
+    if (Math.abs(beside[i]!) <= 2 ** -52 * neighbours) return null
+  }
+  const n = integer(order)
+  const info = integer(0)
+  const all = diagonal.slice()
+  lapack.routines.dsterf_(n, all, beside.slice(), info)
+  if (info[0] !== 0) return null
+  const values = all.slice(order - count)
+  const vectors = new Float64Array(order * count)
+  lapack.routines.dstein_(
+    ...[n, diagonal, beside, integer(count), values, new Int32Array(order).fill(1), n, vectors, n],
+    ...[new Float64Array(5 * order), new Int32Array(order), new Int32Array(count), info],
+  )
+  return info[0] === 0 ? { values, vectors } : null
+}
+
+/** MRRR (Dhillon and Parlett), for any tridiagonal matrix. */
+function byRelativelyRobust(lapack: LapackLibrary, { diagonal, beside }: Tridiagonal, count: number) {
+  const order = diagonal.length
+  const n = integer(order)
   const values = new Float64Array(order)
   const vectors = new Float64Array(order * count)
   const [work, integerWork] = [new Float64Array(18 * order), new Int32Array(10 * order)]
   const info = integer(0)
   lapack.routines.dstemr_(
-    ...[option('V'), option('I'), n, diagonal, offDiagonal, real(0), real(0), integer(order - count + 1), n],
-    ...[integer(0), values, vectors, n, wanted, new Int32Array(2 * count), integer(1)],
+    ...[option('V'), option('I'), n, diagonal, beside, real(0), real(0), integer(order - count + 1), n],
+    ...[integer(0), values, vectors, n, integer(count), new Int32Array(2 * count), integer(1)],
     ...[work, integer(work.length), integerWork, integer(integerWork.length), info],
   )
   if (info[0] !== 0) throw nonConvergence(order, order)
-  withWorkspace((space, length) => {
-    const status = integer(0)
-    lapack.routines.dormtr_(
-      ...[
-        option('L'),
-        lower,
-        option('N'),
-        n,
-        wanted,
-        reduced,
-        n,
-        tau,
-        vectors,
-        n,
-        space,
-        integer(length),
-        status,
-      ],
-    )
-    return status[0]!
-  }, makeDouble)
-  return descending(values.subarray(0, count), vectors, order)
+  return { values: values.slice(0, count), vectors }
 }
 
 /** From ascending eigenpairs, vectors as rows, to descending ones, vectors as columns. */
