@@ -148,7 +148,7 @@ describe('model folders', () => {
     const config = JSON.parse(readFileSync(join(repeated, 'config.json'), 'utf8'))
     writeFileSync(join(repeated, 'config.json'), JSON.stringify({ ...config, num_key_value_heads: 4 }))
     const [a, b] = [await logitsOf(grouped), await logitsOf(repeated)]
-    a.forEach((value, i) => expect(value).toBeCloseTo(b[i]!, 5))
+    for (const [i, value] of a.entries()) expect(value).toBeCloseTo(b[i]!, 5)
   })
 
   it('old rotary buffers are passed over, any other stranger is refused by name', () => {
