@@ -1,0 +1,212 @@
+/**
+ * DoRA: weight-decomposed low-rank adaptation (Liu et al. 2024, arXiv 2402.09353), as in the authors' code and PEFT.
+ *
+ *   V = W0 + s A B,   c_j = ‖V_:j‖₂ per output,   W' = V diag(μ / c)      W0 [m, n] frozen, A [m, r], B [r, n], μ [n]
+ *   A ~ U(−1/√m, 1/√m),  B = 0,  μ_j = ‖W0_:j‖  (so that step 0 is the identity);  s = α / r
+ *   Y = (μ / c) ⊙ (X W0 + s (X A) B) + bias;  with dropout  Y = X W0 + (μ/c − 1) ⊙ (X~ W0) + (μ/c) ⊙ s (X~ A) B
+ *   c_j² = ‖w_j‖² + 2 s b_jᵀ (Aᵀ W0)_j + s² b_jᵀ (Aᵀ A) b_j, without forming A B
+ *
+ * Norm detached (PEFT, and §4.3 of the paper): c is a constant in the backward pass, so with D' = D diag(μ / c)
+ *   ∂L/∂A = s D' Bᵀ,  ∂L/∂B = s Aᵀ D',  ∂L/∂μ_j = Σ_i D_ij V_ij / c_j
+ * Not detached: D' becomes D' − V diag(colsum(D' ⊙ V) / c²).
+ */
+import { effectiveAlpha, type MethodConfigOf } from '@rankscope/protocol'
+import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
+import { add as addTensors, customGrad, div, mul, pow, sqrt, sub, tidy } from '@tensorflow/tfjs-core'
+import { runFused } from '../ops/kernels.ts'
+import { add, linear, lowRankLinear, matMul } from '../ops/linear.ts'
+import { scaleColumns } from '../ops/pointwise.ts'
+import { copy, parameter, zeroParameter } from '../ops/update.ts'
+import { Random } from '../random.ts'
+import { AdamW } from '../train/optimizer.ts'
+import { Dropout } from './dropout.ts'
+import { negated, overConstant, plusRow } from './elementwise.ts'
+import { kaimingUniform } from './kaiming.ts'
+import type { AttachContext, Method, TargetModule } from './method.ts'
+import { readValues } from './state.ts'
+import { denseStepSquares, ownTensor } from './update-norm.ts'
+
+interface Unit {
+  readonly target: TargetModule
+  readonly a: Variable
+  readonly b: Variable
+  /** μ [n] */
+  readonly magnitude: Variable
+  /** ‖w_j‖² [n] */
+  readonly squares: Variable
+  /** c [n] of the present A and B. */
+  readonly norms: Variable
+}
+
+export const dora: Method<'dora'> = {
+  name: 'dora',
+
+  async attach(config, context) {
+    const { targets, devices, model, optimizer, state, seed } = context
+    const scale = effectiveAlpha(config) / config.rank
+    const units: Unit[] = []
+    for (const target of targets) units.push(await makeUnit(config, context, target))
+    const refreshNorms = () => {
+      for (const unit of units) {
+        const norms = tidy(() => columnNorms(unit, scale))
+        copy(unit.norms, norms)
+        norms.dispose()
+      }
+    }
+    refreshNorms()
+    const byModule = new Map(units.map((unit) => [unit.target.name, unit]))
+    const adam = new AdamW(
+      state,
+      units.flatMap(({ target, a, b, magnitude }) => [
+        { name: `${target.name}.A`, parameter: a },
+        { name: `${target.name}.B`, parameter: b },
+        { name: `${target.name}.magnitude`, parameter: magnitude },
+      ]),
+      optimizer,
+    )
+    const dropout = new Dropout(config.dropout, devices, seed)
+    const factors = config.detachNorm
+      ? ({ magnitude, norms }: Unit): Tensor => overConstant(magnitude, norms)
+      : (unit: Unit) => trainedFactors(unit, scale)
+    const withBias = (y: Tensor2D, bias: Variable | undefined) => (bias ? plusRow(y, bias) : y)
+    const whole = (unit: Unit, x: Tensor2D): Tensor2D => {
+      const { target, a, b } = unit
+      const y = scaleColumns(lowRankLinear(x, target.weight, a, b, scale), factors(unit))
+      return withBias(y, target.bias)
+    }
+    const dropping = (unit: Unit, x: Tensor2D): Tensor2D => {
+      const { target, a, b } = unit
+      const dropped = dropout.apply(target.name, x)
+      const base = linear(dropped, target.weight)
+      const sum = add(base, matMul(matMul(dropped, a), b, { factor: scale }))
+      const correction = add(scaleColumns(sum, factors(unit)), negated(base))
+      return withBias(add(linear(x, target.weight), correction) as Tensor2D, target.bias)
+    }
+    const hook = (layer: (unit: Unit, x: Tensor2D) => Tensor2D) => (module: string, x: Tensor2D) => {
+      const unit = byModule.get(module)
+      return unit
+        ? layer(unit, x)
+        : linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
+    }
+    const effective = (unit: Unit) => tidy(() => effectiveWeight(unit, scale))
+
+    return {
+      gradients: 'averaged',
+      trained: units.flatMap(({ a, b, magnitude }) => [a, b, magnitude]),
+      trainableParameters: targets.reduce((sum, target) => sum + dora.parameterCount(config, target), 0),
+      linear: hook(dropout.active ? dropping : whole),
+      beginPass: (position) => dropout.beginPass(position),
+
+      async update(gradients, settings) {
+        const watched = units.filter(({ target }) => settings.watched.has(target.name))
+        const weights = watched.map((unit) => () => ownTensor(() => effective(unit)))
+        const updateSquares = await denseStepSquares(weights, () => {
+          adam.step(gradients, settings)
+          refreshNorms()
+        })
+        return { updateSquares }
+      },
+
+      inference: () => ({ linear: hook(whole), dispose: () => undefined }),
+
+      async delta(target) {
+        const change = tidy(() => weightDelta(byModule.get(target.name)!, scale))
+        const after = await readValues(change)
+        change.dispose()
+        const { rows, columns } = target
+        return [{ part: 'total', source: { kind: 'dense', rows, columns, after, before: null } }]
+      },
+
+      async merged(target) {
+        const weight = effective(byModule.get(target.name)!)
+        const values = await readValues(weight)
+        weight.dispose()
+        return values
+      },
+    }
+  },
+
+  parameterCount: ({ rank }, { rows, columns }) => rank * (rows + columns) + columns,
+
+  memory: ({ rank }, { rows, columns }) => ({
+    stateFloats: 3 * (rank * (rows + columns) + columns) + 2 * columns,
+    transientFloats: rank * (rows + columns) + columns,
+  }),
+}
+
+async function makeUnit(
+  { rank }: MethodConfigOf<'dora'>,
+  { state, seed }: AttachContext,
+  target: TargetModule,
+): Promise<Unit> {
+  const { name, rows, columns, weight } = target
+  const squares = squaredColumnNorms(await readValues(weight), columns)
+  const random = new Random(seed).fork(`dora/${name}`)
+  return {
+    target,
+    a: state.variable(`${name}.A`, [rows, rank], () => kaimingUniform(random, rows, rank)),
+    b: state.zeros(`${name}.B`, [rank, columns]),
+    magnitude: state.variable(`${name}.magnitude`, [columns], () => squares.map(Math.sqrt)),
+    squares: state.own(parameter(squares, [columns], { trainable: false })),
+    norms: state.own(zeroParameter([columns])),
+  }
+}
+
+/** Σ_i w_ij² for each column, summed in float64, rounded once. */
+function squaredColumnNorms(w: Float32Array, columns: number): Float32Array {
+  const sums = new Float64Array(columns)
+  for (let i = 0; i < w.length; i++) sums[i % columns]! += w[i]! ** 2
+  return Float32Array.from(sums)
+}
+
+/** s B (Aᵀ-side products): the rows of (Aᵀ W0) and (Aᵀ A) B, each [r, n]. */
+function crossProducts({ target, a, b }: Unit): { withWeight: Tensor; withAdapter: Tensor } {
+  return {
+    withWeight: matMul(a, target.weight, { transposeA: true }),
+    withAdapter: matMul(matMul(a, a, { transposeA: true }), b),
+  }
+}
+
+/** c [n] */
+function columnNorms(unit: Unit, scale: number): Tensor {
+  const { withWeight, withAdapter } = crossProducts(unit)
+  const dot = (t: Tensor) => runFused('columnDot', { a: unit.b, b: t })
+  const mixed = addTensors(mul(dot(withWeight), 2 * scale), mul(dot(withAdapter), scale * scale))
+  return sqrt(addTensors(unit.squares, mixed))
+}
+
+/**
+ * μ / c with gradients through c as well. With g = ∂L/∂(μ/c): ∂L/∂c = −g μ / c², ∂c_j/∂V_:j = V_:j / c_j, hence with
+ * h = −g μ / c³:  ∂L/∂A = s V diag(h) Bᵀ,  ∂L/∂B = s Aᵀ V diag(h),  V = W0 + s A B.
+ */
+function trainedFactors(unit: Unit, scale: number): Tensor {
+  const { target, norms } = unit
+  const run = customGrad((magnitude, a, b) => ({
+    value: div(magnitude as Tensor, norms),
+    gradFunc: (g: Tensor) => {
+      const h = mul(mul(g, magnitude as Tensor), mul(pow(norms, -3), -1))
+      const scaledB = scaleColumns(b as Tensor, h)
+      const outer = matMul(target.weight, scaledB, { transposeB: true, factor: scale })
+      const inner = matMul(a as Tensor, matMul(b as Tensor, scaledB, { transposeB: true }), {
+        factor: scale * scale,
+      })
+      const { withWeight, withAdapter } = crossProducts(unit)
+      const left = addTensors(mul(withWeight, scale), mul(withAdapter, scale * scale))
+      return [div(g, norms), addTensors(outer, inner), scaleColumns(left, h)]
+    },
+  }))
+  return run(unit.magnitude, unit.a, unit.b)
+}
+
+/** W' = V diag(μ / c) */
+function effectiveWeight({ target, a, b, magnitude, norms }: Unit, scale: number): Tensor {
+  const v = addTensors(target.weight, matMul(a, b, { factor: scale }))
+  return scaleColumns(v, div(magnitude, norms))
+}
+
+/** ΔW = W0 diag(μ/c − 1) + s A B diag(μ/c), without the cancellation of W' − W0. */
+function weightDelta({ target, a, b, magnitude, norms }: Unit, scale: number): Tensor {
+  const stretch = div(sub(magnitude, norms), norms)
+  const branch = scaleColumns(matMul(a, b, { factor: scale }), div(magnitude, norms))
+  return addTensors(scaleColumns(target.weight, stretch), branch)
+}

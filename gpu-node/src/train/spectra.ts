@@ -1,0 +1,101 @@
+/**
+ * Spectra of ΔW while training goes on: a snapshot is taken between two steps, decomposed on another thread, and told
+ * when it is ready, always with the step that it belongs to. Where decomposing is slower than training, snapshots that
+ * still wait give way to newer ones; training waits for none.
+ */
+import { RankscopeError, type RecordBodyOf, type SpectrumPart, toFloat64Bytes } from '@rankscope/protocol'
+import { latestSpectrum, type Spectrum, spectrum } from '../linalg/index.ts'
+import type { Adaptation, TargetModule } from '../methods/method.ts'
+import type { BaseWeights } from './base-weights.ts'
+
+export class SpectraRecorder {
+  readonly #adaptation: Adaptation
+  readonly #base: BaseWeights
+  readonly #tell: (record: RecordBodyOf<'spectrum'>) => void
+  readonly #warn: (message: string) => void
+  readonly #pending = new Set<Promise<void>>()
+  readonly #abort = new AbortController()
+
+  constructor(
+    adaptation: Adaptation,
+    base: BaseWeights,
+    tell: (record: RecordBodyOf<'spectrum'>) => void,
+    warn: (message: string) => void,
+  ) {
+    this.#adaptation = adaptation
+    this.#base = base
+    this.#tell = tell
+    this.#warn = warn
+  }
+
+  /** Takes the snapshots of `step`; the decompositions go on in the background. */
+  async record(step: number, targets: readonly TargetModule[]): Promise<void> {
+    for (const target of targets) {
+      const parts = await this.#adaptation.delta(target, async () => this.#base.shared(target))
+      for (const { part, source } of parts) {
+        const options = { transfer: true, signal: this.#abort.signal }
+        const result = latestSpectrum(`${target.name}/${part}`, source, options)
+        this.#follow(this.#tellWhenDone(result, { step, target, part, final: false }))
+      }
+    }
+  }
+
+  /** The spectra of all targets after the last step, one after the other. */
+  async recordFinal(
+    step: number,
+    targets: readonly TargetModule[],
+    onProgress: (done: number) => void,
+  ): Promise<{ target: TargetModule; result: Spectrum }[]> {
+    const totals: { target: TargetModule; result: Spectrum }[] = []
+    for (const [index, target] of targets.entries()) {
+      onProgress(index / targets.length)
+      const parts = await this.#adaptation.delta(target, async () => this.#base.read(target))
+      for (const { part, source } of parts) {
+        const result = spectrum(source, { transfer: true, signal: this.#abort.signal })
+        const found = await this.#tellWhenDone(result, { step, target, part, final: true })
+        if (found && part === 'total') totals.push({ target, result: found })
+      }
+    }
+    return totals
+  }
+
+  /** Waits for everything that was taken. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#pending)
+  }
+
+  /** Gives up what is still under way. */
+  async abandon(): Promise<void> {
+    this.#abort.abort(new Error('the run ends'))
+    await this.settle()
+  }
+
+  #follow(work: Promise<unknown>): void {
+    const followed: Promise<void> = work.then(() => {
+      this.#pending.delete(followed)
+    })
+    this.#pending.add(followed)
+  }
+
+  async #tellWhenDone(
+    result: Promise<Spectrum | null>,
+    about: { step: number; target: TargetModule; part: SpectrumPart; final: boolean },
+  ): Promise<Spectrum | null> {
+    const { step, target, part, final } = about
+    try {
+      const found = await result
+      if (!found) return null
+      const { singularValues, frobenius, measures, elapsedMs } = found
+      const { name: module, rows, columns } = target
+      const bytes = toFloat64Bytes(singularValues)
+      const what = { kind: 'spectrum', step, module, part, rows, columns, final } as const
+      this.#tell({ ...what, singularValues: bytes, frobenius, measures, elapsedMs })
+      return found
+    } catch (error) {
+      if (this.#abort.signal.aborted) return null
+      if (!(error instanceof RankscopeError)) throw error
+      this.#warn(`no spectrum of ${target.name} at step ${step}: ${error.message}`)
+      return null
+    }
+  }
+}

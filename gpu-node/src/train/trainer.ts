@@ -1,0 +1,143 @@
+/**
+ * The training loop, top to bottom: plan a step, add up the gradients of its micro-batches, clip, update, report. What
+ * happens between two steps (evaluation, spectra, checkpoints, requests to leave) is the caller's, through `between`.
+ */
+import { RankscopeError, type RunConfig } from '@rankscope/protocol'
+import type { Scalar } from '@tensorflow/tfjs-core'
+import { stepBatches } from '../data/batch.ts'
+import type { TokenExample } from '../data/examples.ts'
+import type { Sampler, StepPlan } from '../data/sampler.ts'
+import type { Adaptation } from '../methods/method.ts'
+import { loss, type TokenBatch } from '../model/llama.ts'
+import type { Model } from '../model/model.ts'
+import { backward } from '../ops/gradients.ts'
+import { clipGradients } from './clipping.ts'
+import { GradientStore } from './gradient-store.ts'
+import type { LearningRateSchedule } from './schedule.ts'
+
+export interface Training {
+  readonly model: Model
+  readonly adaptation: Adaptation
+  readonly examples: readonly TokenExample[]
+  readonly sampler: Sampler
+  readonly schedule: LearningRateSchedule
+  readonly devices: number
+  readonly padTokenId: number
+  readonly lossReduction: RunConfig['training']['lossReduction']
+  readonly maxGradNorm: number | null
+  /** Modules whose ‖ΔW_t‖ is measured. */
+  readonly watched: ReadonlySet<string>
+}
+
+/** What one optimiser step did. */
+export interface StepReport {
+  /** Number of steps done, this one included: 1, 2, … */
+  readonly step: number
+  /** From 0. */
+  readonly epoch: number
+  /** Nats per token: the mean over devices of each one's loss; left-over micro-batches that leaked in do not count. */
+  readonly loss: number
+  readonly learningRate: number
+  /**
+   * 2-norm of all gradients before clipping; where each device has gradients of its own, the root mean square over the
+   * devices of their norms.
+   */
+  readonly gradNorm: number
+  /** ‖ΔW_t‖_F over the watched modules. */
+  readonly updateNorm: number
+  /** Tokens of the step's examples, padding left out. */
+  readonly tokens: number
+}
+
+/** Whether training goes on after a step. */
+export type Verdict = 'continue' | 'leave'
+
+/**
+ * Trains from step `from` (number of steps done before) and returns the number of steps done. `between` is called after
+ * each step. Throws NUMERIC when the loss is not finite, after `between` has seen it.
+ */
+export async function train(
+  training: Training,
+  from: number,
+  between: (report: StepReport) => Promise<Verdict>,
+): Promise<number> {
+  const gradients = new GradientStore(training.adaptation.trained)
+  try {
+    for (let done = from; done < training.sampler.totalSteps; done++) {
+      const report = await optimiserStep(training, gradients, training.sampler.plan(done))
+      const verdict = await between(report)
+      if (!Number.isFinite(report.loss)) throw divergence(report)
+      if (verdict === 'leave') return report.step
+    }
+    return Math.max(from, training.sampler.totalSteps)
+  } finally {
+    gradients.dispose()
+  }
+}
+
+async function optimiserStep(
+  training: Training,
+  gradients: GradientStore,
+  plan: StepPlan,
+): Promise<StepReport> {
+  const { adaptation, schedule, devices, maxGradNorm, watched, examples } = training
+  const step = plan.step + 1
+  const learningRate = schedule.at(plan.step)
+  gradients.clear()
+  const meanLoss = await accumulateGradients(training, gradients, plan)
+  const { norm, factor } = await clipGradients(gradients, adaptation.gradients, devices, maxGradNorm)
+  const settings = { step, learningRate, gradientFactor: factor, watched }
+  const { updateSquares } = await adaptation.update(gradients, settings)
+  const rows = plan.microBatches.filter(({ counted }) => counted).flatMap((batch) => batch.rows.flat())
+  const tokens = rows.reduce((sum, row) => sum + examples[row]!.inputIds.length, 0)
+  return {
+    step,
+    epoch: plan.epoch,
+    loss: meanLoss,
+    learningRate,
+    gradNorm: norm,
+    updateNorm: Math.sqrt(updateSquares),
+    tokens,
+  }
+}
+
+/** Adds the gradients of all micro-batches of a step; returns the loss that is logged for it. */
+async function accumulateGradients(
+  { model, adaptation, examples, devices, padTokenId, lossReduction }: Training,
+  gradients: GradientStore,
+  plan: StepPlan,
+): Promise<number> {
+  const batches = stepBatches(plan, examples, padTokenId, lossReduction)
+  let total = 0
+  for (const [microBatch, batch] of batches.entries()) {
+    adaptation.beginPass({ step: plan.step + 1, microBatch })
+    // Weights make the loss the sum over devices, which is what per-device optimizers need.
+    const weighted = adaptation.gradients === 'averaged' ? scaleWeights(batch, 1 / devices) : batch
+    const value = backward(
+      () => loss(model, weighted, adaptation.linear).loss,
+      adaptation.trained,
+      (parameter, gradient) => gradients.add(parameter, gradient),
+    )
+    if (batch.counted) total += await takeNumber(value)
+    else value.dispose()
+  }
+  return adaptation.gradients === 'averaged' ? total : total / devices
+}
+
+function scaleWeights(batch: TokenBatch, factor: number): TokenBatch {
+  return factor === 1 ? batch : { ...batch, weights: batch.weights.map((weight) => weight * factor) }
+}
+
+async function takeNumber(value: Scalar): Promise<number> {
+  const [number] = await value.data()
+  value.dispose()
+  return number!
+}
+
+function divergence({ step, loss: value, learningRate, gradNorm }: StepReport): RankscopeError {
+  return new RankscopeError(
+    'NUMERIC',
+    `the loss became ${value} at step ${step} (learning rate ${learningRate}, gradient norm ${gradNorm})`,
+    { hint: 'Lower the learning rate, lengthen the warm-up or clip the gradient norm.' },
+  )
+}
