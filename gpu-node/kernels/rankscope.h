@@ -59,6 +59,17 @@ RS_API int rs_gemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64
                    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc, int64_t batch,
                    int64_t stride_a, int64_t stride_b, int64_t stride_c);
 
+/* ---- adapter.c ---- */
+
+/*
+ * Gradients of low-rank adapters a [devices, m, rank], b [devices, rank, n] from the input x [rows, m] and the output's
+ * gradient dy [rows, n]; device k owns the rows k * rows / devices onwards. With u = scale dy b^T: da = x^T u,
+ * db = scale (x a)^T dy. u [rows, rank] is handed out unless NULL.
+ */
+RS_API int rs_adapter_gradients(float *da, float *db, float *u, const float *x, const float *dy, const float *a,
+                                const float *b, int64_t devices, int64_t rows, int64_t m, int64_t n, int64_t rank,
+                                float scale);
+
 /* ---- elementwise.c ---- */
 
 /* out = a + b, a - b, a * b; out may be a or b. */
@@ -88,9 +99,12 @@ RS_API int rs_transpose(float *out, const float *x, int64_t rows, int64_t column
 /* y = x * rstd * gain, rstd [rows] = 1 / sqrt(mean(x^2) + epsilon). */
 RS_API int rs_rms_norm(float *y, float *rstd, const float *x, const float *gain, int64_t rows, int64_t width,
                        float epsilon);
-/* dx (NULL: not wanted), dgain [width] (NULL: not wanted) of rs_rms_norm; dx may be dy. gain is read for dx only. */
-RS_API int rs_rms_norm_backward(float *dx, float *dgain, const float *dy, const float *x, const float *gain,
-                                const float *rstd, int64_t rows, int64_t width);
+/* dx of rs_rms_norm, added to what dx holds where `add` is set; dx may be dy where it is not. */
+RS_API int rs_rms_norm_input_gradient(float *dx, const float *dy, const float *x, const float *gain,
+                                      const float *rstd, int add, int64_t rows, int64_t width);
+/* dgain [width] = sum over rows of dy * x * rstd. */
+RS_API int rs_rms_norm_gain_gradient(float *dgain, const float *dy, const float *x, const float *rstd, int64_t rows,
+                                     int64_t width);
 
 /* ---- rope.c ---- */
 

@@ -6,16 +6,14 @@
 #include "sgemm.h"
 
 #include "common.h"
+#include "vector.h"
 
-/* Lanes of a vector register, rows and columns of the micro-kernel's tile of C. */
-#if defined(__AVX512F__)
-#define LANES 16
+/* Rows of the micro-kernel's tile of C: its sums fill the vector registers. */
+#if LANES == 16
 #define TILE_ROWS 14
-#elif defined(__AVX__)
-#define LANES 8
+#elif LANES == 8
 #define TILE_ROWS 6
 #else
-#define LANES 4
 #define TILE_ROWS 4
 #endif
 #define TILE_COLUMNS (2 * LANES)
@@ -24,8 +22,6 @@
 #define BLOCK_DEPTH 384
 #define BLOCK_ROWS (TILE_ROWS * 12)
 #define BLOCK_COLUMNS 2048
-
-typedef float Vector __attribute__((vector_size(LANES * 4), aligned(4)));
 
 /* C tile [rows, columns] = alpha * (packed A tile) (packed B tile) + beta * C tile. */
 static void multiply_tile(int64_t depth, const float *a, const float *b, float *c, int64_t ldc, int64_t rows,
@@ -36,7 +32,7 @@ static void multiply_tile(int64_t depth, const float *a, const float *b, float *
     right[i] = (Vector){0};
   }
   for (int64_t p = 0; p < depth; p++) {
-    Vector b_left = *(const Vector *)b, b_right = *(const Vector *)(b + LANES);
+    Vector b_left = load(b), b_right = load(b + LANES);
 #pragma GCC unroll 16
     for (int i = 0; i < TILE_ROWS; i++) {
       left[i] += a[i] * b_left;
@@ -47,8 +43,8 @@ static void multiply_tile(int64_t depth, const float *a, const float *b, float *
   }
   float tile[TILE_ROWS * TILE_COLUMNS];
   for (int i = 0; i < TILE_ROWS; i++) {
-    *(Vector *)(tile + i * TILE_COLUMNS) = alpha * left[i];
-    *(Vector *)(tile + i * TILE_COLUMNS + LANES) = alpha * right[i];
+    store(tile + i * TILE_COLUMNS, alpha * left[i]);
+    store(tile + i * TILE_COLUMNS + LANES, alpha * right[i]);
   }
   for (int64_t i = 0; i < rows; i++) {
     float *out = c + i * ldc;

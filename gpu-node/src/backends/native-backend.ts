@@ -75,6 +75,15 @@ export class NativeBackend extends MathBackendCPU {
     return { dataId: tensor.dataId, shape, dtype: tensor.dtype }
   }
 
+  /** A tensor that starts with the values of one which the caller gives up: the same memory unless it is shared. */
+  takeOver(tensor: TensorInfo): TensorInfo {
+    const from = this.address(tensor)
+    if (this.refCount(tensor.dataId) === 1) return this.share(tensor)
+    const copy = this.allocate(tensor.shape)
+    this.library.copy_bytes(this.address(copy), from, util.sizeFromShape(tensor.shape) * 4)
+    return copy
+  }
+
   /** Address of a float32 tensor's data, moved into native memory if it is not there yet. */
   address(tensor: TensorInfo): bigint {
     const data = this.data.get(tensor.dataId)

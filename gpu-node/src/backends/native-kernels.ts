@@ -12,6 +12,8 @@ export function createNativeKernels(backend: NativeBackend): FusedKernels {
   return { ...linearKernels(backend), ...pointwiseKernels(backend), ...attentionKernels(backend) }
 }
 
+type Three = [TensorInfo, TensorInfo, TensorInfo]
+
 const size = (tensor: TensorInfo): number => util.sizeFromShape(tensor.shape)
 const matrix = (tensor: TensorInfo): [rows: number, columns: number] => [tensor.shape[0]!, tensor.shape[1]!]
 
@@ -78,14 +80,24 @@ function linearKernels(backend: NativeBackend) {
       const t = backend.allocate([x.shape[0]!, a.shape[1]!])
       product(t, x, a)
       product(y, t, b, { factor: scale, keep: 1 })
-      return [y, t]
+      backend.disposeData(t.dataId)
+      return y
     },
 
-    linearInputGradient: ({ dy, w, dt, a }) => {
-      const dx = backend.allocate([dy.shape[0]!, w.shape[0]!])
-      product(dx, dy, w, { transposeB: true })
+    linearInputGradient: ({ dy, w, dt, a, sum }) => {
+      const dx = sum ? backend.takeOver(sum) : backend.allocate([dy.shape[0]!, w.shape[0]!])
+      product(dx, dy, w, { transposeB: true, keep: sum ? 1 : 0 })
       if (dt && a) product(dx, dt, a, { transposeB: true, keep: 1 })
       return dx
+    },
+
+    adapterGradients: ({ x, dy, a, b }, { scale }) => {
+      const [devices, m, rank] = a.shape as [number, number, number]
+      const [rows, n] = matrix(dy)
+      const [da, db, u] = [a.shape, b.shape, [rows, rank]].map((shape) => backend.allocate(shape)) as Three
+      const outputs = [at(da), at(db), at(u)] as const
+      library.adapter_gradients(...outputs, at(x), at(dy), at(a), at(b), devices, rows, m, n, rank, scale)
+      return [da, db, u]
     },
 
     columnSum: ({ x }) => {
@@ -154,15 +166,18 @@ function pointwiseKernels(backend: NativeBackend) {
       return [y, inverseRms]
     },
 
-    rmsNormInputGradient: ({ dy, x, gain, inverseRms }) => {
-      const dx = backend.allocate(x.shape)
-      library.rms_norm_backward(at(dx), null, at(dy), at(x), at(gain), at(inverseRms), ...matrix(x))
+    rmsNormInputGradient: ({ dy, x, gain, inverseRms, sum }) => {
+      const dx = sum ? backend.takeOver(sum) : backend.allocate(x.shape)
+      const [rows, width] = matrix(x)
+      library.rms_norm_input_gradient(
+        ...([at(dx), at(dy), at(x), at(gain), at(inverseRms), sum ? 1 : 0, rows, width] as const),
+      )
       return dx
     },
 
     rmsNormGainGradient: ({ dy, x, inverseRms }) => {
       const dgain = backend.allocate([x.shape[1]!])
-      library.rms_norm_backward(null, at(dgain), at(dy), at(x), null, at(inverseRms), ...matrix(x))
+      library.rms_norm_gain_gradient(at(dgain), at(dy), at(x), at(inverseRms), ...matrix(x))
       return dgain
     },
 
@@ -236,11 +251,7 @@ function attentionKernels(backend: NativeBackend) {
     },
 
     causalAttentionGradient: ({ dOutput, output, logSumExp, q, k, v }, shape) => {
-      const [dq, dk, dv] = [q, k, v].map((t) => backend.allocate(t.shape)) as [
-        TensorInfo,
-        TensorInfo,
-        TensorInfo,
-      ]
+      const [dq, dk, dv] = [q, k, v].map((t) => backend.allocate(t.shape)) as Three
       library.attention_backward(
         ...([at(dq), at(dk), at(dv), at(dOutput), at(output), at(logSumExp), at(q), at(k), at(v)] as const),
         ...sizes(shape),

@@ -13,6 +13,7 @@
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import { engine, keep, onesLike, scalar, tidy, zerosLike } from '@tensorflow/tfjs-core'
 import { detachKernel, registryPrefix, runFused } from './kernels.ts'
+import { asAdding } from './register.ts'
 
 export interface TapeNode {
   id: number
@@ -20,8 +21,11 @@ export interface TapeNode {
   inputs: Record<string, Tensor>
   outputs: Tensor[]
   saved: Tensor[]
-  /** null stands for zeros of the output's shape. */
-  gradient?: (dys: (Tensor | null)[]) => Record<string, () => Tensor>
+  /**
+   * Gradients by input from those of the outputs (null stands for zeros). `active` has the ids of the tensors whose
+   * gradients are wanted; TensorFlow.js's own rules do without it.
+   */
+  gradient?: (dys: (Tensor | null)[], active?: ReadonlySet<number>) => Record<string, () => Tensor>
 }
 
 interface TapeEngine {
@@ -106,7 +110,7 @@ export function walkBack(
     for (const node of nodes.reverse()) {
       const missing = isFused(node) ? placeholder : null
       const dys = node.outputs.map((output) => gradients.get(output.id) ?? missing)
-      for (const [id, gradient] of inputGradients(node, dys, active)) addGradient(gradients, id, gradient)
+      addInputGradients(gradients, node, dys, active)
       for (const output of node.outputs) {
         gradients.get(output.id)?.dispose()
         gradients.delete(output.id)
@@ -151,22 +155,32 @@ function relevantNodes(tape: TapeNode[], sources: readonly Tensor[], outputs: re
   return { nodes: nodes.reverse(), active }
 }
 
-/** Gradients of the active inputs of one node, as tensors that no scope disposes of. */
-function inputGradients(node: TapeNode, dys: (Tensor | null)[], active: Set<number>): [id: number, Tensor][] {
+/** Adds the gradients of the active inputs of one node to those that are there, by id; no scope disposes of them. */
+function addInputGradients(
+  gradients: Map<number, Tensor>,
+  node: TapeNode,
+  dys: (Tensor | null)[],
+  active: Set<number>,
+): void {
   const { gradient } = node
   if (!gradient) throw new Error(`the kernel ${node.kernelName} has no gradient`)
-  const found: [number, Tensor][] = []
   tidy(() => {
-    const rules = gradient(dys)
+    const rules = gradient(dys, active)
     for (const [name, input] of Object.entries(node.inputs)) {
       if (!active.has(input.id)) continue
       const rule = rules[name]
       if (!rule) throw new Error(`the kernel ${node.kernelName} has no gradient for its input ${name}`)
-      const dx = rule()
-      found.push([input.id, keep(dys.includes(dx) ? dx.clone() : dx)])
+      const before = gradients.get(input.id)
+      const adding = before && asAdding(rule)
+      if (adding) {
+        gradients.set(input.id, keep(adding(before)))
+        before.dispose()
+      } else {
+        const dx = rule()
+        addGradient(gradients, input.id, keep(dys.includes(dx) ? dx.clone() : dx))
+      }
     }
   })
-  return found
 }
 
 function addGradient(gradients: Map<number, Tensor>, id: number, gradient: Tensor): void {

@@ -53,25 +53,33 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
   /** y[N,n] = x[N,m] w[m,n] (+ bias[n]) */
   linear(inputs: { x: T; w: T; bias?: T }): T
 
-  /** y[N,n] = x w + scale * (x a[m,r]) b[r,n] (+ bias[n]); also returns t = x a [N,r] for the backward pass. */
-  lowRankLinear(inputs: { x: T; w: T; a: T; b: T; bias?: T }, attributes: { scale: number }): [y: T, t: T]
+  /** y[N,n] = x w + scale * (x a[m,r]) b[r,n] (+ bias[n]) */
+  lowRankLinear(inputs: { x: T; w: T; a: T; b: T; bias?: T }, attributes: { scale: number }): T
 
   /**
-   * y = x w (+ bias): the adapters a[K,m,r], b[K,r,n] and adapterInput[N,m] take part in the gradient only (which
-   * is made of matMul and linearInputGradient).
+   * y = x w (+ bias): the adapters a[K,m,r], b[K,r,n] and adapterInput[N,m] take part in the gradient only.
    */
   mutedLinear(inputs: { x: T; w: T; a: T; b: T; adapterInput: T; bias?: T }, attributes: { scale: number }): T
 
-  /** dx[N,m] = dy[N,n] wᵀ (+ dt[N,r] aᵀ, a[m,r]); dt and a come together or not at all. */
-  linearInputGradient(inputs: { dy: T; w: T; dt?: T; a?: T }): T
+  /**
+   * dx[N,m] = dy[N,n] wᵀ (+ dt[N,r] aᵀ, a[m,r]) (+ sum[N,m]); dt and a come together or not at all. `sum` is given up
+   * by the caller: where nothing else shares its data, the result may be written there.
+   */
+  linearInputGradient(inputs: { dy: T; w: T; dt?: T; a?: T; sum?: T }): T
+
+  /**
+   * Gradients of the adapters a[K,m,r], b[K,r,n] from x[N,m] and dy[N,n], rows of device k contiguous:
+   * u = scale * dy_k b_kᵀ, da_k = x_kᵀ u_k, db_k = scale * (x_k a_k)ᵀ dy_k; u [N,r].
+   */
+  adapterGradients(inputs: { x: T; dy: T; a: T; b: T }, attributes: { scale: number }): [da: T, db: T, u: T]
 
   /** Sums of the columns: x[N,n] -> [n]. */
   columnSum(inputs: { x: T }): T
 
   /** y[N,D] = x * inverseRms * gain[D]; inverseRms[N] = 1 / sqrt(mean(x²) + epsilon) */
   rmsNorm(inputs: { x: T; gain: T }, attributes: { epsilon: number }): [y: T, inverseRms: T]
-  /** dx = inverseRms * (dy*gain - x * inverseRms² * mean(dy*gain*x)) */
-  rmsNormInputGradient(inputs: { dy: T; x: T; gain: T; inverseRms: T }): T
+  /** dx = inverseRms * (dy*gain - x * inverseRms² * mean(dy*gain*x)) (+ sum, as in linearInputGradient) */
+  rmsNormInputGradient(inputs: { dy: T; x: T; gain: T; inverseRms: T; sum?: T }): T
   /** dgain[D] = sum over rows of dy * x * inverseRms */
   rmsNormGainGradient(inputs: { dy: T; x: T; inverseRms: T }): T
 

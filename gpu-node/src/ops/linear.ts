@@ -10,9 +10,9 @@
  */
 
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
-import { clone, engine, registerGradient, reshape, tidy, zerosLike } from '@tensorflow/tfjs-core'
+import { clone, engine, registerGradient, reshape, zerosLike } from '@tensorflow/tfjs-core'
 import { detachKernel, runFused } from './kernels.ts'
-import { assertShape, registerFusedGradient } from './register.ts'
+import { addingToSum, assertShape, registerFusedGradient } from './register.ts'
 
 /** factor * op(a) op(b); both of rank 2, or both of rank 3 with equal first axis. */
 export function matMul(
@@ -44,7 +44,7 @@ export function lowRankLinear(
   const [m, n] = w.shape
   const fits = x.shape[1] === m && a.shape[0] === m && a.shape[1] === b.shape[0] && b.shape[1] === n
   assertShape(x.rank === 2 && fits, 'lowRankLinear', x, w, a, b)
-  return runFused('lowRankLinear', { x, w, a, b, ...(bias && { bias }) }, { scale })[0] as Tensor2D
+  return runFused('lowRankLinear', { x, w, a, b, ...(bias && { bias }) }, { scale }) as Tensor2D
 }
 
 /**
@@ -95,7 +95,7 @@ registerFusedGradient('matMul', {
 registerFusedGradient('linear', {
   saveInputs: ['x', 'w'],
   gradient: (dy, [x, w]) => ({
-    x: () => runFused('linearInputGradient', { dy, w: w! }),
+    x: inputGradient(dy, w!),
     w: () => transposedProduct(x!, dy),
     bias: () => runFused('columnSum', { x: dy }),
   }),
@@ -103,14 +103,15 @@ registerFusedGradient('linear', {
 
 registerFusedGradient('lowRankLinear', {
   saveInputs: ['x', 'w', 'a', 'b'],
-  saveOutputs: [false, true],
-  gradient: (dy, [x, w, a, b, t], { scale }) => {
-    const dt = runFused('matMul', { a: dy, b: b! }, { transposeA: false, transposeB: true, factor: scale })
+  gradient: (dy, [x, w, a, b], { scale }) => {
+    const oneDevice = (t: Tensor) => reshape(t, [1, ...t.shape])
+    const adapters = { a: oneDevice(a!), b: oneDevice(b!) }
+    const [da, db, dt] = runFused('adapterGradients', { x: x!, dy, ...adapters }, { scale })
     return {
-      x: () => runFused('linearInputGradient', { dy, w: w!, dt, a: a! }),
+      x: inputGradient(dy, w!, { dt, a: a! }),
       w: () => transposedProduct(x!, dy),
-      a: () => transposedProduct(x!, dt),
-      b: () => transposedProduct(t!, dy, scale),
+      a: () => reshape(da, a!.shape),
+      b: () => reshape(db, b!.shape),
       bias: () => runFused('columnSum', { x: dy }),
     }
   },
@@ -119,29 +120,25 @@ registerFusedGradient('lowRankLinear', {
 registerFusedGradient('mutedLinear', {
   saveInputs: ['w', 'a', 'b', 'adapterInput'],
   gradient: (dy, [w, a, b, adapterInput], { scale }) => {
-    const devices = a!.shape[0] as number
-    const perDevice = (t: Tensor) => reshape(t, [devices, t.shape[0]! / devices, t.shape[1]!])
+    const [da, db] = runFused('adapterGradients', { x: adapterInput!, dy, a: a!, b: b! }, { scale })
     return {
-      x: () => runFused('linearInputGradient', { dy, w: w! }),
-      a: () =>
-        tidy(() => {
-          const u = matMul(perDevice(dy), b!, { transposeB: true, factor: scale })
-          return transposedProduct(perDevice(adapterInput!), u)
-        }),
-      b: () =>
-        tidy(() => {
-          const t = matMul(perDevice(adapterInput!), a!)
-          return transposedProduct(t, perDevice(dy), scale)
-        }),
+      x: inputGradient(dy, w!),
+      a: () => da,
+      b: () => db,
       bias: () => runFused('columnSum', { x: dy }),
       adapterInput: () => zerosLike(adapterInput!),
     }
   },
 })
 
-/** factor * aᵀ b, per slice where of rank 3. */
-function transposedProduct(a: Tensor, b: Tensor, factor = 1): Tensor {
-  return runFused('matMul', { a, b }, { transposeA: true, transposeB: false, factor })
+/** dy Wᵀ (+ dt aᵀ), added to the gradients of other layers with the same input. */
+function inputGradient(dy: Tensor, w: Tensor, adapter?: { dt: Tensor; a: Tensor }): () => Tensor {
+  return addingToSum((sum) => runFused('linearInputGradient', { dy, w, ...adapter, ...(sum && { sum }) }))
+}
+
+/** aᵀ b */
+function transposedProduct(a: Tensor, b: Tensor): Tensor {
+  return runFused('matMul', { a, b }, { transposeA: true, transposeB: false, factor: 1 })
 }
 
 /** Residual connection: a + b of equal shape. */

@@ -8,7 +8,7 @@ import { mul, tidy } from '@tensorflow/tfjs-core'
 import type { RopeShape } from './kernels.ts'
 import { runFused } from './kernels.ts'
 import { matMul } from './linear.ts'
-import { assertShape, registerFusedGradient } from './register.ts'
+import { addingToSum, assertShape, registerFusedGradient } from './register.ts'
 
 /** x [N,D] / sqrt(mean(x²) + epsilon) * gain [D] */
 export function rmsNorm(x: Tensor, gain: Tensor, epsilon: number): Tensor2D {
@@ -20,7 +20,12 @@ registerFusedGradient('rmsNorm', {
   saveInputs: ['x', 'gain'],
   saveOutputs: [false, true],
   gradient: (dy, [x, gain, inverseRms]) => ({
-    x: () => runFused('rmsNormInputGradient', { dy, x: x!, gain: gain!, inverseRms: inverseRms! }),
+    x: addingToSum((sum) =>
+      runFused('rmsNormInputGradient', {
+        ...{ dy, x: x!, gain: gain!, inverseRms: inverseRms! },
+        ...(sum && { sum }),
+      }),
+    ),
     gain: () => runFused('rmsNormGainGradient', { dy, x: x!, inverseRms: inverseRms! }),
   }),
 })

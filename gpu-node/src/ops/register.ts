@@ -18,12 +18,29 @@ interface GradientRule<Name extends KernelName> {
    * Gradients by input, each a function called only where that input is trained, directly or through what it was
    * made from. dy belongs to the first output; the other outputs of our kernels are not differentiable.
    * What several inputs share is computed here at once. Every result is a tensor of its own, never dy itself.
+   * A function made by `addingToSum` includes what other users of the input have left.
    */
   gradient(
     dy: Tensor,
     saved: readonly Tensor[],
     attributes: Attributes<Name>,
   ): Partial<Record<InputName<Name>, () => Tensor>>
+}
+
+const adding = new WeakSet<() => Tensor>()
+
+/**
+ * A gradient that is cheaper when it is added to the sum of those before it than when the sum is formed afterwards.
+ * It must include `sum` where that is given, and may write over it.
+ */
+export function addingToSum(rule: (sum?: Tensor) => Tensor): () => Tensor {
+  adding.add(rule)
+  return rule
+}
+
+/** The same function if it was made by `addingToSum`. */
+export function asAdding(rule: () => Tensor): ((sum: Tensor) => Tensor) | undefined {
+  return adding.has(rule) ? rule : undefined
 }
 
 export function registerFusedGradient<Name extends KernelName>(name: Name, rule: GradientRule<Name>): void {

@@ -16,7 +16,7 @@ import {
   slice,
   square,
   sub,
-  sum,
+  sum as sumOf,
 } from '@tensorflow/tfjs-core'
 import type { FusedKernels } from '../kernels.ts'
 
@@ -33,19 +33,28 @@ export const composedLinear = {
 
   lowRankLinear: ({ x, w, a, b, bias }, { scale }) => {
     const t = matMul(x, a)
-    const y = add(matMul(x, w), matMul(scale === 1 ? t : mul(t, scale), b))
-    return [withBias(y, bias), t]
+    return withBias(add(matMul(x, w), matMul(scale === 1 ? t : mul(t, scale), b)), bias)
   },
 
   mutedLinear: ({ x, w, bias }) => withBias(matMul(x, w), bias),
 
-  linearInputGradient: ({ dy, w, dt, a }) => {
+  linearInputGradient: ({ dy, w, dt, a, sum }) => {
     const dx = matMul(dy, w, false, true)
-    return dt && a ? add(dx, matMul(dt, a, false, true)) : dx
+    return withSum(dt && a ? add(dx, matMul(dt, a, false, true)) : dx, sum)
   },
 
-  columnSum: ({ x }) => sum(x, 0),
-  columnDot: ({ a, b }) => sum(mul(a, b), 0),
+  adapterGradients: ({ x, dy, a, b }, { scale }) => {
+    const devices = a.shape[0]!
+    const perDevice = (t: Tensor) => reshape(t, [devices, t.shape[0]! / devices, t.shape[1]!])
+    const scaled = (t: Tensor) => (scale === 1 ? t : mul(t, scale))
+    const [xs, dys] = [perDevice(x), perDevice(dy)]
+    const u = scaled(matMul(dys, b, false, true))
+    const db = matMul(scaled(matMul(xs, a)), dys, true, false)
+    return [matMul(xs, u, true, false), db, reshape(u, [x.shape[0]!, a.shape[2]!])]
+  },
+
+  columnSum: ({ x }) => sumOf(x, 0),
+  columnDot: ({ a, b }) => sumOf(mul(a, b), 0),
   add: ({ a, b }) => add(a, b),
   scaleByScalar: ({ x, factor }) => mul(x, factor),
   scaleColumns: ({ y, s }) => mul(y, s),
@@ -58,15 +67,15 @@ export const composedPointwise = {
     return [mul(mul(x, inverseRms), gain), reshape(inverseRms, [x.shape[0]!])]
   },
 
-  rmsNormInputGradient: ({ dy, x, gain, inverseRms }) => {
+  rmsNormInputGradient: ({ dy, x, gain, inverseRms, sum }) => {
     const inverse = reshape(inverseRms, [x.shape[0]!, 1])
     const scaled = mul(dy, gain)
     const projection = mul(mean(mul(scaled, x), 1, true), square(inverse))
-    return mul(sub(scaled, mul(x, projection)), inverse)
+    return withSum(mul(sub(scaled, mul(x, projection)), inverse), sum)
   },
 
   rmsNormGainGradient: ({ dy, x, inverseRms }) =>
-    sum(mul(mul(dy, x), reshape(inverseRms, [x.shape[0]!, 1])), 0),
+    sumOf(mul(mul(dy, x), reshape(inverseRms, [x.shape[0]!, 1])), 0),
 
   rope: ({ x, cos, sin }, { sequence, heads, headDim, inverse }) => {
     const half = headDim / 2
@@ -95,6 +104,10 @@ export const composedPointwise = {
   embeddingGradient: ({ dy, ids }, { vocabulary }) =>
     scatterND(reshape(ids, [ids.size, 1]), dy, [vocabulary, dy.shape[1]!]),
 } satisfies Partial<Composed>
+
+function withSum(dx: Tensor, sum: Tensor | undefined): Tensor {
+  return sum ? add(dx, sum) : dx
+}
 
 function withBias(y: Tensor, bias: Tensor | undefined): Tensor {
   return bias ? add(y, bias) : y

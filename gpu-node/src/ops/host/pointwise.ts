@@ -51,7 +51,7 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
       return [out, inverseRms]
     },
 
-    rmsNormInputGradient: ({ dy, x, gain, inverseRms }) => {
+    rmsNormInputGradient: ({ dy, x, gain, inverseRms, sum }) => {
       const [rows, width] = x.shape as [number, number]
       const out = allocate(x.shape)
       const [dx, dOut, values] = [floats(out), floats(dy), floats(x)]
@@ -65,6 +65,7 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
         for (let j = 0; j < width; j++)
           dx[start + j] = factor * (dOut[start + j]! * factors[j]! - values[start + j]! * projection)
       }
+      if (sum) addTo(dx, floats(sum))
       return out
     },
 
@@ -141,4 +142,8 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
       return out
     },
   } satisfies Partial<FusedKernels<Tensor>>
+}
+
+function addTo(target: Float32Array, values: Float32Array): void {
+  for (let i = 0; i < target.length; i++) target[i]! += values[i]!
 }
