@@ -1,0 +1,100 @@
+/** `npm run node`: this machine as a GPU node of a server. */
+import { availableParallelism, hostname } from 'node:os'
+import { parseArgs } from 'node:util'
+import { errorPayload, RankscopeError } from '@rankscope/protocol'
+import { probeBackends } from '../daemon/backend-report.ts'
+import { type Daemon, defaultRunEntry, startDaemon } from '../daemon/daemon.ts'
+
+const usage = `usage: npm run node -- --server URL --token T [options]
+
+  --server URL      address of the server, e.g. http://10.0.0.5:4600
+  --token T         the token that the server printed at its start (or RANKSCOPE_TOKEN)
+  --name NAME       what the dashboard calls this node           [host name]
+  --slots N         runs at a time                               [cores, at most 4]
+  --threads N       processor threads of each run                [cores / slots]
+  --models DIR      folder of base models that runs may use; repeatable
+  --data DIR        folder of data files that runs may use; repeatable
+  --state DIR       spool, checkpoints, exports and logs         [.rankscope/node]
+  --spool-mib N     records that may wait for the server before runs are halted   [2048]
+`
+
+const graceMs = 20_000
+
+function count(value: string | undefined, option: string, fallback: number): number {
+  if (value === undefined) return fallback
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 1 || number > 2 ** 20)
+    throw new RankscopeError('CONFIG_INVALID', `${option} ${value}: a whole number from 1 on is needed`)
+  return number
+}
+
+function start(): Daemon {
+  const { values } = parseArgs({
+    options: {
+      server: { type: 'string' },
+      token: { type: 'string' },
+      name: { type: 'string' },
+      slots: { type: 'string' },
+      threads: { type: 'string' },
+      models: { type: 'string', multiple: true },
+      data: { type: 'string', multiple: true },
+      state: { type: 'string' },
+      'spool-mib': { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    process.exit(0)
+  }
+  const token = values.token ?? process.env['RANKSCOPE_TOKEN']
+  if (values.server === undefined || !URL.canParse(values.server) || token === undefined)
+    throw new RankscopeError('CONFIG_INVALID', 'the address of a server and its token are needed', {
+      hint: 'take both from the output of `npm start` on the other machine: --server http://HOST:PORT --token T',
+    })
+  const cores = availableParallelism()
+  const slots = count(values.slots, '--slots', Math.min(4, cores))
+  const threadsPerRun = count(values.threads, '--threads', Math.max(1, Math.floor(cores / slots)))
+  return startDaemon({
+    url: values.server,
+    token,
+    state: values.state ?? '.rankscope/node',
+    name: values.name ?? hostname(),
+    slots,
+    threadsPerRun,
+    models: values.models ?? [],
+    data: values.data ?? [],
+    spoolBytes: count(values['spool-mib'], '--spool-mib', 2048) * 2 ** 20,
+    backends: probeBackends(threadsPerRun),
+    runEntry: defaultRunEntry,
+    stopGraceMs: 30_000,
+    reconnectMs: { first: 250, longest: 5000 },
+    refused: fail,
+    report: (line) => console.log(`${new Date().toTimeString().slice(0, 8)} ${line}`),
+  })
+}
+
+function fail(error: unknown): never {
+  const { code, message, hint } = errorPayload(error)
+  console.error(`${code}: ${message}${hint === null ? '' : `\n  hint: ${hint}`}`)
+  process.exit(1)
+}
+
+/** The first signal leaves in order: a checkpoint of every run, up to 20 s. The second leaves at once. */
+function leaveOnSignal(daemon: Daemon): void {
+  let leaving = false
+  const leave = () => {
+    if (leaving) process.exit(1)
+    leaving = true
+    console.log('leaving: runs write a checkpoint first (again to leave at once)')
+    daemon.close(graceMs).then(() => process.exit(0), fail)
+  }
+  process.on('SIGINT', leave)
+  process.on('SIGTERM', leave)
+}
+
+try {
+  leaveOnSignal(start())
+} catch (error) {
+  fail(error)
+}

@@ -1,0 +1,253 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Assignment, RankscopeError, runConfigSchema } from '@rankscope/protocol'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts'
+import { FakeServer } from './fake-server.ts'
+
+const backends = {
+  backends: [{ name: 'native', available: true, detail: 'measured' }],
+  selectedBackend: 'native',
+}
+
+function assignment(runId: string, behaviour: string, attempt = 1): Assignment {
+  const config = runConfigSchema.parse({
+    name: behaviour,
+    data: { source: { kind: 'task', task: 'programs' } },
+    method: { name: 'lora' },
+  })
+  return { runId, attempt, name: behaviour, config, resumeFrom: null }
+}
+
+describe('the node daemon', () => {
+  let folder: string
+  let server: FakeServer
+  let daemon: Daemon | null
+  let lines: string[]
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'rankscope-node-'))
+    lines = []
+    server = new FakeServer()
+    await server.listen()
+    daemon = null
+  })
+  afterEach(async () => {
+    await daemon?.close(0)
+    await server.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  const start = (changes: Partial<DaemonOptions> = {}) => {
+    daemon = startDaemon({
+      url: server.url,
+      token: 'right',
+      state: folder,
+      name: 'test node',
+      slots: 2,
+      threadsPerRun: 1,
+      models: [],
+      data: [],
+      spoolBytes: 2 ** 30,
+      backends: Promise.resolve(backends),
+      runEntry: new URL('./fake-run-entry.ts', import.meta.url),
+      stopGraceMs: 10_000,
+      reconnectMs: { first: 10, longest: 30 },
+      refused: (error) => {
+        throw error
+      },
+      report: (line) => lines.push(line),
+      ...changes,
+    })
+    return daemon
+  }
+  const startAndGreet = async (changes: Partial<DaemonOptions> = {}) => {
+    const greetings = server.hellos.length
+    start(changes)
+    await server.until(() => server.hellos.length > greetings && server.heartbeats.length > 0)
+  }
+  const seqs = (runId: string) =>
+    server.records.filter((record) => record.runId === runId).map((record) => record.seq)
+
+  it('introduces itself under an id that survives a restart, and beats', async () => {
+    await startAndGreet()
+    expect(server.hellos[0]).toMatchObject({ name: 'test node', slots: 2, ...backends, activeRuns: [] })
+    await daemon!.close(0)
+    await startAndGreet()
+    expect(server.hellos[1]!.nodeId).toBe(server.hellos[0]!.nodeId)
+  })
+
+  it('delivers what a run tells, in order and without gaps, NaN as NaN', async () => {
+    await startAndGreet()
+    expect(await server.assign(assignment('a', 'steps 50'))).toEqual({ ok: true, value: null })
+    await server.until(() => server.lifecycle('a').includes('finished'))
+    expect(seqs('a')).toEqual(Array.from({ length: 52 }, (_, index) => index + 1))
+    expect(server.records[2]!.body).toEqual({
+      kind: 'scalars',
+      step: 2,
+      values: { 'train/loss': Number.NaN },
+    })
+  })
+
+  it('starts one process for an assignment that arrives twice, and refuses runs beyond its slots', async () => {
+    await startAndGreet()
+    await server.assign(assignment('a', 'until-asked'))
+    await server.assign(assignment('a', 'until-asked'))
+    await server.assign(assignment('b', 'until-asked'))
+    const answer = await server.assign(assignment('c', 'until-asked'))
+    expect(answer).toMatchObject({ ok: false, error: { code: 'NODE_BUSY' } })
+    await server.until(() => server.heartbeats.some((beat) => beat.activeRuns.length === 2))
+  })
+
+  it('goes on training through a lost link, and delivers every record exactly once after it', async () => {
+    await startAndGreet()
+    await server.assign(assignment('a', 'until-asked'))
+    await server.until(() => seqs('a').length >= 10)
+    await server.close()
+    await server.listen()
+    await server.until(() => seqs('a').length >= 101)
+    await server.command({ runId: 'a', attempt: 1, command: 'stop' })
+    await server.until(() => server.lifecycle('a').includes('stopped'))
+    expect(seqs('a')).toEqual(Array.from({ length: 102 }, (_, index) => index + 1))
+    expect(server.hellos.at(-1)!.activeRuns).toEqual([{ runId: 'a', attempt: 1 }])
+  })
+
+  it('sends again what was stored but not acknowledged', async () => {
+    await startAndGreet()
+    let cuts = 2
+    server.onBatch = () => (cuts-- > 0 ? 'store-then-cut' : 'ack')
+    await server.assign(assignment('a', 'steps 20'))
+    await server.until(() => server.lifecycle('a').includes('finished') && server.duplicates > 0)
+    expect(seqs('a')).toEqual(Array.from({ length: 22 }, (_, index) => index + 1))
+    await server.until(() => server.heartbeats.at(-1)!.spooledRecords === 0)
+  })
+
+  it('keeps records while the server cannot store, and leaves out only the one it cannot read', async () => {
+    await startAndGreet()
+    let failures = 2
+    server.onBatch = (records) => {
+      if (failures-- > 0) return new RankscopeError('STORE_FAILED', 'disk full')
+      const bad = records.some(({ body }) => body.kind === 'scalars' && body.step === 7)
+      return bad ? new RankscopeError('MESSAGE_INVALID', 'step 7 is cursed') : 'ack'
+    }
+    await server.assign(assignment('a', 'steps 20'))
+    await server.until(() => server.lifecycle('a').includes('finished'))
+    expect(seqs('a')).toEqual(Array.from({ length: 22 }, (_, index) => index + 1).filter((seq) => seq !== 8))
+    expect(lines.join('\n')).toContain('step 7 is cursed')
+  })
+
+  it('replays the spool after a restart with no server in between', async () => {
+    await startAndGreet()
+    server.onBatch = () => new RankscopeError('STORE_FAILED', 'not now')
+    await server.assign(assignment('a', 'steps 20'))
+    await server.until(() => server.heartbeats.some((beat) => beat.spooledRecords === 22))
+    await server.close()
+    await daemon!.close(0)
+    server.onBatch = () => 'ack'
+    await server.listen()
+    start()
+    await server.until(() => server.lifecycle('a').includes('finished'))
+    expect(seqs('a')).toHaveLength(22)
+    expect(server.hellos.at(-1)!.activeRuns, 'a run whose last word waits is still spoken for').toEqual([
+      { runId: 'a', attempt: 1 },
+    ])
+  })
+
+  it('reports a process that died by a signal as crashed, and nothing of the other runs changes', async () => {
+    await startAndGreet()
+    await server.assign(assignment('a', 'until-asked'))
+    await server.assign(assignment('b', 'until-asked'))
+    await server.until(() => seqs('a').length > 5 && seqs('b').length > 5)
+    const started = lines.find((line) => line.includes('(attempt 1, process'))!
+    process.kill(Number(/process (\d+)/.exec(started)![1]), 'SIGKILL')
+    await server.until(() => server.lifecycle('a').includes('failed'))
+    const last = server.records.filter((record) => record.runId === 'a').at(-1)!
+    expect(last.body).toMatchObject({ state: 'failed', error: { code: 'RUN_CRASHED' } })
+    expect(last.body).toMatchObject({ error: { message: expect.stringContaining('SIGKILL') } })
+    const before = seqs('b').length
+    await server.until(() => seqs('b').length > before || seqs('b').length > 100)
+  })
+
+  it.each([
+    ['throw', 'the tensor fell over'],
+    ['exit 3', 'exit code 3:\nlast words'],
+  ])('quotes the last lines of a process that ended by itself: %s', async (behaviour, quoted) => {
+    await startAndGreet()
+    await server.assign(assignment('a', behaviour))
+    await server.until(() => server.lifecycle('a').includes('failed'))
+    expect(server.records.at(-1)!.body).toMatchObject({
+      error: { code: 'RUN_CRASHED', message: expect.stringContaining(quoted) },
+    })
+    const log = readFileSync(join(folder, 'runs', 'a', '1', 'process.log'), 'utf8')
+    expect(log).toContain(quoted.split('\n').at(-1)!)
+  })
+
+  it('passes checkpoint on, and kills a run that does not stop in time', async () => {
+    await startAndGreet({ stopGraceMs: 50 })
+    await server.assign(assignment('a', 'until-asked'))
+    await server.command({ runId: 'a', attempt: 1, command: 'checkpoint' })
+    await server.until(() => server.records.some(({ body }) => body.kind === 'checkpoint'))
+    await server.assign(assignment('b', 'deaf'))
+    await server.until(() => server.lifecycle('b').includes('running'))
+    await server.command({ runId: 'b', attempt: 1, command: 'stop' })
+    await server.until(() => server.lifecycle('b').includes('stopped'))
+  })
+
+  it('refuses a command for an attempt that is not alive', async () => {
+    await startAndGreet()
+    const answer = await server.command({ runId: 'nobody', attempt: 1, command: 'pause' })
+    expect(answer).toMatchObject({ ok: false, error: { code: 'NOT_FOUND' } })
+  })
+
+  it('stops runs that the server has no use for', async () => {
+    await startAndGreet()
+    await server.assign(assignment('a', 'until-asked'))
+    await server.until(() => seqs('a').length > 0)
+    server.abandon = [{ runId: 'a', attempt: 1 }]
+    server.cut()
+    await server.until(() => server.lifecycle('a').includes('stopped'))
+  })
+
+  it('fails a run whose checkpoint lies outside its own runs', async () => {
+    await startAndGreet()
+    await server.assign({ ...assignment('a', 'steps 1', 2), resumeFrom: tmpdir() })
+    await server.until(() => server.lifecycle('a').includes('failed'))
+    expect(server.records[0]!.body).toMatchObject({ error: { code: 'PATH_FORBIDDEN' } })
+  })
+
+  it('replaces a record that does not fit the protocol by a log line', async () => {
+    await startAndGreet()
+    await server.assign(assignment('a', 'broken-record'))
+    await server.until(() => server.lifecycle('a').includes('finished'))
+    expect(server.records[1]!.body).toMatchObject({ kind: 'log', level: 'error' })
+  })
+
+  it('halts runs while the spool is full and lets them go on when the server has taken enough', async () => {
+    await startAndGreet({ spoolBytes: 200_000 })
+    let taking = false
+    server.onBatch = () => (taking ? 'ack' : new RankscopeError('STORE_FAILED', 'not now'))
+    await server.assign(assignment('a', 'flood 200'))
+    await server.until(() => lines.some((line) => line.includes('runs wait')))
+    taking = true
+    await server.until(() => server.lifecycle('a').includes('finished'))
+    expect(seqs('a')).toHaveLength(202)
+    expect(lines.some((line) => line.includes('runs go on'))).toBe(true)
+  })
+
+  it('asks for a checkpoint when it is closed, and writes no last word: the run is to be requeued', async () => {
+    await startAndGreet()
+    await server.assign(assignment('a', 'until-asked'))
+    await server.until(() => seqs('a').length > 5)
+    await daemon!.close(10_000)
+    await startAndGreet()
+    await server.until(() => server.records.some(({ body }) => body.kind === 'checkpoint'))
+    expect(server.hellos.at(-1)!.activeRuns).toEqual([])
+    expect(server.lifecycle('a')).toEqual(['running'])
+  })
+
+  it('says so when the token is wrong', async () => {
+    const refusal = new Promise<RankscopeError>((resolve) => start({ token: 'wrong', refused: resolve }))
+    expect(await refusal).toMatchObject({ code: 'UNAUTHORIZED' })
+  })
+})

@@ -1,0 +1,139 @@
+/** The node daemon: state folder, spool, supervisor of runs and link to the server, put together. */
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { freemem, hostname, loadavg } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { RankscopeError } from '@rankscope/protocol'
+import type { Backends } from './backend-report.ts'
+import { openLink } from './link.ts'
+import { allowedFolder, findData, findModels, processorDevice, usableMemoryBytes } from './offerings.ts'
+import { RunSupervisor } from './run-supervisor.ts'
+import { openSpool } from './spool.ts'
+
+export interface DaemonOptions {
+  readonly url: string
+  readonly token: string
+  /** State folder: `node-id`, `spool.db`, `runs/<runId>/<attempt>/`, `cache/`. One daemon at a time. */
+  readonly state: string
+  readonly name: string
+  readonly slots: number
+  readonly threadsPerRun: number
+  /** Folders whose models and data files runs may read, beside the built-in models. */
+  readonly models: readonly string[]
+  readonly data: readonly string[]
+  /** Bytes in the spool above which runs wait. */
+  readonly spoolBytes: number
+  /** What runs may use here; found out while the daemon starts. */
+  readonly backends: Promise<Backends>
+  readonly runEntry: URL
+  readonly stopGraceMs: number
+  readonly reconnectMs: { readonly first: number; readonly longest: number }
+  refused(error: RankscopeError): void
+  report(line: string): void
+  /** The server knows the node now; called at each connection. */
+  connected?(): void
+}
+
+export interface Daemon {
+  readonly nodeId: string
+  /** Asks runs for a checkpoint, waits up to `graceMs` for it, ends them, and leaves. */
+  close(graceMs: number): Promise<void>
+}
+
+/** The models that come with Rankscope. */
+export const builtInModels = fileURLToPath(new URL('../../../models', import.meta.url))
+
+export const defaultRunEntry = new URL('./run-entry.ts', import.meta.url)
+
+export function startDaemon(options: DaemonOptions): Daemon {
+  const { report } = options
+  const roots = {
+    models: [
+      ...(existsSync(builtInModels) ? [builtInModels] : []),
+      ...options.models.map((folder) => allowedFolder(folder, '--models')),
+    ],
+    data: options.data.map((folder) => allowedFolder(folder, '--data')),
+    anywhere: false,
+  }
+  const state = resolve(options.state)
+  const runsFolder = join(state, 'runs')
+  mkdirSync(runsFolder, { recursive: true })
+  const spool = openSpool(join(state, 'spool.db'))
+  const nodeId = ownNodeId(join(state, 'node-id'))
+
+  const supervisor = new RunSupervisor({
+    spool,
+    runsFolder,
+    cacheFolder: join(state, 'cache'),
+    roots,
+    slots: options.slots,
+    threadsPerRun: options.threadsPerRun,
+    memoryBytes: usableMemoryBytes(),
+    spoolBytes: options.spoolBytes,
+    stopGraceMs: options.stopGraceMs,
+    runEntry: options.runEntry,
+    spooled: () => link.notify(),
+    report,
+  })
+  const link = openLink({
+    url: options.url,
+    token: options.token,
+    nodeId,
+    spool,
+    reconnectMs: options.reconnectMs,
+    hello: async () => ({
+      nodeId,
+      name: options.name,
+      softwareVersion: softwareVersion(),
+      hostname: hostname(),
+      platform: `${process.platform} ${process.arch}, Node ${process.versions.node}`,
+      devices: [processorDevice()],
+      slots: options.slots,
+      threadsPerRun: options.threadsPerRun,
+      ...(await options.backends),
+      models: findModels(roots.models, report),
+      data: findData(roots.data),
+      activeRuns: supervisor.active().map(({ runId, attempt }) => ({ runId, attempt })),
+    }),
+    heartbeat: () => ({
+      nodeId,
+      timeMs: Date.now(),
+      loadAverage: loadavg()[0] ?? 0,
+      freeMemoryBytes: freemem(),
+      spooledRecords: spool.records,
+      activeRuns: supervisor.active(),
+    }),
+    welcomed: ({ abandon }) => {
+      supervisor.abandon(abandon)
+      options.connected?.()
+    },
+    assign: (assignment) => supervisor.assign(assignment),
+    command: (command) => supervisor.command(command),
+    delivered: () => supervisor.relieved(),
+    refused: options.refused,
+    report,
+  })
+
+  return {
+    nodeId,
+    async close(graceMs) {
+      await supervisor.shutdown(graceMs)
+      link.close()
+      spool.close()
+    },
+  }
+}
+
+/** Made once, kept in the state folder: the server knows the node again after a restart. */
+function ownNodeId(file: string): string {
+  if (existsSync(file)) return readFileSync(file, 'utf8').trim()
+  const nodeId = randomUUID()
+  writeFileSync(file, `${nodeId}\n`)
+  return nodeId
+}
+
+function softwareVersion(): string {
+  const file = new URL('../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}

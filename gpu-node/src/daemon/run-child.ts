@@ -1,0 +1,40 @@
+/**
+ * The inside of a run’s process: takes the order from the daemon, trains, hands over every record. The process lives
+ * no longer than its daemon: when the channel closes it leaves, and the server requeues the run from its checkpoint.
+ */
+import { type ExecuteRun, RunControl } from '../run/run.ts'
+import type { MessageFromRun, MessageToRun, RunOrder } from './run-messages.ts'
+
+/** Serves one order, then ends the process. */
+export function serveRun(execute: ExecuteRun): void {
+  const control = new RunControl()
+  process.on('message', (value) => {
+    const message = value as MessageToRun
+    if (message.type === 'request') control.request(message.request)
+    else void run(execute, message.order, control)
+  })
+  process.on('disconnect', () => process.exit(1))
+  // Ctrl-C in a terminal reaches every process of the group; what happens to runs then is the daemon’s decision.
+  process.on('SIGINT', () => {})
+}
+
+async function run(execute: ExecuteRun, order: RunOrder, control: RunControl): Promise<void> {
+  const { config, ...surroundings } = order
+  let lastSent: Promise<void> = Promise.resolve()
+  await execute(config, {
+    ...surroundings,
+    control,
+    emit: (body) => {
+      lastSent = send({ type: 'record', timeMs: Date.now(), body })
+    },
+  })
+  // Messages keep their order, and written to the channel is enough: the daemon reads on when this process is gone.
+  await lastSent
+  process.exit(0)
+}
+
+function send(message: MessageFromRun): Promise<void> {
+  return new Promise((resolve) => {
+    process.send!(message, () => resolve())
+  })
+}

@@ -1,0 +1,20 @@
+/** What the daemon and a run’s process tell each other over the IPC channel (serialization `advanced`: NaN and bytes survive). */
+import type { RecordBody, RunConfig } from '@rankscope/protocol'
+import type { Roots, RunRequest } from '../run/run.ts'
+
+/** Everything of a run’s environment that can be told; the process adds the means to emit and to be interrupted. */
+export interface RunOrder {
+  readonly config: RunConfig
+  readonly roots: Roots
+  readonly folder: string
+  readonly cacheFolder: string | null
+  readonly threads: number
+  readonly memoryBytes: number | null
+  readonly checkpointFrom: string | null
+}
+
+export type MessageToRun =
+  | { readonly type: 'start'; readonly order: RunOrder }
+  | { readonly type: 'request'; readonly request: RunRequest }
+
+export type MessageFromRun = { readonly type: 'record'; readonly timeMs: number; readonly body: RecordBody }

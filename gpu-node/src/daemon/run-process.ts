@@ -1,0 +1,92 @@
+/** One run’s process as the daemon sees it: started, asked, watched until it is gone. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { createWriteStream, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { RecordBody } from '@rankscope/protocol'
+import type { RunRequest } from '../run/run.ts'
+import { kernelMemoryKills, type RunExit } from './run-exit.ts'
+import type { MessageFromRun, MessageToRun, RunOrder } from './run-messages.ts'
+
+export interface RunProcess {
+  readonly processId: number | null
+  request(request: RunRequest): void
+  signal(signal: NodeJS.Signals): void
+}
+
+export interface RunProcessEvents {
+  record(timeMs: number, body: RecordBody): void
+  /** After the last record, when the process and its output are closed. Called once. */
+  exit(exit: RunExit): void
+}
+
+const keptLines = 40
+const logBytes = 16 * 2 ** 20
+
+/** Forks `entry` (a TypeScript module that calls `serveRun`) and sends it the order. */
+export function startRunProcess(entry: URL, order: RunOrder, events: RunProcessEvents): RunProcess {
+  mkdirSync(order.folder, { recursive: true })
+  const killsBefore = kernelMemoryKills()
+  const child = fork(fileURLToPath(entry), [], {
+    execArgv: ['--import', 'tsx'],
+    // Idle OpenMP threads that spin take the processor away from the runs beside them.
+    env: { ...process.env, OMP_NUM_THREADS: String(order.threads), OMP_WAIT_POLICY: 'passive' },
+    serialization: 'advanced',
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  const lastLines = keepOutput(child, join(order.folder, 'process.log'))
+
+  let failure: string | null = null
+  child.on('message', (message) => {
+    const { timeMs, body } = message as MessageFromRun
+    events.record(timeMs, body)
+  })
+  // A process that never started, or a channel that broke: `close` follows and tells.
+  child.on('error', (error) => {
+    failure = error.message
+  })
+  child.on('close', (code, signal) => {
+    events.exit({
+      code,
+      signal,
+      lastLines: failure === null ? lastLines : [...lastLines, failure],
+      kernelKilledForMemory: kernelMemoryKills() > killsBefore,
+    })
+  })
+  send(child, { type: 'start', order })
+
+  return {
+    processId: child.pid ?? null,
+    request: (request) => send(child, { type: 'request', request }),
+    signal: (signal) => {
+      child.kill(signal)
+    },
+  }
+}
+
+/** A process that is going down takes no message; its exit tells the rest. */
+function send(child: ChildProcess, message: MessageToRun): void {
+  if (child.connected) child.send(message, () => {})
+}
+
+/** Writes stdout and stderr to the run’s log, and keeps the last lines of stderr. */
+function keepOutput(child: ChildProcess, file: string): string[] {
+  const log = createWriteStream(file, { flags: 'a' })
+  const lastLines: string[] = []
+  let written = 0
+  const write = (line: string) => {
+    if (written > logBytes) return
+    written += line.length + 1
+    log.write(`${line}\n`)
+    if (written > logBytes) log.write('(the log is full; later lines are left out)\n')
+  }
+  createInterface({ input: child.stdout! }).on('line', write)
+  createInterface({ input: child.stderr! }).on('line', (line) => {
+    write(line)
+    lastLines.push(line)
+    if (lastLines.length > keptLines) lastLines.shift()
+  })
+  child.on('close', () => log.end())
+  return lastLines
+}

@@ -1,0 +1,263 @@
+/**
+ * The spool: records on this node's disk until the server has them on its own. A record enters with the next
+ * sequence number of its run, durably (SQLite, WAL, synchronous FULL), and leaves when the server acknowledged it.
+ * The file has one owner: a second daemon on the same folder is refused.
+ */
+import {
+  decodeMessage,
+  encodeMessage,
+  RankscopeError,
+  type RecordBody,
+  type RunRecord,
+} from '@rankscope/protocol'
+import Database from 'libsql'
+
+export interface RunKey {
+  readonly runId: string
+  readonly attempt: number
+}
+
+export interface SpooledRecord {
+  /** Place in the order of arrival; what `forget` takes. */
+  readonly position: number
+  readonly record: RunRecord
+}
+
+export interface NewRecord extends RunKey {
+  readonly timeMs: number
+  readonly body: RecordBody
+}
+
+/** A run whose last word (a `lifecycle` record other than `running`) has not been written. */
+export interface UnfinishedRun extends RunKey {
+  readonly processId: number | null
+  /** Tells the process from a later one with the same id; null where the system cannot say. */
+  readonly processStart: string | null
+}
+
+export interface Spool {
+  /** Makes a run known. False where it was known already: an assignment that arrives twice starts one process. */
+  open(run: RunKey): boolean
+  setProcess(run: RunKey, processId: number, processStart: string | null): void
+  /** Writes all of them in one transaction, on disk when it returns. */
+  append(records: readonly NewRecord[]): void
+  /** The oldest records behind `position`: at most `count`, and at least one however large it is. */
+  read(position: number, limits: { count: number; bytes: number }): SpooledRecord[]
+  forget(positions: readonly number[]): void
+  /** Runs that have not ended, oldest first. */
+  unfinished(): UnfinishedRun[]
+  /** Runs whose last word the server has not acknowledged. */
+  untold(): RunKey[]
+  /** Ends a run without a word: its process went with an earlier daemon. */
+  abandon(run: RunKey): void
+  /** Records, and their bytes, that the server has not acknowledged. */
+  readonly records: number
+  readonly bytes: number
+  close(): void
+}
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL DEFAULT 0,
+    -- 0: not ended; 1: its last word is written; 2: it ended without one
+    ended INTEGER NOT NULL DEFAULT 0,
+    process_id INTEGER,
+    process_start TEXT,
+    UNIQUE (run_id, attempt)
+  );
+  CREATE TABLE IF NOT EXISTS records (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    seq INTEGER NOT NULL,
+    time_ms REAL NOT NULL,
+    body BLOB NOT NULL
+  );
+`
+
+type RecordRow = {
+  position: number
+  run_id: string
+  attempt: number
+  seq: number
+  time_ms: number
+  /** libsql hands out blobs of several rows as ArrayBuffer. */
+  body: ArrayBuffer
+}
+
+/** Opens the spool in `file`, making it where absent. Throws STORE_FAILED where another daemon holds it. */
+export function openSpool(file: string): Spool {
+  const lock = takeLock(`${file}.lock`)
+  const database = openDatabase(file)
+  const findRun = database.prepare(
+    'SELECT id, last_seq AS lastSeq FROM runs WHERE run_id = ? AND attempt = ?',
+  )
+  const insertRun = database.prepare('INSERT INTO runs (run_id, attempt) VALUES (?, ?)')
+  const advanceRun = database.prepare('UPDATE runs SET last_seq = ?, ended = max(ended, ?) WHERE id = ?')
+  const endRun = database.prepare('UPDATE runs SET ended = 2 WHERE run_id = ? AND attempt = ?')
+  const nameProcess = database.prepare(
+    'UPDATE runs SET process_id = ?, process_start = ? WHERE run_id = ? AND attempt = ?',
+  )
+  const insertRecord = database.prepare('INSERT INTO records (run, seq, time_ms, body) VALUES (?, ?, ?, ?)')
+  const deleteRecord = database.prepare('DELETE FROM records WHERE position = ?')
+  const sizeOfRecord = database.prepare('SELECT length(body) AS size FROM records WHERE position = ?')
+  const readRecords = database.prepare(`
+    SELECT position, run_id, attempt, seq, time_ms, body FROM records JOIN runs ON runs.id = records.run
+    WHERE position > ? ORDER BY position LIMIT ?`)
+  const listUnfinished = database.prepare(`
+    SELECT run_id AS runId, attempt, process_id AS processId, process_start AS processStart
+    FROM runs WHERE ended = 0 ORDER BY id`)
+  const listUntold = database.prepare(`
+    SELECT run_id AS runId, attempt FROM runs
+    WHERE ended = 1 AND id IN (SELECT run FROM records) ORDER BY id`)
+
+  const held = database
+    .prepare('SELECT count(*) AS records, total(length(body)) AS bytes FROM records')
+    .get() as {
+    records: number
+    bytes: number
+  }
+
+  return {
+    get records() {
+      return held.records
+    },
+    get bytes() {
+      return held.bytes
+    },
+
+    open(run) {
+      if (findRun.get(run.runId, run.attempt) !== undefined) return false
+      insertRun.run(run.runId, run.attempt)
+      return true
+    },
+
+    setProcess(run, processId, processStart) {
+      nameProcess.run(processId, processStart, run.runId, run.attempt)
+    },
+
+    append(records) {
+      let addedBytes = 0
+      inTransaction(database, () => {
+        for (const { runId, attempt, timeMs, body } of records) {
+          const run = findRun.get(runId, attempt) as { id: number; lastSeq: number } | undefined
+          if (run === undefined) throw new Error(`run ${runId}, attempt ${attempt} was never opened`)
+          const bytes = encodeMessage(body)
+          insertRecord.run(run.id, run.lastSeq + 1, timeMs, Buffer.from(bytes))
+          advanceRun.run(run.lastSeq + 1, isLastWord(body) ? 1 : 0, run.id)
+          addedBytes += bytes.byteLength
+        }
+      })
+      held.records += records.length
+      held.bytes += addedBytes
+    },
+
+    read(position, { count, bytes }) {
+      const batch: SpooledRecord[] = []
+      let size = 0
+      for (const row of readRecords.all(position, count) as RecordRow[]) {
+        size += row.body.byteLength
+        if (batch.length > 0 && size > bytes) break
+        batch.push({ position: row.position, record: toRecord(row) })
+      }
+      return batch
+    },
+
+    forget(positions) {
+      let removed = 0
+      let removedBytes = 0
+      inTransaction(database, () => {
+        for (const position of positions) {
+          const row = sizeOfRecord.get(position) as { size: number } | undefined
+          if (row === undefined) continue
+          deleteRecord.run(position)
+          removed += 1
+          removedBytes += row.size
+        }
+      })
+      held.records -= removed
+      held.bytes -= removedBytes
+    },
+
+    unfinished() {
+      return listUnfinished.all() as UnfinishedRun[]
+    },
+
+    untold() {
+      return listUntold.all() as RunKey[]
+    },
+
+    abandon(run) {
+      endRun.run(run.runId, run.attempt)
+    },
+
+    close() {
+      database.close()
+      lock.exec('ROLLBACK')
+      lock.close()
+    },
+  }
+}
+
+/** A run's last word: after it nothing more comes from this attempt. */
+export function isLastWord(body: RecordBody): boolean {
+  return body.kind === 'lifecycle' && body.state !== 'running'
+}
+
+/**
+ * The lock is a transaction that stays open, so the system gives it back however the daemon ends. (Exclusive locking
+ * of the spool itself would last until libsql’s statements are collected.)
+ */
+function takeLock(file: string): Database.Database {
+  try {
+    const lock = new Database(file, { timeout: 500 })
+    lock.exec('BEGIN EXCLUSIVE')
+    return lock
+  } catch (cause) {
+    const busy = cause instanceof Error && 'code' in cause && cause.code === 'SQLITE_BUSY'
+    if (!busy) throw unusable(file, cause)
+    throw new RankscopeError('STORE_FAILED', `another node daemon holds ${file}`, {
+      cause,
+      hint: 'stop it, or give this one a state folder of its own with --state',
+    })
+  }
+}
+
+function openDatabase(file: string): Database.Database {
+  try {
+    const database = new Database(file)
+    database.pragma('journal_mode = WAL')
+    database.pragma('synchronous = FULL')
+    database.pragma('foreign_keys = ON')
+    database.exec(schema)
+    return database
+  } catch (cause) {
+    throw unusable(file, cause)
+  }
+}
+
+function unusable(file: string, cause: unknown): RankscopeError {
+  return new RankscopeError('STORE_FAILED', `the spool ${file} cannot be opened: ${String(cause)}`, {
+    cause,
+    hint: 'check the disk and the permissions of the folder',
+  })
+}
+
+function inTransaction(database: Database.Database, work: () => void): void {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    work()
+    database.exec('COMMIT')
+  } catch (error) {
+    database.exec('ROLLBACK')
+    throw error
+  }
+}
+
+/** Bodies were validated before they were written, and nobody else writes this file. */
+function toRecord(row: RecordRow): RunRecord {
+  const body = decodeMessage(new Uint8Array(row.body)) as RecordBody
+  return { runId: row.run_id, attempt: row.attempt, seq: row.seq, timeMs: row.time_ms, body }
+}
