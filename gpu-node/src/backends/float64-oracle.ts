@@ -188,14 +188,14 @@ export function adamDelta(
 
 /**
  * Elements of the gradient of f at x, all of them or those at the given places, by the five-point central difference;
- * x is restored. Error about 1e-11.
+ * x is restored. Error about 1e-11 for a function in float64.
  */
 export function numericGradient(
   f: () => number,
   x: Float64Array,
   places: readonly number[] = Array.from(x, (_, i) => i),
+  step = 1e-3,
 ): Float64Array {
-  const step = 1e-3
   return Float64Array.from(places, (place) => {
     const value = x[place]!
     const at = (offset: number) => {

@@ -31,7 +31,7 @@ export interface TapeNode {
 interface TapeEngine {
   startTape(): void
   endTape(): void
-  state: { activeTape: TapeNode[] | null; gradientDepth: number; nextTapeNodeId: number }
+  state: { activeTape: TapeNode[] | null; kernelDepth: number; nextTapeNodeId: number }
 }
 
 export const tapeEngine = (): TapeEngine => engine() as unknown as TapeEngine

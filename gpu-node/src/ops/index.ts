@@ -1,6 +1,10 @@
 /** The differentiable ops that models and methods are written in, on whatever backend is active. */
 
 export { type AttentionOptions, type CacheShape, causalAttention, KeyValueCache } from './attention.ts'
+
+import './standard-gradients.ts'
+
+export { checkpoint } from './checkpoint.ts'
 export { crossEntropy, ignoredTarget, logits } from './cross-entropy.ts'
 export { backward, valueAndGradients } from './gradients.ts'
 export { add, detach, linear, lowRankLinear, matMul, mutedLinear } from './linear.ts'
