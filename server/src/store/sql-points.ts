@@ -1,0 +1,267 @@
+/** The points of series and their pyramid of buckets in SQL; `series.ts` has the arithmetic. */
+import type { Insertable, Kysely } from 'kysely'
+import type { Tables } from './schema.ts'
+import {
+  type Bucket,
+  branching,
+  bucketWidth,
+  buildLevel,
+  chooseLevel,
+  coverRange,
+  limitBuckets,
+  type Stretch,
+  singlePoint,
+  stride,
+  topLevel,
+} from './series.ts'
+
+export type PointRow = Insertable<Tables['points']>
+
+/** Rows per INSERT: databases limit the number of parameters of one statement. */
+const chunk = 400
+
+/** Add points of one run; where a step has a point already the newer one (by attempt, then seq) stays. */
+export async function addPoints(db: Kysely<Tables>, runKey: number, points: PointRow[]): Promise<void> {
+  const bySeries = new Map<number, Map<number, PointRow>>()
+  for (const point of points) {
+    const steps = bySeries.get(point.nameKey) ?? new Map<number, PointRow>()
+    bySeries.set(point.nameKey, steps)
+    const known = steps.get(point.step)
+    if (!known || isNewer(point, known)) steps.set(point.step, point)
+  }
+  const rows = [...bySeries.values()].flatMap((steps) => [...steps.values()])
+  for (let start = 0; start < rows.length; start += chunk) {
+    await db
+      .insertInto('points')
+      .values(rows.slice(start, start + chunk))
+      .onConflict((conflict) =>
+        conflict
+          .columns(['runKey', 'nameKey', 'step'])
+          .doUpdateSet((expression) => ({
+            attempt: expression.ref('excluded.attempt'),
+            seq: expression.ref('excluded.seq'),
+            timeMs: expression.ref('excluded.timeMs'),
+            value: expression.ref('excluded.value'),
+          }))
+          .where((expression) =>
+            expression.or([
+              expression('points.attempt', '<', expression.ref('excluded.attempt')),
+              expression.and([
+                expression('points.attempt', '=', expression.ref('excluded.attempt')),
+                expression('points.seq', '<', expression.ref('excluded.seq')),
+              ]),
+            ]),
+          ),
+      )
+      .execute()
+  }
+  await keepPyramid(db, runKey, bySeries)
+}
+
+function isNewer(point: PointRow, other: PointRow): boolean {
+  return point.attempt === other.attempt ? point.seq > other.seq : point.attempt > other.attempt
+}
+
+async function keepPyramid(
+  db: Kysely<Tables>,
+  runKey: number,
+  bySeries: ReadonlyMap<number, ReadonlyMap<number, PointRow>>,
+): Promise<void> {
+  const known = new Map(
+    (
+      await db
+        .selectFrom('series')
+        .select(['nameKey', 'builtTo'])
+        .where('runKey', '=', runKey)
+        .where('nameKey', 'in', [...bySeries.keys()])
+        .execute()
+    ).map((row) => [row.nameKey, row.builtTo]),
+  )
+  const created = [...bySeries.keys()].filter((nameKey) => !known.has(nameKey))
+  for (let start = 0; start < created.length; start += chunk)
+    await db
+      .insertInto('series')
+      .values(created.slice(start, start + chunk).map((nameKey) => ({ runKey, nameKey, builtTo: 0 })))
+      .execute()
+  for (const [nameKey, steps] of bySeries) {
+    let first = Number.POSITIVE_INFINITY
+    let last = 0
+    for (const step of steps.keys()) {
+      first = Math.min(first, step)
+      last = Math.max(last, step)
+    }
+    const builtTo = known.get(nameKey) ?? 0
+    let sound = builtTo
+    // A late or repeated step: what lies beyond is joined again when the series next grows.
+    if (first < builtTo) {
+      sound = Math.floor(first / stride) * stride
+      await dropBuckets(db, runKey, nameKey, sound)
+    }
+    const target = Math.floor((last + 1) / stride) * stride
+    if (target > sound) await build(db, runKey, nameKey, sound, target)
+    if (Math.max(target, sound) !== builtTo)
+      await db
+        .updateTable('series')
+        .set({ builtTo: Math.max(target, sound) })
+        .where('runKey', '=', runKey)
+        .where('nameKey', '=', nameKey)
+        .execute()
+  }
+}
+
+/** Join the points of [from, to), multiples of the stride, and every wider bucket that is completed thereby. */
+async function build(
+  db: Kysely<Tables>,
+  runKey: number,
+  nameKey: number,
+  from: number,
+  to: number,
+): Promise<void> {
+  for (let level = 1; level <= topLevel; level++) {
+    const width = bucketWidth(level)
+    const stretch = {
+      level: level - 1,
+      from: Math.floor(from / width) * width,
+      to: Math.floor(to / width) * width,
+    }
+    if (stretch.from >= stretch.to) return
+    const built = buildLevel(await readStretch(db, runKey, nameKey, stretch), level)
+    const rows = built.map(({ index, bucket }) => ({
+      runKey,
+      nameKey,
+      level,
+      bucket: index,
+      ...bucket,
+      last: orNull(bucket.last),
+      min: orNull(bucket.min),
+      max: orNull(bucket.max),
+    }))
+    for (let start = 0; start < rows.length; start += chunk)
+      await db
+        .insertInto('buckets')
+        .values(rows.slice(start, start + chunk))
+        .execute()
+  }
+}
+
+/** Forget buckets that reach beyond `from`, a multiple of the stride; of one series, or of all where null. */
+async function dropBuckets(
+  db: Kysely<Tables>,
+  runKey: number,
+  nameKey: number | null,
+  from: number,
+): Promise<void> {
+  for (let level = 1; level <= topLevel; level++) {
+    let query = db
+      .deleteFrom('buckets')
+      .where('runKey', '=', runKey)
+      .where('level', '=', level)
+      .where('bucket', '>=', Math.floor(from / bucketWidth(level)))
+    if (nameKey !== null) query = query.where('nameKey', '=', nameKey)
+    await query.execute()
+  }
+}
+
+/** An attempt goes on from `startStep`: points and spectra of older attempts beyond it leave the charts. */
+export async function rewind(
+  db: Kysely<Tables>,
+  runKey: number,
+  attempt: number,
+  startStep: number,
+): Promise<void> {
+  for (const table of ['points', 'spectra'] as const)
+    await db
+      .deleteFrom(table)
+      .where('runKey', '=', runKey)
+      .where('attempt', '<', attempt)
+      .where('step', '>', startStep)
+      .execute()
+  const sound = Math.floor((startStep + 1) / stride) * stride
+  await dropBuckets(db, runKey, null, sound)
+  await db
+    .updateTable('series')
+    .set({ builtTo: sound })
+    .where('runKey', '=', runKey)
+    .where('builtTo', '>', sound)
+    .execute()
+}
+
+/** A series between two steps (inclusive), joined to at most `limit` buckets. */
+export async function readSeries(
+  db: Kysely<Tables>,
+  runKey: number,
+  series: { nameKey: number; builtTo: number },
+  range: { fromStep: number | null; toStep: number | null; limit: number },
+): Promise<{ total: number; buckets: Bucket[] }> {
+  const first = await edgeStep(db, runKey, series.nameKey, 'asc')
+  const last = await edgeStep(db, runKey, series.nameKey, 'desc')
+  if (first === null || last === null) return { total: 0, buckets: [] }
+  const from = Math.max(range.fromStep ?? 0, first)
+  const to = Math.min(range.toStep ?? last, last) + 1
+  const level = chooseLevel(to - from, range.limit)
+  const buckets: Bucket[] = []
+  for (const stretch of coverRange(from, to, level, series.builtTo))
+    buckets.push(...(await readStretch(db, runKey, series.nameKey, stretch)))
+  const total = buckets.reduce((sum, bucket) => sum + bucket.count, 0)
+  return { total, buckets: limitBuckets(buckets, range.limit) }
+}
+
+/** First or last step of a series: one look into the index, which min() and max() together would scan. */
+async function edgeStep(
+  db: Kysely<Tables>,
+  runKey: number,
+  nameKey: number,
+  order: 'asc' | 'desc',
+): Promise<number | null> {
+  const row = await db
+    .selectFrom('points')
+    .select('step')
+    .where('runKey', '=', runKey)
+    .where('nameKey', '=', nameKey)
+    .orderBy('step', order)
+    .limit(1)
+    .executeTakeFirst()
+  return row?.step ?? null
+}
+
+async function readStretch(
+  db: Kysely<Tables>,
+  runKey: number,
+  nameKey: number,
+  stretch: Stretch,
+): Promise<Bucket[]> {
+  if (stretch.level === 0) {
+    const rows = await db
+      .selectFrom('points')
+      .select(['step', 'timeMs', 'value'])
+      .where('runKey', '=', runKey)
+      .where('nameKey', '=', nameKey)
+      .where('step', '>=', stretch.from)
+      .where('step', '<', stretch.to)
+      .orderBy('step')
+      .execute()
+    return rows.map((row) => singlePoint(row.step, row.value ?? Number.NaN, row.timeMs))
+  }
+  const width = branching ** stretch.level
+  const rows = await db
+    .selectFrom('buckets')
+    .select(['step', 'timeMs', 'last', 'min', 'max', 'count', 'nanCount'])
+    .where('runKey', '=', runKey)
+    .where('nameKey', '=', nameKey)
+    .where('level', '=', stretch.level)
+    .where('bucket', '>=', stretch.from / width)
+    .where('bucket', '<', stretch.to / width)
+    .orderBy('bucket')
+    .execute()
+  return rows.map((row) => ({
+    ...row,
+    last: row.last ?? Number.NaN,
+    min: row.min ?? Number.NaN,
+    max: row.max ?? Number.NaN,
+  }))
+}
+
+/** SQLite keeps NaN as null anyway; say so. */
+function orNull(value: number): number | null {
+  return Number.isNaN(value) ? null : value
+}

@@ -1,0 +1,169 @@
+/** Runs and nodes in SQL. */
+import { RankscopeError, type RunConfig, type RunState } from '@rankscope/protocol'
+import type { Insertable, Kysely, Selectable } from 'kysely'
+import { emptyProgress, type RunProgress } from '../runs/projection.ts'
+import type { Tables } from './schema.ts'
+import type { NewRun, RunChange, StoredNode, StoredRun } from './store.ts'
+
+export function readRun(row: Selectable<Tables['runs']>): StoredRun {
+  const { runKey: _, config, progress, state, ...rest } = row
+  return {
+    ...rest,
+    state: state as RunState,
+    config: JSON.parse(config) as RunConfig,
+    progress: JSON.parse(progress) as RunProgress,
+  }
+}
+
+export async function createRuns(db: Kysely<Tables>, runs: NewRun[]): Promise<StoredRun[]> {
+  return db.transaction().execute(async (transaction) => {
+    const taken = new Set(
+      (await transaction.selectFrom('runs').select('name').execute()).map((row) => row.name),
+    )
+    const created: StoredRun[] = []
+    for (const run of runs) {
+      const name = freeName(run.name, taken)
+      taken.add(name)
+      const row: Insertable<Tables['runs']> = {
+        runId: run.runId,
+        name,
+        state: 'queued',
+        attempt: 1,
+        nodeId: null,
+        createdMs: run.createdMs,
+        queuedMs: run.createdMs,
+        startedMs: null,
+        endedMs: null,
+        lastCursor: 0,
+        revision: 1,
+        config: JSON.stringify(run.config),
+        progress: JSON.stringify(emptyProgress()),
+      }
+      await transaction.insertInto('runs').values(row).execute()
+      created.push(readRun({ ...row, runKey: 0 } as Selectable<Tables['runs']>))
+    }
+    return created
+  })
+}
+
+function freeName(wanted: string, taken: ReadonlySet<string>): string {
+  if (!taken.has(wanted)) return wanted
+  let number = 2
+  while (taken.has(`${wanted}-${number}`)) number++
+  return `${wanted}-${number}`
+}
+
+export async function listRuns(db: Kysely<Tables>): Promise<StoredRun[]> {
+  return (await db.selectFrom('runs').selectAll().orderBy('runKey').execute()).map(readRun)
+}
+
+export async function updateRun(
+  db: Kysely<Tables>,
+  runId: string,
+  expectedRevision: number,
+  change: RunChange,
+): Promise<StoredRun | null> {
+  if (change.name !== undefined) {
+    const other = await db
+      .selectFrom('runs')
+      .select('runId')
+      .where('name', '=', change.name)
+      .executeTakeFirst()
+    if (other && other.runId !== runId)
+      throw new RankscopeError('CONFIG_INVALID', `name: another run is called ${change.name}`, {
+        hint: 'choose another name',
+      })
+  }
+  const { config, progress, ...plain } = change
+  const row = await db
+    .updateTable('runs')
+    .set({
+      ...plain,
+      ...(config ? { config: JSON.stringify(config) } : {}),
+      ...(progress ? { progress: JSON.stringify(progress) } : {}),
+      revision: expectedRevision + 1,
+    })
+    .where('runId', '=', runId)
+    .where('revision', '=', expectedRevision)
+    .returningAll()
+    .executeTakeFirst()
+  return row ? readRun(row) : null
+}
+
+export async function deleteRun(db: Kysely<Tables>, runId: string): Promise<boolean> {
+  return db.transaction().execute(async (transaction) => {
+    const row = await transaction
+      .deleteFrom('runs')
+      .where('runId', '=', runId)
+      .returning('runKey')
+      .executeTakeFirst()
+    if (!row) return false
+    await transaction.insertInto('purges').values({ runKey: row.runKey }).execute()
+    return true
+  })
+}
+
+/** Rows removed in one go: few enough that live traffic does not wait noticeably. */
+const purgeRows = 5000
+
+/** Remove some rows of deleted runs; true while there are more. */
+export async function purge(db: Kysely<Tables>): Promise<boolean> {
+  const target = await db.selectFrom('purges').select('runKey').executeTakeFirst()
+  if (!target) return false
+  const { runKey } = target
+  await db.transaction().execute(async (transaction) => {
+    const record = await transaction
+      .selectFrom('records')
+      .select((expression) => expression.fn.min<number | null>('cursor').as('cursor'))
+      .where('runKey', '=', runKey)
+      .executeTakeFirstOrThrow()
+    if (record.cursor !== null) {
+      await transaction
+        .deleteFrom('records')
+        .where('runKey', '=', runKey)
+        .where('cursor', '<', record.cursor + purgeRows)
+        .execute()
+      return
+    }
+    const point = await transaction
+      .selectFrom('points')
+      .select(['nameKey', 'step'])
+      .where('runKey', '=', runKey)
+      .orderBy('nameKey')
+      .orderBy('step')
+      .executeTakeFirst()
+    if (point) {
+      await transaction
+        .deleteFrom('points')
+        .where('runKey', '=', runKey)
+        .where('nameKey', '=', point.nameKey)
+        .where('step', '<', point.step + purgeRows)
+        .execute()
+      return
+    }
+    for (const table of ['series', 'buckets', 'spectra', 'purges'] as const)
+      await transaction.deleteFrom(table).where('runKey', '=', runKey).execute()
+  })
+  return true
+}
+
+export async function saveNode(db: Kysely<Tables>, node: StoredNode): Promise<void> {
+  const row = { ...node, hello: JSON.stringify(node.hello) }
+  await db
+    .insertInto('nodes')
+    .values(row)
+    .onConflict((conflict) =>
+      conflict.column('nodeId').doUpdateSet({ lastSeenMs: row.lastSeenMs, hello: row.hello }),
+    )
+    .execute()
+}
+
+export async function listNodes(db: Kysely<Tables>): Promise<StoredNode[]> {
+  const rows = await db.selectFrom('nodes').selectAll().orderBy('firstSeenMs').execute()
+  return rows.map((row) => ({ ...row, hello: JSON.parse(row.hello) as StoredNode['hello'] }))
+}
+
+export async function deleteNode(db: Kysely<Tables>, nodeId: string): Promise<boolean> {
+  const result = await db.deleteFrom('nodes').where('nodeId', '=', nodeId).executeTakeFirst()
+  return result.numDeletedRows > 0n
+}

@@ -1,0 +1,43 @@
+/** The store over any SQL database that Kysely speaks. One caller at a time: callers queue (see `Serial`). */
+import { type Kysely, Migrator } from 'kysely'
+import { type ColumnTypes, migrations } from './migrations.ts'
+import type { Tables } from './schema.ts'
+import { append } from './sql-append.ts'
+import * as read from './sql-read.ts'
+import * as runs from './sql-runs.ts'
+import type { Store } from './store.ts'
+import { Texts } from './texts.ts'
+
+/** Bring the schema to the newest version; throws what the failing migration threw. */
+export async function migrate(db: Kysely<Tables>, types: ColumnTypes): Promise<void> {
+  const { error } = await new Migrator({ db, provider: migrations(types) }).migrateToLatest()
+  if (error) throw error
+}
+
+export function sqlStore(db: Kysely<Tables>): Store {
+  const texts = new Texts()
+  return {
+    createRuns: (created) => runs.createRuns(db, created),
+    listRuns: () => runs.listRuns(db),
+    updateRun: (runId, expectedRevision, change) => runs.updateRun(db, runId, expectedRevision, change),
+    deleteRun: (runId) => runs.deleteRun(db, runId),
+    purge: () => runs.purge(db),
+    saveNode: (node) => runs.saveNode(db, node),
+    listNodes: () => runs.listNodes(db),
+    deleteNode: (nodeId) => runs.deleteNode(db, nodeId),
+    append: async (nodeId, records) => {
+      try {
+        return await append(db, texts, nodeId, records)
+      } catch (error) {
+        texts.forget()
+        throw error
+      }
+    },
+    recordsAfter: (runId, afterCursor, limit) => read.recordsAfter(db, texts, runId, afterCursor, limit),
+    recordsOfKind: (runId, kind, range) => read.recordsOfKind(db, texts, runId, kind, range),
+    series: (runId, query) => read.series(db, texts, runId, query),
+    spectra: (runId, query) => read.spectra(db, texts, runId, query),
+    spectraIndex: (runId) => read.spectraIndex(db, texts, runId),
+    close: () => db.destroy(),
+  }
+}

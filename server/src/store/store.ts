@@ -1,0 +1,112 @@
+/**
+ * What the server needs of a database. Siblings: `sqlite.ts`; `store.contract.test.ts` runs one suite over all of
+ * them. Everything is durable when its promise resolves. Values are plain data, so that a store may live in
+ * another thread.
+ */
+import type {
+  NodeView,
+  RecordAck,
+  RecordKind,
+  RunConfig,
+  RunRecord,
+  RunState,
+  SpectrumPart,
+  SpectrumView,
+  StoredRecord,
+} from '@rankscope/protocol'
+import type { RunProgress } from '../runs/projection.ts'
+import type { Series } from './series.ts'
+
+export type StoredRun = {
+  runId: string
+  name: string
+  state: RunState
+  /** 1-based; grows each time the run enters the queue, so that what an older attempt still says is recognised. */
+  attempt: number
+  config: RunConfig
+  /** The node that holds, or last held, the run. */
+  nodeId: string | null
+  createdMs: number
+  /** When it last entered the queue: first in, first out among equal priorities. */
+  queuedMs: number
+  startedMs: number | null
+  endedMs: number | null
+  progress: RunProgress
+  /** Cursor of its newest record, 0 before the first. */
+  lastCursor: number
+  /** Grows with every change; a change names the revision that it was computed from. */
+  revision: number
+}
+
+export type NewRun = Pick<StoredRun, 'runId' | 'name' | 'config' | 'createdMs'>
+export type RunChange = Partial<
+  Pick<
+    StoredRun,
+    'name' | 'state' | 'attempt' | 'config' | 'nodeId' | 'queuedMs' | 'startedMs' | 'endedMs' | 'progress'
+  >
+>
+
+export type StoredNode = Pick<NodeView, 'nodeId' | 'hello' | 'firstSeenMs' | 'lastSeenMs'>
+
+export type AppendResult = {
+  /** For each record given: its cursor, or null where it was known already or refused. */
+  cursors: (number | null)[]
+  rejected: RecordAck['rejected']
+  /** Runs that changed, in their new form. */
+  runs: StoredRun[]
+}
+
+export type SeriesQuery = {
+  /** null: every series that the run has. */
+  names: string[] | null
+  /** At most so many points (or buckets) per series. */
+  points: number
+  fromStep: number | null
+  toStep: number | null
+}
+export type SpectraQuery = {
+  module: string | null
+  part: SpectrumPart | null
+  step: number | null
+  final: boolean | null
+}
+export type SpectrumEntry = Omit<SpectrumView, 'singularValues'>
+
+export interface Store {
+  /** All or none. Names are made unique by a number, e.g. `lora-brave-otter-2`. */
+  createRuns(runs: NewRun[]): Promise<StoredRun[]>
+  listRuns(): Promise<StoredRun[]>
+  /**
+   * Change a run, unless it is at another revision than expected: null then, and nothing happened.
+   * CONFIG_INVALID where the new name is taken.
+   */
+  updateRun(runId: string, expectedRevision: number, change: RunChange): Promise<StoredRun | null>
+  /** The run is gone at once; what belonged to it is removed piecemeal by `purge`. False if unknown. */
+  deleteRun(runId: string): Promise<boolean>
+  /** Remove some leftovers of deleted runs; true while there are more. */
+  purge(): Promise<boolean>
+
+  saveNode(node: StoredNode): Promise<void>
+  listNodes(): Promise<StoredNode[]>
+  deleteNode(nodeId: string): Promise<boolean>
+
+  /**
+   * Keep records, each once whatever the number of deliveries, and bring the runs’ state and progress up to
+   * date in the same transaction. Records that cannot be kept are rejected one by one.
+   */
+  append(nodeId: string, records: RunRecord[]): Promise<AppendResult>
+
+  /** Records with a cursor above `afterCursor`, ascending, at most `limit` and about 1 MB; [] if unknown. */
+  recordsAfter(runId: string, afterCursor: number, limit: number): Promise<StoredRecord[]>
+  /** Records of one kind with cursor < beforeCursor: the newest `limit`, ascending. */
+  recordsOfKind(
+    runId: string,
+    kind: RecordKind,
+    range: { beforeCursor: number | null; limit: number },
+  ): Promise<{ records: StoredRecord[]; cursor: number }>
+  series(runId: string, query: SeriesQuery): Promise<{ series: Series[]; cursor: number }>
+  spectra(runId: string, query: SpectraQuery): Promise<{ spectra: SpectrumView[]; cursor: number }>
+  spectraIndex(runId: string): Promise<{ entries: SpectrumEntry[]; cursor: number }>
+
+  close(): Promise<void>
+}
