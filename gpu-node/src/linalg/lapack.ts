@@ -6,7 +6,7 @@
  */
 import { findLapack, type LapackLibrary } from './lapack-library.ts'
 import type { FloatArray, LinearAlgebra, MultiplyShape, ThinSvd } from './linear-algebra.ts'
-import { assertFinite, nonConvergence, transpose } from './matrix.ts'
+import { assertFinite, mirrorLower, nonConvergence, transpose } from './matrix.ts'
 
 /** The LAPACK sibling, or the reason why this machine has none. */
 export function createLapack(): LinearAlgebra | { readonly missing: string } {
@@ -140,7 +140,7 @@ function gram(lapack: LapackLibrary, a: Float64Array, rows: number, columns: num
     ...[option('U'), option('T'), order, inner, real(1), a, inner, real(0), product, order],
   )
   // Column-major upper is row-major lower.
-  for (let i = 0; i < rows; i++) for (let j = 0; j < i; j++) product[j * rows + i] = product[i * rows + j]!
+  mirrorLower(product, rows)
   return product
 }
 

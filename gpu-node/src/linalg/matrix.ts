@@ -18,6 +18,20 @@ export function transpose<A extends FloatArray>(a: A, rows: number, columns: num
   return result
 }
 
+/** Copies the lower triangle of a [order, order] onto the upper one, in blocks that stay in the cache. */
+export function mirrorLower(a: FloatArray, order: number): void {
+  const block = 32
+  for (let top = 0; top < order; top += block) {
+    const bottom = Math.min(order, top + block)
+    for (let left = 0; left <= top; left += block) {
+      for (let i = top; i < bottom; i++) {
+        const right = Math.min(i, left + block)
+        for (let j = left; j < right; j++) a[j * order + i] = a[i * order + j]!
+      }
+    }
+  }
+}
+
 /** The first `count` columns of a [rows, columns]. */
 export function leadingColumns<A extends FloatArray>(a: A, rows: number, columns: number, count: number): A {
   if (count === columns) return a

@@ -96,6 +96,12 @@ describe('the start of a run', () => {
       })
       expect(seen).toEqual(['1/3 false', '2/3 false', '3/3 false'])
       expect([...first.keys()].sort()).toEqual(['k', 'q', 'v'])
+      const again = await topSvdAll(entries(6), options)
+      for (const [name, { fromCache, u, s, v }] of again) {
+        expect(fromCache).toBe(true)
+        const { u: firstU, s: firstS, v: firstV } = first.get(name)!
+        expect([u, s, v]).toEqual([firstU, firstS, firstV])
+      }
       const second = await topSvdAll(entries(4), options)
       for (const [name, { fromCache, s }] of second) {
         expect(fromCache).toBe(true)

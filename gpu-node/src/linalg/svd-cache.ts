@@ -2,7 +2,7 @@
  * Leading singular triplets on disk, so that the second start of a model decomposes nothing.
  *
  * A file belongs to one matrix (by content) and one way of decomposing; the highest rank computed so far is kept,
- * and answers every lower one by its prefix. Layout: one line of JSON, then u, s and v as little-endian float64.
+ * and answers every lower one by its prefix. Layout: one line of JSON, then u, s and v as float64.
  * Files appear whole (written aside, then renamed); a damaged one is removed and computed again.
  */
 import { createHash } from 'node:crypto'
@@ -104,8 +104,10 @@ function variant(options: TopSvdOptions): string {
 
 function serialise({ rows, columns }: CacheSubject, { u, s, v }: TopSvd): Buffer {
   const numbers = Buffer.concat([bytesOf(u), bytesOf(s), bytesOf(v)])
-  const header = { version, rank: s.length, rows, columns, digest: digestOf(numbers) }
-  return Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), numbers])
+  const header = JSON.stringify({ version, rank: s.length, rows, columns, digest: digestOf(numbers) })
+  // Padded, so that the numbers start on a multiple of eight bytes and can be used where they lie.
+  const line = header.padEnd(Math.ceil((header.length + 1) / 8) * 8 - 1)
+  return Buffer.concat([Buffer.from(`${line}\n`), numbers])
 }
 
 /** Null where anything does not fit: another version, another shape, a cut or altered file. */
@@ -116,11 +118,13 @@ function parse(bytes: Buffer, rows: number, columns: number): TopSvd | null {
   const { rank, digest } = header.data
   const numbers = bytes.subarray(end + 1)
   if (numbers.length !== 8 * rank * (rows + 1 + columns) || digestOf(numbers) !== digest) return null
-  // Copied, since the numbers need not lie on a multiple of eight bytes.
-  const values = new Float64Array(numbers.length / 8)
-  bytesOf(values).set(numbers)
+  // A small file lies in a buffer that Node shares among many; it must not be handed to another thread.
+  const own = numbers.buffer.byteLength === bytes.byteLength && numbers.byteOffset % 8 === 0
+  const values = own
+    ? new Float64Array(numbers.buffer, numbers.byteOffset, numbers.length / 8)
+    : new Float64Array(Uint8Array.from(numbers).buffer)
   const [endOfU, endOfS] = [rows * rank, rows * rank + rank]
-  return { u: values.slice(0, endOfU), s: values.slice(endOfU, endOfS), v: values.slice(endOfS) }
+  return { u: values.subarray(0, endOfU), s: values.subarray(endOfU, endOfS), v: values.subarray(endOfS) }
 }
 
 function jsonOrNull(text: string): unknown {

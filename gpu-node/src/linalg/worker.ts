@@ -39,10 +39,8 @@ function answer(job: Job, checkpoint: () => void): { reply: Reply; transfer: Arr
     checkpoint()
     const outcome = compute(job, checkpoint)
     const arrays = 'singularValues' in outcome ? [outcome.singularValues] : [outcome.u, outcome.s, outcome.v]
-    return {
-      reply: { status: 'done', outcome },
-      transfer: arrays.map((array) => array.buffer as ArrayBuffer),
-    }
+    const buffers = new Set(arrays.map((array) => array.buffer as ArrayBuffer))
+    return { reply: { status: 'done', outcome }, transfer: [...buffers] }
   } catch (error) {
     if (error instanceof Cancelled) return { reply: { status: 'cancelled' }, transfer: [] }
     return { reply: { status: 'failed', error: errorPayload(error) }, transfer: [] }
