@@ -131,6 +131,7 @@ function decodeToken(
     const pass: Pass = {
       rope: model.rope.at(Int32Array.from(lengths)),
       ropePeriod: lengths.length,
+      checkpointBlocks: false,
       attend(layer, q, k, v) {
         const cache = caches[layer] as KeyValueCache
         cache.append(k, v, lengths)

@@ -13,6 +13,7 @@ import { type Scalar, type Tensor, type Tensor1D, type Tensor2D, tensor1d, tidy 
 import {
   add,
   causalAttention,
+  checkpoint,
   crossEntropy,
   embedding,
   linear,
@@ -45,6 +46,8 @@ export interface Pass {
   readonly rope: RopeTable
   /** Row i of the activations has row i mod `ropePeriod` of the table. */
   readonly ropePeriod: number
+  /** Keep only the input of each block for the backward pass, and run the block again there. */
+  readonly checkpointBlocks: boolean
   /** Output [rows, heads * headDim] of attention in `layer` for rotated queries and keys. */
   attend(layer: number, q: Tensor2D, k: Tensor2D, v: Tensor2D): Tensor2D
 }
@@ -59,6 +62,7 @@ export function sequencePass(model: Model, batch: number, sequence: number): Pas
   return {
     rope: model.rope.upTo(sequence),
     ropePeriod: sequence,
+    checkpointBlocks: false,
     attend: (layer, q, k, v) =>
       causalAttention(q, k, v, { batch, sequence, ...attentionShape(model, layer) }),
   }
@@ -74,7 +78,10 @@ export function attentionShape(model: Model, layer: number) {
 /** Normalised output of the last block, [rows, hiddenSize], for ids [rows] (int32). */
 export function hiddenStates(model: Model, ids: Tensor1D, pass: Pass, hook: LinearHook): Tensor2D {
   let x: Tensor = embedding(ids, model.weight(embeddingName))
-  for (let layer = 0; layer < model.config.layers; layer++) x = block(model, layer, x, pass, hook)
+  for (let layer = 0; layer < model.config.layers; layer++) {
+    const run = (input: Tensor) => block(model, layer, input, pass, hook)
+    x = pass.checkpointBlocks ? checkpoint(run, [x]) : run(x)
+  }
   return rmsNorm(x, model.weight(finalNormName), model.config.rmsNormEpsilon)
 }
 
@@ -105,15 +112,17 @@ export function headWeight(model: Model): Tensor2D {
 
 /**
  * loss = sum over rows of weights_i * cross-entropy_i, and the cross-entropies [rows] (0 where ignored). The
- * caller owns both; everything else is freed, or kept by the tape while gradients are wanted.
+ * caller owns both; everything else is freed, or kept by the tape while gradients are wanted (per block its input
+ * alone with `checkpointBlocks`; the hook must then give the same output for the same input).
  */
 export function loss(
   model: Model,
   batch: TokenBatch,
   hook: LinearHook = plainLinear(model),
+  { checkpointBlocks = false } = {},
 ): { loss: Scalar; perToken: Tensor1D } {
   return tidy(() => {
-    const pass = sequencePass(model, batch.batch, batch.sequence)
+    const pass = { ...sequencePass(model, batch.batch, batch.sequence), checkpointBlocks }
     const x = hiddenStates(model, tensor1d(batch.inputIds, 'int32'), pass, hook)
     return crossEntropy(x, headWeight(model), tensor1d(batch.targets, 'int32'), tensor1d(batch.weights))
   })

@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { memory } from '@tensorflow/tfjs-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cpuBackend } from '../backends/cpu.ts'
+import { valueAndGradients } from '../ops/index.ts'
 import { Random } from '../random.ts'
 import { parseConfig } from './config.ts'
 import { modelContentHash, openModelFolder } from './folder.ts'
-import { sequenceLogits } from './llama.ts'
+import { loss, plainLinear, sequenceLogits } from './llama.ts'
 import { loadModel } from './model.ts'
 import { headName, parameterCount, parameterSpecs, targetModulePaths, transpose } from './parameters.ts'
 import { openSafetensors, readFloat32, type TensorToWrite, writeSafetensors } from './safetensors.ts'
@@ -197,6 +198,29 @@ describe('model folders', () => {
       tensors.map((t) => ('values' in t ? { ...t, values: t.values.map((x) => x * 2) as Float32Array } : t)),
     )
     expect(await modelContentHash(path)).not.toBe(first)
+  })
+})
+
+describe('gradient checkpointing per block', () => {
+  it('changes neither the loss nor any gradient, and leaves no tensor behind', async () => {
+    const model = loadModel(randomFolder('checkpointed', { tie_word_embeddings: true }))
+    model.rope.upTo(4)
+    const ids = Int32Array.of(1, 5, 3, 7, 2, 9, 4, 4)
+    const targets = Int32Array.of(5, 3, 7, -100, 9, 4, 4, 2)
+    const batch = { batch: 2, sequence: 4, inputIds: ids, targets, weights: new Float32Array(8).fill(1 / 7) }
+    const before = memory().numTensors
+    const run = async (checkpointBlocks: boolean) => {
+      const { value, gradients } = valueAndGradients(
+        () => loss(model, batch, plainLinear(model), { checkpointBlocks }).loss,
+        [...model.weights.values()],
+      )
+      const values = await Promise.all([value, ...gradients].map((tensor) => tensor.data()))
+      for (const tensor of [value, ...gradients]) tensor.dispose()
+      return values
+    }
+    expect(await run(true)).toEqual(await run(false))
+    expect(memory().numTensors).toBe(before)
+    model.dispose()
   })
 })
 
