@@ -12,9 +12,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Random } from '../random.ts'
+import type { CacheLocation } from './messages.ts'
 import { createPortable } from './portable.ts'
-import { readCached, writeCached } from './svd-cache.ts'
-import { type TopSvdOptions, topSvd } from './top-svd.ts'
+import { cacheEntry } from './svd-cache.ts'
+import { type TopSvd, type TopSvdOptions, topSvd } from './top-svd.ts'
 
 const [rows, columns] = [9, 7]
 const algebra = createPortable()
@@ -26,6 +27,10 @@ afterEach(() => rmSync(folder, { recursive: true }))
 
 const location = (limitBytes = 1e9) => ({ folder, limitBytes })
 
+const cached = (...place: Parameters<typeof cacheEntry>) => cacheEntry(...place).read()
+const keep = (location: CacheLocation, asked: ReturnType<typeof subject>, result: TopSvd) =>
+  cacheEntry(location, asked).write(result)
+
 function subject(rank: number, seed = 1, options: TopSvdOptions = { kind: 'full' }) {
   const w = new Random(seed).fillNormal(new Float32Array(rows * columns))
   return { w, rows, columns, rank, options }
@@ -34,39 +39,39 @@ function subject(rank: number, seed = 1, options: TopSvdOptions = { kind: 'full'
 function store(rank: number, seed = 1, options?: TopSvdOptions) {
   const asked = subject(rank, seed, options)
   const result = topSvd(algebra, asked.w, asked, asked.options)
-  expect(writeCached(location(), asked, result)).toBeNull()
+  expect(keep(location(), asked, result)).toBeNull()
   return result
 }
 
 const onlyFile = () => join(folder, readdirSync(folder)[0]!)
 
 test('what was stored is read back bit for bit', () => {
-  expect(readCached(location(), subject(5))).toBeNull()
+  expect(cached(location(), subject(5))).toBeNull()
   const stored = store(5)
-  expect(readCached(location(), subject(5))).toEqual(stored)
+  expect(cached(location(), subject(5))).toEqual(stored)
 })
 
 test('a higher rank answers a lower one by its prefix, a lower one does not answer a higher', () => {
   const stored = store(5)
-  const prefix = readCached(location(), subject(2))!
+  const prefix = cached(location(), subject(2))!
   expect(prefix.s).toEqual(stored.s.slice(0, 2))
   for (let i = 0; i < rows; i++)
     expect(prefix.u.slice(i * 2, i * 2 + 2)).toEqual(stored.u.slice(i * 5, i * 5 + 2))
   for (let i = 0; i < columns; i++)
     expect(prefix.v.slice(i * 2, i * 2 + 2)).toEqual(stored.v.slice(i * 5, i * 5 + 2))
-  expect(readCached(location(), subject(6))).toBeNull()
+  expect(cached(location(), subject(6))).toBeNull()
 })
 
 test('another matrix, shape, kind, seed or number of iterations is another entry', () => {
   store(3)
-  expect(readCached(location(), subject(3, 2))).toBeNull()
-  expect(readCached(location(), { ...subject(3), rows: columns, columns: rows })).toBeNull()
+  expect(cached(location(), subject(3, 2))).toBeNull()
+  expect(cached(location(), { ...subject(3), rows: columns, columns: rows })).toBeNull()
   const randomized = { kind: 'randomized', iterations: 4, seed: 1 } as const
-  expect(readCached(location(), subject(3, 1, randomized))).toBeNull()
+  expect(cached(location(), subject(3, 1, randomized))).toBeNull()
   store(3, 1, randomized)
-  expect(readCached(location(), subject(3, 1, randomized))).not.toBeNull()
-  expect(readCached(location(), subject(3, 1, { ...randomized, seed: 2 }))).toBeNull()
-  expect(readCached(location(), subject(3, 1, { ...randomized, iterations: 5 }))).toBeNull()
+  expect(cached(location(), subject(3, 1, randomized))).not.toBeNull()
+  expect(cached(location(), subject(3, 1, { ...randomized, seed: 2 }))).toBeNull()
+  expect(cached(location(), subject(3, 1, { ...randomized, iterations: 5 }))).toBeNull()
 })
 
 test.each([
@@ -78,7 +83,7 @@ test.each([
   store(4)
   const file = onlyFile()
   writeFileSync(file, damage(readFileSync(file)))
-  expect(readCached(location(), subject(4))).toBeNull()
+  expect(cached(location(), subject(4))).toBeNull()
   expect(existsSync(file)).toBe(false)
 })
 
@@ -91,13 +96,13 @@ test('beyond the size limit the entry used longest ago goes, never the newest', 
   const second = readdirSync(folder).find((name) => !first.endsWith(name))!
   utimesSync(join(folder, second), 2000, 2000)
   // Reading counts as use.
-  readCached(location(), subject(4, 1))
+  cached(location(), subject(4, 1))
   const third = subject(4, 3)
-  writeCached(location(2 * size), third, topSvd(algebra, third.w, third, third.options))
-  expect(readCached(location(), subject(4, 1))).not.toBeNull()
-  expect(readCached(location(), subject(4, 2))).toBeNull()
-  expect(readCached(location(), third)).not.toBeNull()
-  writeCached(location(1), third, topSvd(algebra, third.w, third, third.options))
+  keep(location(2 * size), third, topSvd(algebra, third.w, third, third.options))
+  expect(cached(location(), subject(4, 1))).not.toBeNull()
+  expect(cached(location(), subject(4, 2))).toBeNull()
+  expect(cached(location(), third)).not.toBeNull()
+  keep(location(1), third, topSvd(algebra, third.w, third, third.options))
   expect(readdirSync(folder)).toHaveLength(1)
 })
 
@@ -105,7 +110,5 @@ test('a folder that cannot be written is reported, not fatal', () => {
   writeFileSync(join(folder, 'file'), '')
   const asked = subject(2)
   const result = topSvd(algebra, asked.w, asked, asked.options)
-  expect(writeCached({ folder: join(folder, 'file'), limitBytes: 1 }, asked, result)).toMatch(
-    /cannot be written/,
-  )
+  expect(keep({ folder: join(folder, 'file'), limitBytes: 1 }, asked, result)).toMatch(/cannot be written/)
 })

@@ -7,7 +7,9 @@
  */
 import { createHash } from 'node:crypto'
 import {
+  closeSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -43,11 +45,24 @@ interface CacheSubject {
   readonly options: TopSvdOptions
 }
 
-/** The triplets of the asked rank, or null where they are not there (any more). */
-export function readCached({ folder }: CacheLocation, subject: CacheSubject): TopSvd | null {
-  const { rows, columns, rank } = subject
-  refuseRank(rows, columns, rank)
-  const file = join(folder, fileName(subject))
+export interface CacheEntry {
+  /** The triplets of the asked rank, or null where they are not there (any more). */
+  read(): TopSvd | null
+  /** Keeps them; returns what went wrong, or null. A cache that cannot be written must not stop a run. */
+  write(result: TopSvd): string | null
+}
+
+/** The place of one matrix; hashes it once. */
+export function cacheEntry(location: CacheLocation, subject: CacheSubject): CacheEntry {
+  refuseRank(subject.rows, subject.columns, subject.rank)
+  const file = join(location.folder, fileName(subject))
+  return {
+    read: () => readEntry(file, subject),
+    write: (result) => writeEntry(location, file, subject, result),
+  }
+}
+
+function readEntry(file: string, { rows, columns, rank }: CacheSubject): TopSvd | null {
   let bytes: Buffer
   try {
     bytes = readFileSync(file)
@@ -68,13 +83,16 @@ export function readCached({ folder }: CacheLocation, subject: CacheSubject): To
   }
 }
 
-/** Keeps `result`; returns what went wrong, or null. A cache that cannot be written must not stop a run. */
-export function writeCached(location: CacheLocation, subject: CacheSubject, result: TopSvd): string | null {
-  const file = join(location.folder, fileName(subject))
+function writeEntry(
+  location: CacheLocation,
+  file: string,
+  subject: CacheSubject,
+  result: TopSvd,
+): string | null {
   const aside = `${file}.${process.pid}-${threadId}`
   try {
     mkdirSync(location.folder, { recursive: true })
-    writeFileSync(aside, serialise(subject, result))
+    writeAll(aside, serialise(subject, result))
     renameSync(aside, file)
     prune(location, file)
     return null
@@ -102,12 +120,21 @@ function variant(options: TopSvdOptions): string {
   }
 }
 
-function serialise({ rows, columns }: CacheSubject, { u, s, v }: TopSvd): Buffer {
-  const numbers = Buffer.concat([bytesOf(u), bytesOf(s), bytesOf(v)])
-  const header = JSON.stringify({ version, rank: s.length, rows, columns, digest: digestOf(numbers) })
+function serialise({ rows, columns }: CacheSubject, { u, s, v }: TopSvd): Uint8Array[] {
+  const numbers = [bytesOf(u), bytesOf(s), bytesOf(v)]
+  const header = JSON.stringify({ version, rank: s.length, rows, columns, digest: digestOf(...numbers) })
   // Padded, so that the numbers start on a multiple of eight bytes and can be used where they lie.
   const line = header.padEnd(Math.ceil((header.length + 1) / 8) * 8 - 1)
-  return Buffer.concat([Buffer.from(`${line}\n`), numbers])
+  return [Buffer.from(`${line}\n`), ...numbers]
+}
+
+function writeAll(file: string, parts: readonly Uint8Array[]): void {
+  const descriptor = openSync(file, 'w')
+  try {
+    for (const part of parts) writeFileSync(descriptor, part)
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 /** Null where anything does not fit: another version, another shape, a cut or altered file. */
@@ -135,8 +162,10 @@ function jsonOrNull(text: string): unknown {
   }
 }
 
-function digestOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
+function digestOf(...parts: Uint8Array[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(part)
+  return hash.digest('hex')
 }
 
 function bytesOf(array: Float32Array | Float64Array): Uint8Array {

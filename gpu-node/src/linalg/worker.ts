@@ -13,7 +13,7 @@ import type {
 } from './messages.ts'
 import { selectLinearAlgebra } from './select.ts'
 import { type Spectrum, spectrum } from './spectrum.ts'
-import { readCached, writeCached } from './svd-cache.ts'
+import { cacheEntry } from './svd-cache.ts'
 import { topSvd } from './top-svd.ts'
 
 class Cancelled extends Error {}
@@ -63,10 +63,11 @@ function computeSpectrum({ source }: SpectrumJob): Spectrum {
 }
 
 function computeTopSvd(job: TopSvdJob, checkpoint: () => void): TopSvdOutcome {
-  const cached = job.cache ? readCached(job.cache, job) : null
+  const entry = job.cache && cacheEntry(job.cache, job)
+  const cached = entry?.read()
   if (cached) return { ...cached, fromCache: true, cacheProblem: null }
   checkpoint()
   const result = topSvd(algebra, job.w, job, job.options, checkpoint)
-  const cacheProblem = job.cache ? writeCached(job.cache, job, result) : null
+  const cacheProblem = entry?.write(result) ?? null
   return { ...result, fromCache: false, cacheProblem }
 }
