@@ -14,7 +14,8 @@ export const errorAnswer = errorPayloadSchema
 export const createRunsBody = z.strictObject({ configs: z.array(runConfigSchema).min(1).max(256) })
 export const createRunsAnswer = z.strictObject({ runs: z.array(runViewSchema) })
 
-/** POST /api/check: the same validation without creating anything. */
+/** POST /api/check: the same validation without creating anything; what does not fit the schema is a finding too. */
+export const checkBody = z.strictObject({ config: z.unknown() })
 export const checkAnswer = z.strictObject({
   findings: z.array(
     z.strictObject({

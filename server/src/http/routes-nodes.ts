@@ -1,0 +1,47 @@
+/** `/api/nodes` and `/api/health`. */
+import { errorAnswer, healthAnswer, nodesAnswer, protocolVersion, RankscopeError } from '@rankscope/protocol'
+import { z } from 'zod'
+import type { Services } from '../services.ts'
+import { softwareVersion } from '../software-version.ts'
+import type { App } from './app.ts'
+
+export function addNodeRoutes(app: App, { nodes, views, now, startedMs }: Services): void {
+  app.get(
+    '/api/nodes',
+    { schema: { tags: ['nodes'], summary: 'All nodes', response: { 200: nodesAnswer } } },
+    () => ({ nodes: views.nodes() }),
+  )
+
+  app.delete(
+    '/api/nodes/:nodeId',
+    {
+      schema: {
+        tags: ['nodes'],
+        summary: 'Forget a node that is offline for good',
+        params: z.strictObject({ nodeId: z.string() }),
+        response: { 204: z.null(), '4xx': errorAnswer },
+      },
+    },
+    async (request, reply) => {
+      const node = nodes.find(request.params.nodeId)
+      if (!node) throw new RankscopeError('NOT_FOUND', `there is no node ${request.params.nodeId}`)
+      if (node.online)
+        throw new RankscopeError('ILLEGAL_TRANSITION', `${node.hello.name} is online`, {
+          hint: 'stop its daemon first',
+        })
+      await nodes.forget(node.nodeId)
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.get(
+    '/api/health',
+    { schema: { tags: ['server'], summary: 'Is the server up?', response: { 200: healthAnswer } } },
+    () => ({
+      status: 'ok' as const,
+      softwareVersion,
+      protocolVersion,
+      uptimeSeconds: (now() - startedMs) / 1000,
+    }),
+  )
+}

@@ -1,0 +1,233 @@
+/** `/api/runs/:runId/…`: what a run told. Every answer names the cursor from which to go on live. */
+import {
+  errorAnswer,
+  evaluationsAnswer,
+  logsAnswer,
+  type RecordBodyOf,
+  type RecordKind,
+  type StoredRecord,
+  samplesAnswer,
+  scalarsAnswer,
+  spectraAnswer,
+  spectraIndexAnswer,
+  spectrumParts,
+  toJsonNumber,
+} from '@rankscope/protocol'
+import { z } from 'zod'
+import type { Services } from '../services.ts'
+import type { Series } from '../store/series.ts'
+import type { App } from './app.ts'
+import { exportScalars } from './export.ts'
+import { runParams } from './routes-runs.ts'
+
+const list = z.string().transform((text) => text.split(',').filter((name) => name !== ''))
+const integer = z.coerce.number().int().min(0)
+const truth = z.enum(['true', 'false']).transform((text) => text === 'true')
+
+const scalarsQuery = z.strictObject({
+  names: list.optional().describe('Names, separated by commas; all series where left out.'),
+  points: integer.min(1).max(20_000).default(1000).describe('At most so many points per series.'),
+  fromStep: integer.optional(),
+  toStep: integer.optional(),
+})
+const spectraQuery = z.strictObject({
+  module: z.string().optional(),
+  part: z.enum(spectrumParts).optional(),
+  step: integer.optional(),
+  final: truth.optional(),
+})
+const pageQuery = z.strictObject({
+  limit: integer.min(1).max(10_000).default(2000).describe('The newest so many.'),
+  beforeCursor: integer.optional().describe('Older ones than this: the page before.'),
+})
+const exportQuery = z.strictObject({ format: z.enum(['csv', 'json']).default('csv'), names: list.optional() })
+
+export function addRecordRoutes(app: App, { runs, store }: Services): void {
+  const tags = ['records']
+  const errors = { '4xx': errorAnswer }
+
+  app.get(
+    '/api/runs/:runId/scalars',
+    {
+      schema: {
+        tags,
+        summary: 'Series for charts, joined to buckets that keep every spike',
+        params: runParams,
+        querystring: scalarsQuery,
+        response: { 200: scalarsAnswer, ...errors },
+      },
+    },
+    async (request) => {
+      const { runId } = runs.get(request.params.runId)
+      const { names = null, points, fromStep = null, toStep = null } = request.query
+      const { series, cursor } = await store.series(runId, { names, points, fromStep, toStep })
+      return { series: series.map(toSeriesAnswer), cursor }
+    },
+  )
+
+  app.get(
+    '/api/runs/:runId/spectra',
+    {
+      schema: {
+        tags,
+        summary: 'Spectra with their singular values',
+        params: runParams,
+        querystring: spectraQuery,
+        response: { 200: spectraAnswer, ...errors },
+      },
+    },
+    (request) => {
+      const { runId } = runs.get(request.params.runId)
+      const { module = null, part = null, step = null, final = null } = request.query
+      return store.spectra(runId, { module, part, step, final })
+    },
+  )
+
+  app.get(
+    '/api/runs/:runId/spectra/index',
+    {
+      schema: {
+        tags,
+        summary: 'Which spectra there are, with their measures',
+        params: runParams,
+        response: { 200: spectraIndexAnswer, ...errors },
+      },
+    },
+    (request) => store.spectraIndex(runs.get(request.params.runId).runId),
+  )
+
+  /** The newest records of one kind, as `pick` shows them. */
+  const newest = async <K extends RecordKind, T>(
+    runId: string,
+    kind: K,
+    query: z.output<typeof pageQuery>,
+    pick: (body: RecordBodyOf<K>, record: StoredRecord) => T,
+  ): Promise<{ items: T[]; cursor: number }> => {
+    const range = { limit: query.limit, beforeCursor: query.beforeCursor ?? null }
+    const { records, cursor } = await store.recordsOfKind(runs.get(runId).runId, kind, range)
+    return { items: records.map((record) => pick(record.body as RecordBodyOf<K>, record)), cursor }
+  }
+
+  app.get(
+    '/api/runs/:runId/logs',
+    {
+      schema: {
+        tags,
+        summary: 'Log lines, oldest first',
+        params: runParams,
+        querystring: pageQuery,
+        response: { 200: logsAnswer, ...errors },
+      },
+    },
+    async (request) => {
+      const { items, cursor } = await newest(
+        request.params.runId,
+        'log',
+        request.query,
+        ({ level, message }, record) => ({
+          cursor: record.cursor,
+          attempt: record.attempt,
+          timeMs: record.timeMs,
+          level,
+          message,
+        }),
+      )
+      return { logs: items, cursor }
+    },
+  )
+
+  app.get(
+    '/api/runs/:runId/samples',
+    {
+      schema: {
+        tags,
+        summary: 'Completions that were recorded for reading',
+        params: runParams,
+        querystring: pageQuery,
+        response: { 200: samplesAnswer, ...errors },
+      },
+    },
+    async (request) => {
+      const { items, cursor } = await newest(
+        request.params.runId,
+        'sample',
+        request.query,
+        ({ kind: _, ...sample }) => sample,
+      )
+      return { samples: items, cursor }
+    },
+  )
+
+  app.get(
+    '/api/runs/:runId/evaluations',
+    {
+      schema: {
+        tags,
+        summary: 'Evaluations, oldest first',
+        params: runParams,
+        querystring: pageQuery,
+        response: { 200: evaluationsAnswer, ...errors },
+      },
+    },
+    async (request) => {
+      const { items, cursor } = await newest(
+        request.params.runId,
+        'evaluation',
+        request.query,
+        ({ step, examples, loss, accuracy, byType }) => ({
+          step,
+          examples,
+          loss: loss === null ? null : toJsonNumber(loss),
+          accuracy: accuracy === null ? null : toJsonNumber(accuracy),
+          byType: Object.fromEntries(
+            Object.entries(byType).map(([type, score]) => [
+              type,
+              { examples: score.examples, accuracy: toJsonNumber(score.accuracy) },
+            ]),
+          ),
+        }),
+      )
+      return { evaluations: items, cursor }
+    },
+  )
+
+  app.get(
+    '/api/runs/:runId/export',
+    {
+      schema: {
+        tags,
+        summary: 'All scalars of a run as a CSV or JSON file, every point',
+        params: runParams,
+        querystring: exportQuery,
+        response: { 200: z.string(), ...errors },
+      },
+    },
+    async (request, reply) => {
+      const run = runs.get(request.params.runId)
+      const { format, names = null } = request.query
+      const text = await exportScalars(store, run.runId, format, names)
+      return reply
+        .header(
+          'content-disposition',
+          `attachment; filename*=UTF-8''${encodeURIComponent(run.name)}.${format}`,
+        )
+        .type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/json; charset=utf-8')
+        .serializer((body: string) => body)
+        .send(text)
+    },
+  )
+}
+
+function toSeriesAnswer({ name, total, buckets }: Series): z.output<typeof scalarsAnswer>['series'][number] {
+  const isJoined = buckets.length < total
+  return {
+    name,
+    total,
+    steps: buckets.map((bucket) => bucket.step),
+    last: buckets.map((bucket) => toJsonNumber(bucket.last)),
+    min: isJoined ? buckets.map((bucket) => toJsonNumber(bucket.min)) : null,
+    max: isJoined ? buckets.map((bucket) => toJsonNumber(bucket.max)) : null,
+    nanCounts: isJoined ? buckets.map((bucket) => bucket.nanCount) : null,
+    timesMs: buckets.map((bucket) => bucket.timeMs),
+  }
+}

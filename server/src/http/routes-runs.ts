@@ -1,0 +1,143 @@
+/** `/api/runs`: create, list, change, command, delete. */
+import {
+  checkAnswer,
+  checkBody,
+  checkRunConfig,
+  commandBody,
+  createRunsAnswer,
+  createRunsBody,
+  errorAnswer,
+  isActive,
+  RankscopeError,
+  requireConsistent,
+  runConfigSchema,
+  runsAnswer,
+  runViewSchema,
+  updateRunBody,
+} from '@rankscope/protocol'
+import { z } from 'zod'
+import type { Services } from '../services.ts'
+import type { App } from './app.ts'
+
+export const runParams = z.strictObject({ runId: z.string() })
+
+export function addRunRoutes(app: App, { runs, scheduler, views, now }: Services): void {
+  const tags = ['runs']
+  const errors = { '4xx': errorAnswer }
+
+  app.get('/api/runs', { schema: { tags, summary: 'All runs', response: { 200: runsAnswer } } }, () => ({
+    runs: views.runs(),
+  }))
+
+  app.post(
+    '/api/runs',
+    {
+      schema: {
+        tags,
+        summary: 'Create runs, all or none, and queue them',
+        body: createRunsBody,
+        response: { 201: createRunsAnswer, ...errors },
+      },
+    },
+    async (request, reply) => {
+      for (const config of request.body.configs) requireConsistent(config)
+      const created = await runs.create(request.body.configs, now())
+      return reply.code(201).send({ runs: created.map((run) => views.run(run.runId)!) })
+    },
+  )
+
+  app.post(
+    '/api/check',
+    {
+      schema: {
+        tags,
+        summary: 'Validate a configuration without creating a run',
+        body: checkBody,
+        response: { 200: checkAnswer, ...errors },
+      },
+    },
+    (request) => {
+      const parsed = runConfigSchema.safeParse(request.body.config)
+      if (parsed.success) return { findings: checkRunConfig(parsed.data) }
+      return {
+        findings: parsed.error.issues.map((issue) => ({
+          severity: 'error' as const,
+          path: issue.path.map(String).join('.'),
+          message: issue.message,
+          hint: null,
+        })),
+      }
+    },
+  )
+
+  app.get(
+    '/api/runs/:runId',
+    { schema: { tags, summary: 'One run', params: runParams, response: { 200: runViewSchema, ...errors } } },
+    (request) => {
+      runs.get(request.params.runId)
+      return views.run(request.params.runId)!
+    },
+  )
+
+  app.patch(
+    '/api/runs/:runId',
+    {
+      schema: {
+        tags,
+        summary: 'Rename or tag a run',
+        params: runParams,
+        body: updateRunBody,
+        response: { 200: runViewSchema, ...errors },
+      },
+    },
+    async (request) => {
+      const { runId } = request.params
+      const { name, tags: words } = request.body
+      runs.get(runId)
+      await runs.change(runId, (run) => ({
+        ...(name === undefined ? {} : { name }),
+        ...(words === undefined ? {} : { config: { ...run.config, tags: words } }),
+      }))
+      runs.get(runId)
+      return views.run(runId)!
+    },
+  )
+
+  app.post(
+    '/api/runs/:runId/commands',
+    {
+      schema: {
+        tags,
+        summary: 'Stop, pause, resume, retry a run, or have it write a checkpoint',
+        params: runParams,
+        body: commandBody,
+        response: { 200: runViewSchema, ...errors },
+      },
+    },
+    async (request) => {
+      await scheduler.command(request.params.runId, request.body.command)
+      return views.run(request.params.runId)!
+    },
+  )
+
+  app.delete(
+    '/api/runs/:runId',
+    {
+      schema: {
+        tags,
+        summary: 'Delete a run that no node holds, and its records',
+        params: runParams,
+        response: { 204: z.null(), ...errors },
+      },
+    },
+    async (request, reply) => {
+      const run = runs.get(request.params.runId)
+      if (isActive(run.state))
+        throw new RankscopeError('ILLEGAL_TRANSITION', `${run.name} is ${run.state}`, {
+          hint: 'stop it first',
+        })
+      await runs.remove(run.runId)
+      return reply.code(204).send(null)
+    },
+  )
+}

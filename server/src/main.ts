@@ -1,0 +1,63 @@
+/** `node --import tsx server/src/main.ts`: the server until SIGTERM or SIGINT. */
+import { parseArgs } from 'node:util'
+import { errorPayload, RankscopeError } from '@rankscope/protocol'
+import { defaultOptions, startServer } from './start-server.ts'
+
+const usage = `Usage: server [--port 7777] [--host 127.0.0.1] [--data .rankscope/server] [--token T] [--node-token T]
+
+  --port N        port to listen on; 0 takes any free one
+  --host ADDRESS  address to listen on; any but a loopback one demands a token from browsers
+  --data DIR      folder of the database and of the nodes’ token
+  --token T       browsers’ token (or RANKSCOPE_TOKEN); made up where one is needed and none is given
+  --node-token T  nodes’ token (or RANKSCOPE_NODE_TOKEN); otherwise kept in DIR/node-token
+`
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string' },
+      host: { type: 'string' },
+      data: { type: 'string' },
+      token: { type: 'string' },
+      'node-token': { type: 'string' },
+      help: { type: 'boolean' },
+    },
+  })
+  if (values.help) {
+    process.stdout.write(usage)
+    return
+  }
+  const server = await startServer({
+    port: values.port === undefined ? defaultOptions.port : parsePort(values.port),
+    host: values.host ?? defaultOptions.host,
+    dataFolder: values.data ?? '.rankscope/server',
+    token: values.token ?? process.env['RANKSCOPE_TOKEN'] ?? null,
+    nodeToken: values['node-token'] ?? process.env['RANKSCOPE_NODE_TOKEN'] ?? null,
+  })
+  process.stdout.write(`Rankscope is ready: ${server.address}\n`)
+  let isClosing = false
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      if (isClosing) process.exit(1)
+      isClosing = true
+      server.close().then(
+        () => process.exit(0),
+        (error: unknown) => fail(error),
+      )
+    })
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new RankscopeError('CONFIG_INVALID', `--port ${text} is not a port`, { hint: 'take 0 to 65535' })
+  return port
+}
+
+function fail(error: unknown): never {
+  const { code, message, hint } = errorPayload(error)
+  process.stderr.write(`${code}: ${message}\n${hint ? `hint: ${hint}\n` : ''}`)
+  process.exit(1)
+}
+
+main().catch(fail)

@@ -1,0 +1,149 @@
+/** All nodes that ever said hello, with what is known of them now. */
+import { EventEmitter } from 'node:events'
+import type { Heartbeat, NodeHello, NodeView } from '@rankscope/protocol'
+import type { SchedulerNode } from '../scheduler/place.ts'
+import type { Store, StoredNode } from '../store/store.ts'
+
+type KnownNode = StoredNode & {
+  online: boolean
+  heartbeat: NodeView['heartbeat']
+  busyUntilMs: number
+  missingSinceMs: ReadonlyMap<string, number>
+}
+
+export type NodeBookEvents = { node: [nodeId: string] }
+
+export class NodeBook extends EventEmitter<NodeBookEvents> {
+  readonly #store: Store
+  readonly #nodes: Map<string, KnownNode>
+  readonly #openedMs: number
+
+  private constructor(store: Store, nodes: StoredNode[], nowMs: number) {
+    super()
+    this.#store = store
+    this.#openedMs = nowMs
+    const absent = { online: false, heartbeat: null, busyUntilMs: 0, missingSinceMs: new Map() }
+    this.#nodes = new Map(nodes.map((node) => [node.nodeId, { ...node, ...absent }]))
+  }
+
+  static async open(store: Store, nowMs: number): Promise<NodeBook> {
+    return new NodeBook(store, await store.listNodes(), nowMs)
+  }
+
+  async hello(hello: NodeHello, nowMs: number): Promise<void> {
+    const { activeRuns: _, ...lasting } = hello
+    const known = this.#nodes.get(hello.nodeId)
+    const node: KnownNode = {
+      nodeId: hello.nodeId,
+      hello: lasting,
+      firstSeenMs: known?.firstSeenMs ?? nowMs,
+      lastSeenMs: nowMs,
+      online: true,
+      heartbeat: null,
+      busyUntilMs: 0,
+      missingSinceMs: new Map(),
+    }
+    const { firstSeenMs, lastSeenMs } = node
+    await this.#store.saveNode({ nodeId: node.nodeId, hello: lasting, firstSeenMs, lastSeenMs })
+    this.#nodes.set(node.nodeId, node)
+    this.emit('node', node.nodeId)
+  }
+
+  /** `expected`: runs that the server believes to be active there. */
+  heartbeat(
+    heartbeat: Heartbeat,
+    expected: readonly { runId: string; attempt: number }[],
+    nowMs: number,
+  ): void {
+    const node = this.#nodes.get(heartbeat.nodeId)
+    if (!node) return
+    const { activeRuns: _, ...lasting } = heartbeat
+    node.heartbeat = lasting
+    node.lastSeenMs = nowMs
+    node.online = true
+    node.missingSinceMs = missingRuns(node.missingSinceMs, heartbeat, expected, nowMs)
+    this.emit('node', node.nodeId)
+  }
+
+  offline(nodeId: string): void {
+    const node = this.#nodes.get(nodeId)
+    if (!node?.online) return
+    node.online = false
+    const { hello, firstSeenMs, lastSeenMs } = node
+    // Only the time last seen would be lost with it.
+    this.#store.saveNode({ nodeId, hello, firstSeenMs, lastSeenMs }).catch(() => undefined)
+    this.emit('node', nodeId)
+  }
+
+  busy(nodeId: string, untilMs: number): void {
+    const node = this.#nodes.get(nodeId)
+    if (node) node.busyUntilMs = untilMs
+  }
+
+  async forget(nodeId: string): Promise<boolean> {
+    this.#nodes.delete(nodeId)
+    return this.#store.deleteNode(nodeId)
+  }
+
+  /** Online nodes that were silent for so long that their link must be dead. */
+  silent(afterMs: number, nowMs: number): string[] {
+    return [...this.#nodes.values()]
+      .filter((node) => node.online && nowMs - node.lastSeenMs > afterMs)
+      .map((node) => node.nodeId)
+  }
+
+  find(nodeId: string): KnownNode | undefined {
+    return this.#nodes.get(nodeId)
+  }
+
+  list(): KnownNode[] {
+    return [...this.#nodes.values()]
+  }
+
+  forScheduler(): SchedulerNode[] {
+    return this.list().map((node) => ({
+      nodeId: node.nodeId,
+      name: node.hello.name,
+      slots: node.hello.slots,
+      backends: node.hello.backends.filter((backend) => backend.available).map((backend) => backend.name),
+      models: node.hello.models.map((model) => model.path),
+      online: node.online,
+      // While the server was down no node could be heard.
+      lastSeenMs: Math.max(node.lastSeenMs, this.#openedMs),
+      busyUntilMs: node.busyUntilMs,
+      missingSinceMs: node.missingSinceMs,
+    }))
+  }
+}
+
+/**
+ * Runs that a heartbeat does not mention although its node should hold them. While records wait in the spool
+ * nothing is concluded: among them may be the news that the run has ended.
+ */
+export function missingRuns(
+  before: ReadonlyMap<string, number>,
+  heartbeat: Heartbeat,
+  expected: readonly { runId: string; attempt: number }[],
+  nowMs: number,
+): Map<string, number> {
+  if (heartbeat.spooledRecords > 0) return new Map()
+  const mentioned = new Set(heartbeat.activeRuns.map((run) => `${run.runId}/${run.attempt}`))
+  return new Map(
+    expected
+      .filter((run) => !mentioned.has(`${run.runId}/${run.attempt}`))
+      .map((run) => [run.runId, before.get(run.runId) ?? nowMs]),
+  )
+}
+
+export function toNodeView(node: KnownNode, runIds: string[]): NodeView {
+  const { nodeId, hello, heartbeat, firstSeenMs, lastSeenMs } = node
+  return {
+    nodeId,
+    state: node.online ? 'online' : 'offline',
+    hello,
+    heartbeat,
+    runIds,
+    firstSeenMs,
+    lastSeenMs,
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * The scheduler: a pure function from (runs, nodes, event, time) to decisions. Runs and nodes are what is true
+ * now; decisions are carried out in order by `shell.ts`. docs/protocol.md, “Scheduling”, has the rules.
+ */
+import {
+  canTransition,
+  type ErrorPayload,
+  isActive,
+  type NodeCommand,
+  type RunCommand,
+  type RunState,
+} from '@rankscope/protocol'
+import type { StoredRun } from '../store/store.ts'
+import { type Placement, place, type SchedulerNode } from './place.ts'
+
+export type SchedulerEvent =
+  | { kind: 'tick' }
+  /** A person’s command that the run’s state accepts. */
+  | { kind: 'command'; runId: string; command: RunCommand }
+  /** A node (again) says who it is and which run processes are alive on it. */
+  | { kind: 'hello'; nodeId: string; activeRuns: readonly { runId: string; attempt: number }[] }
+  /** A node refused a run that it was given. */
+  | { kind: 'refused'; runId: string; attempt: number; error: ErrorPayload }
+
+export type Decision =
+  | ({ kind: 'assign' } & Placement)
+  | { kind: 'move'; runId: string; to: RunState; error: ErrorPayload | null }
+  /** Back into the queue; as a new attempt unless the node never took it. */
+  | {
+      kind: 'requeue'
+      runId: string
+      newAttempt: boolean
+      toEndOfQueue: boolean
+      keepCheckpoint: boolean
+    }
+  | ({ kind: 'order'; nodeId: string } & NodeCommand)
+  | { kind: 'abandon'; nodeId: string; runId: string; attempt: number }
+
+export type Patience = {
+  /** Silence after which a node’s runs count as lost. */
+  lostAfterMs: number
+  /** Silence after which lost runs go back to the queue. */
+  requeueAfterMs: number
+  /** How long a node may fail to mention a run that it was given. */
+  missingAfterMs: number
+}
+
+export function decide(
+  runs: readonly StoredRun[],
+  nodes: readonly SchedulerNode[],
+  event: SchedulerEvent,
+  nowMs: number,
+  patience: Patience,
+): Decision[] {
+  const draft = new Draft(runs)
+  switch (event.kind) {
+    case 'tick':
+      break
+    case 'command':
+      obey(draft, event.runId, event.command)
+      break
+    case 'hello':
+      reconcile(draft, event.nodeId, event.activeRuns)
+      break
+    case 'refused':
+      takeBack(draft, event.runId, event.attempt, event.error)
+      break
+    default:
+      event satisfies never
+  }
+  findLost(draft, nodes, nowMs, patience)
+  for (const placement of place(draft.runs, nodes, nowMs).placements)
+    draft.decisions.push({ kind: 'assign', ...placement })
+  return draft.decisions
+}
+
+/** The runs as they will be once the decisions so far are carried out. */
+class Draft {
+  readonly runs: StoredRun[]
+  readonly decisions: Decision[] = []
+
+  constructor(runs: readonly StoredRun[]) {
+    this.runs = [...runs]
+  }
+
+  find(runId: string): StoredRun | undefined {
+    return this.runs.find((run) => run.runId === runId)
+  }
+
+  /** Refused silently where the table of transitions has no such arrow: the run has moved on meanwhile. */
+  move(run: StoredRun, to: RunState, error: ErrorPayload | null = null): void {
+    if (!canTransition(run.state, to)) return
+    this.replace({ ...run, state: to })
+    this.decisions.push({ kind: 'move', runId: run.runId, to, error })
+  }
+
+  requeue(
+    run: StoredRun,
+    how: { newAttempt: boolean; toEndOfQueue: boolean; keepCheckpoint: boolean },
+  ): void {
+    if (!canTransition(run.state, 'queued')) return
+    const progress = how.keepCheckpoint
+      ? run.progress
+      : { ...run.progress, checkpoint: null, checkpointNodeId: null }
+    this.replace({
+      ...run,
+      progress,
+      state: 'queued',
+      attempt: run.attempt + (how.newAttempt ? 1 : 0),
+      // Not the real time, but behind everyone else’s: enough for placing.
+      queuedMs: how.toEndOfQueue ? Number.MAX_SAFE_INTEGER : run.queuedMs,
+    })
+    this.decisions.push({ kind: 'requeue', runId: run.runId, ...how })
+  }
+
+  order(run: StoredRun, command: NodeCommand['command']): void {
+    if (run.nodeId === null) return
+    const { runId, attempt, nodeId } = run
+    this.decisions.push({ kind: 'order', nodeId, runId, attempt, command })
+  }
+
+  replace(run: StoredRun): void {
+    this.runs[this.runs.findIndex((other) => other.runId === run.runId)] = run
+  }
+}
+
+function obey(draft: Draft, runId: string, command: RunCommand): void {
+  const run = draft.find(runId)
+  if (!run) return
+  switch (command) {
+    case 'stop':
+      if (isActive(run.state)) {
+        draft.move(run, 'stopping')
+        draft.order(run, 'stop')
+      } else draft.move(run, 'stopped')
+      break
+    case 'pause':
+      draft.move(run, 'pausing')
+      draft.order(run, 'pause')
+      break
+    case 'checkpoint':
+      draft.order(run, 'checkpoint')
+      break
+    case 'resume':
+      draft.requeue(run, { newAttempt: true, toEndOfQueue: true, keepCheckpoint: true })
+      break
+    case 'retry':
+      draft.requeue(run, {
+        newAttempt: true,
+        toEndOfQueue: true,
+        keepCheckpoint: run.progress.error?.code !== 'CHECKPOINT_BROKEN',
+      })
+      break
+    default:
+      command satisfies never
+  }
+}
+
+/** What a node says is alive against what the server wants there. */
+function reconcile(
+  draft: Draft,
+  nodeId: string,
+  activeRuns: readonly { runId: string; attempt: number }[],
+): void {
+  for (const { runId, attempt } of activeRuns) {
+    const run = draft.find(runId)
+    const wanted =
+      run?.attempt === attempt && run.nodeId === nodeId && (isActive(run.state) || run.state === 'lost')
+    if (!wanted) {
+      draft.decisions.push({ kind: 'abandon', nodeId, runId, attempt })
+      continue
+    }
+    if (run.state === 'lost') draft.move(run, 'running')
+    // The order may have been given while the node was away.
+    if (run.state === 'stopping') draft.order(run, 'stop')
+    if (run.state === 'pausing') draft.order(run, 'pause')
+  }
+}
+
+function takeBack(draft: Draft, runId: string, attempt: number, error: ErrorPayload): void {
+  const run = draft.find(runId)
+  if (!run || run.attempt !== attempt) return
+  if (run.state === 'stopping') draft.move(run, 'stopped')
+  else if (run.state !== 'assigned') return
+  else if (error.code === 'NODE_BUSY')
+    draft.requeue(run, { newAttempt: false, toEndOfQueue: false, keepCheckpoint: true })
+  else draft.move(run, 'failed', error)
+}
+
+/** Runs whose node fell silent, or no longer knows them. */
+function findLost(draft: Draft, nodes: readonly SchedulerNode[], nowMs: number, patience: Patience): void {
+  for (const run of [...draft.runs]) {
+    if (!isActive(run.state) && run.state !== 'lost') continue
+    const node = nodes.find((other) => other.nodeId === run.nodeId)
+    const silentMs = node?.online ? 0 : nowMs - (node?.lastSeenMs ?? 0)
+    const missingSinceMs = node?.online ? node.missingSinceMs.get(run.runId) : undefined
+    const isMissing = missingSinceMs !== undefined && nowMs - missingSinceMs >= patience.missingAfterMs
+    if (silentMs < patience.lostAfterMs && !isMissing) continue
+    // A run that was to end anyway has ended; one that was to pause keeps the checkpoint that it has.
+    if (run.state === 'stopping') draft.move(run, 'stopped')
+    else if (run.state === 'pausing') draft.move(run, 'paused')
+    else {
+      draft.move(run, 'lost')
+      if (isMissing || silentMs >= patience.requeueAfterMs)
+        draft.requeue(draft.find(run.runId)!, {
+          newAttempt: true,
+          toEndOfQueue: false,
+          keepCheckpoint: true,
+        })
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/** Which queued run goes to which node, and what the others wait for. Pure. */
+import { activeStates } from '@rankscope/protocol'
+import type { StoredRun } from '../store/store.ts'
+
+/** A node as the scheduler sees it. */
+export type SchedulerNode = {
+  nodeId: string
+  name: string
+  slots: number
+  /** Backends that passed their self-check there. */
+  backends: readonly string[]
+  /** Models it offers by name; it may reach more by path. */
+  models: readonly string[]
+  online: boolean
+  lastSeenMs: number
+  /** It refused a run for lack of room; not asked again before. */
+  busyUntilMs: number
+  /** Runs given to it that its heartbeats, with nothing left in the spool, do not mention: since when. */
+  missingSinceMs: ReadonlyMap<string, number>
+}
+
+export type Placement = { runId: string; nodeId: string; resumeFrom: string | null }
+export type Waiting = { queuePosition: number; waitingFor: string }
+
+/** How long a run waits for the node that holds its checkpoint before it starts afresh on another. */
+export const checkpointWaitMs = 10 * 60_000
+
+/** By priority, then first in, first out. */
+export function queueOrder(runs: readonly StoredRun[]): StoredRun[] {
+  return runs
+    .filter((run) => run.state === 'queued')
+    .sort((left, right) => right.config.priority - left.config.priority || left.queuedMs - right.queuedMs)
+}
+
+/** Runs that occupy a slot: a lost one may still have a process. */
+export function usedSlots(runs: readonly StoredRun[], nodeId: string): number {
+  const holding: readonly string[] = [...activeStates, 'lost']
+  return runs.filter((run) => run.nodeId === nodeId && holding.includes(run.state)).length
+}
+
+/**
+ * Fill the free slots in queue order. A run that cannot start yet holds nobody up. Returned waits are for the
+ * runs that stay queued, with their place in the queue.
+ */
+export function place(
+  runs: readonly StoredRun[],
+  nodes: readonly SchedulerNode[],
+  nowMs: number,
+): { placements: Placement[]; waits: Map<string, Waiting> } {
+  const free = new Map(nodes.map((node) => [node.nodeId, node.slots - usedSlots(runs, node.nodeId)]))
+  const placements: Placement[] = []
+  const waits = new Map<string, Waiting>()
+  for (const run of queueOrder(runs)) {
+    const choice = choose(run, nodes, free, nowMs)
+    if ('waitingFor' in choice) {
+      waits.set(run.runId, { queuePosition: waits.size + 1, waitingFor: choice.waitingFor })
+    } else {
+      free.set(choice.nodeId, free.get(choice.nodeId)! - 1)
+      placements.push({ runId: run.runId, ...choice })
+    }
+  }
+  return { placements, waits }
+}
+
+type Choice = { nodeId: string; resumeFrom: string | null } | { waitingFor: string }
+
+function choose(
+  run: StoredRun,
+  nodes: readonly SchedulerNode[],
+  free: ReadonlyMap<string, number>,
+  nowMs: number,
+): Choice {
+  const isFree = (node: SchedulerNode) => free.get(node.nodeId)! > 0 && node.busyUntilMs <= nowMs
+  const { checkpoint, checkpointNodeId } = run.progress
+  if (checkpoint && checkpointNodeId !== null) {
+    const holder = nodes.find((node) => node.nodeId === checkpointNodeId)
+    const held = `the checkpoint of step ${checkpoint.step}`
+    if (holder?.online) {
+      return isFree(holder)
+        ? { nodeId: holder.nodeId, resumeFrom: checkpoint.path }
+        : { waitingFor: `a free slot on ${holder.name}, which holds ${held}` }
+    }
+    const untilMs = Math.max(holder?.lastSeenMs ?? 0, run.queuedMs) + checkpointWaitMs
+    if (nowMs < untilMs) {
+      const minutes = Math.ceil((untilMs - nowMs) / 60_000)
+      return {
+        waitingFor: `${holder?.name ?? 'a vanished node'}, which holds ${held} and is offline; starts afresh elsewhere in ${minutes} min`,
+      }
+    }
+  }
+  const online = nodes.filter((node) => node.online)
+  if (online.length === 0) return { waitingFor: 'a node: none is online' }
+  const { backend } = run.config.resources
+  const able = online.filter((node) => backend === 'auto' || node.backends.includes(backend))
+  if (able.length === 0) return { waitingFor: `a node that has the backend ${backend}` }
+  const room = able.filter(isFree)
+  if (room.length === 0) return { waitingFor: 'a free slot' }
+  const best = room.sort((left, right) => {
+    const offers = (node: SchedulerNode) => Number(node.models.includes(run.config.model.path))
+    return (
+      offers(right) - offers(left) ||
+      free.get(right.nodeId)! - free.get(left.nodeId)! ||
+      (left.nodeId < right.nodeId ? -1 : 1)
+    )
+  })[0]!
+  return { nodeId: best.nodeId, resumeFrom: null }
+}

@@ -1,0 +1,230 @@
+/**
+ * Carries out what `decide.ts` decides: one event after the other, each decision first in the store, then on the
+ * wire. Knows the time and the nodes’ links; decides nothing itself.
+ */
+import {
+  type Assignment,
+  acceptedCommands,
+  canTransition,
+  type ErrorPayload,
+  isActive,
+  isSettled,
+  type NodeCommand,
+  type NodeHello,
+  RankscopeError,
+  type RunCommand,
+  type Welcome,
+} from '@rankscope/protocol'
+import type { NodeBook } from '../nodes/node-book.ts'
+import { nextAttemptProgress } from '../runs/projection.ts'
+import type { RunBook } from '../runs/run-book.ts'
+import type { RunChange, StoredRun } from '../store/store.ts'
+import { type Decision, decide, type Patience, type SchedulerEvent } from './decide.ts'
+import { place, type Waiting } from './place.ts'
+
+/** How the scheduler reaches the nodes. */
+export type NodeLinks = {
+  /** Resolves to the node’s refusal, or null: taken, or no answer (its heartbeats will tell). */
+  assign(nodeId: string, assignment: Assignment): Promise<ErrorPayload | null>
+  command(nodeId: string, command: NodeCommand): void
+  disconnect(nodeId: string): void
+}
+
+export type SchedulerTimes = Patience & { heartbeatEveryMs: number; tickEveryMs: number }
+
+/** A node that is full is asked again after this time. */
+const busyMs = 3000
+
+export class Scheduler {
+  readonly #runs: RunBook
+  readonly #nodes: NodeBook
+  readonly #links: NodeLinks
+  readonly #times: SchedulerTimes
+  readonly #now: () => number
+  readonly #report: (error: unknown) => void
+  #queue: Promise<unknown> = Promise.resolve()
+  #tickWanted = false
+  #waits = new Map<string, Waiting>()
+  #timer: NodeJS.Timeout | null = null
+  /** Called with runs whose place in the queue, or what they wait for, changed. */
+  onWaiting: (runIds: string[]) => void = () => undefined
+
+  constructor(options: {
+    runs: RunBook
+    nodes: NodeBook
+    links: NodeLinks
+    times: SchedulerTimes
+    now: () => number
+    report: (error: unknown) => void
+  }) {
+    this.#runs = options.runs
+    this.#nodes = options.nodes
+    this.#links = options.links
+    this.#times = options.times
+    this.#now = options.now
+    this.#report = options.report
+  }
+
+  start(): void {
+    this.#runs.on('run', () => this.wake())
+    this.#runs.on('deleted', () => this.wake())
+    this.#nodes.on('node', () => this.wake())
+    this.#timer = setInterval(() => this.wake(), this.#times.tickEveryMs)
+    this.wake()
+  }
+
+  /** Resolves when what was begun is done. */
+  async stop(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer)
+    this.#timer = null
+    await this.#queue
+  }
+
+  waiting(runId: string): Waiting | undefined {
+    return this.#waits.get(runId)
+  }
+
+  /** Look whether something can be done; many calls in a row become one. */
+  wake(): void {
+    if (this.#tickWanted || !this.#timer) return
+    this.#tickWanted = true
+    this.#enqueue(async () => {
+      this.#tickWanted = false
+      for (const nodeId of this.#nodes.silent(this.#times.lostAfterMs, this.#now())) {
+        this.#links.disconnect(nodeId)
+        this.#nodes.offline(nodeId)
+      }
+      await this.#handle({ kind: 'tick' })
+    }).catch(this.#report)
+  }
+
+  /** ILLEGAL_TRANSITION where the run’s state does not accept the command. */
+  command(runId: string, command: RunCommand): Promise<StoredRun> {
+    return this.#enqueue(async () => {
+      const run = this.#runs.get(runId)
+      if (!acceptedCommands(run.state).includes(command))
+        throw new RankscopeError('ILLEGAL_TRANSITION', `${run.name} is ${run.state}: it cannot ${command}`, {
+          hint: `possible now: ${acceptedCommands(run.state).join(', ') || 'nothing'}`,
+        })
+      await this.#handle({ kind: 'command', runId, command })
+      return this.#runs.get(runId)
+    })
+  }
+
+  hello(hello: NodeHello): Promise<Welcome> {
+    return this.#enqueue(async () => {
+      await this.#nodes.hello(hello, this.#now())
+      const { nodeId, activeRuns } = hello
+      const decisions = await this.#handle({ kind: 'hello', nodeId, activeRuns })
+      const abandon = decisions.flatMap((decision) =>
+        decision.kind === 'abandon' ? [{ runId: decision.runId, attempt: decision.attempt }] : [],
+      )
+      return { heartbeatEveryMs: this.#times.heartbeatEveryMs, abandon }
+    })
+  }
+
+  #enqueue<T>(job: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(job)
+    this.#queue = result.catch(() => undefined)
+    return result
+  }
+
+  async #handle(event: SchedulerEvent): Promise<Decision[]> {
+    const decisions = decide(this.#runs.list(), this.#nodes.forScheduler(), event, this.#now(), this.#times)
+    for (const decision of decisions) await this.#carryOut(decision)
+    this.#updateWaiting()
+    return decisions
+  }
+
+  async #carryOut(decision: Decision): Promise<void> {
+    switch (decision.kind) {
+      case 'move':
+        await this.#runs.change(decision.runId, (run) =>
+          // Records may have moved the run on since the decision was taken.
+          canTransition(run.state, decision.to) ? moved(run, decision, this.#now()) : null,
+        )
+        break
+      case 'requeue':
+        await this.#runs.change(decision.runId, (run) => requeued(run, decision, this.#now()))
+        break
+      case 'assign':
+        await this.#assign(decision)
+        break
+      case 'order': {
+        const { nodeId, runId, attempt, command } = decision
+        this.#links.command(nodeId, { runId, attempt, command })
+        break
+      }
+      case 'abandon':
+        // The answer to the node’s hello carries it.
+        break
+      default:
+        decision satisfies never
+    }
+  }
+
+  async #assign(decision: Extract<Decision, { kind: 'assign' }>): Promise<void> {
+    const { runId, nodeId, resumeFrom } = decision
+    const run = await this.#runs.change(runId, (current) =>
+      current.state === 'queued'
+        ? {
+            state: 'assigned',
+            nodeId,
+            ...(resumeFrom === null
+              ? { progress: { ...current.progress, checkpoint: null, checkpointNodeId: null, step: 0 } }
+              : {}),
+          }
+        : null,
+    )
+    if (!run) return
+    const { attempt, name, config } = run
+    // Not awaited: a slow node must not hold up the others.
+    this.#links
+      .assign(nodeId, { runId, attempt, name, config, resumeFrom })
+      .then((refusal) => {
+        if (!refusal) return
+        if (refusal.code === 'NODE_BUSY') this.#nodes.busy(nodeId, this.#now() + busyMs)
+        return this.#enqueue(() => this.#handle({ kind: 'refused', runId, attempt, error: refusal }))
+      })
+      .catch(this.#report)
+  }
+
+  #updateWaiting(): void {
+    const { waits } = place(this.#runs.list(), this.#nodes.forScheduler(), this.#now())
+    const before = this.#waits
+    this.#waits = waits
+    const changed = [...new Set([...before.keys(), ...waits.keys()])].filter((runId) => {
+      const [old, current] = [before.get(runId), waits.get(runId)]
+      return old?.queuePosition !== current?.queuePosition || old?.waitingFor !== current?.waitingFor
+    })
+    if (changed.length > 0) this.onWaiting(changed)
+  }
+}
+
+function moved(run: StoredRun, decision: Extract<Decision, { kind: 'move' }>, nowMs: number): RunChange {
+  const { to, error } = decision
+  return {
+    state: to,
+    ...(isSettled(to) ? { endedMs: nowMs } : {}),
+    ...(isActive(to)
+      ? {}
+      : { progress: { ...run.progress, phase: null, error: error ?? run.progress.error } }),
+  }
+}
+
+function requeued(
+  run: StoredRun,
+  decision: Extract<Decision, { kind: 'requeue' }>,
+  nowMs: number,
+): RunChange | null {
+  if (!canTransition(run.state, 'queued')) return null
+  const { newAttempt, toEndOfQueue, keepCheckpoint } = decision
+  const kept = keepCheckpoint ? run.progress : { ...run.progress, checkpoint: null, checkpointNodeId: null }
+  return {
+    state: 'queued',
+    attempt: run.attempt + (newAttempt ? 1 : 0),
+    endedMs: null,
+    progress: newAttempt ? nextAttemptProgress(kept) : kept,
+    ...(toEndOfQueue ? { queuedMs: nowMs } : {}),
+  }
+}

@@ -1,0 +1,16 @@
+/** What the HTTP routes work with. */
+import type { NodeBook } from './nodes/node-book.ts'
+import type { RunBook } from './runs/run-book.ts'
+import type { Scheduler } from './scheduler/shell.ts'
+import type { Store } from './store/store.ts'
+import type { Views } from './views.ts'
+
+export type Services = {
+  store: Store
+  runs: RunBook
+  nodes: NodeBook
+  scheduler: Scheduler
+  views: Views
+  now: () => number
+  startedMs: number
+}

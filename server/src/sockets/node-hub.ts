@@ -1,0 +1,143 @@
+/** The namespace `/node`: nodes say hello, beat, deliver records; the server gives them runs and orders. */
+import {
+  type Ack,
+  type Assignment,
+  type ErrorPayload,
+  errorPayload,
+  heartbeatSchema,
+  isActive,
+  type NodeCommand,
+  type NodeHello,
+  type NodeToServerEvents,
+  nodeHelloSchema,
+  parseOrThrow,
+  protocolVersion,
+  RankscopeError,
+  type ServerToNodeEvents,
+} from '@rankscope/protocol'
+import type { Namespace, Socket } from 'socket.io'
+import type { Access } from '../access.ts'
+import { ingest } from '../ingest.ts'
+import type { NodeBook } from '../nodes/node-book.ts'
+import type { RunBook } from '../runs/run-book.ts'
+import type { NodeLinks, Scheduler } from '../scheduler/shell.ts'
+
+type SocketData = { nodeId?: string }
+type NoEvents = Record<string, never>
+export type NodeNamespace = Namespace<NodeToServerEvents, ServerToNodeEvents, NoEvents, SocketData>
+type NodeSocket = Socket<NodeToServerEvents, ServerToNodeEvents, NoEvents, SocketData>
+
+/** A node that does not answer an assignment is left to its heartbeats. */
+const answerMs = 15_000
+
+export class NodeHub implements NodeLinks {
+  readonly #sockets = new Map<string, NodeSocket>()
+  readonly #runs: RunBook
+  readonly #nodes: NodeBook
+  readonly #now: () => number
+
+  constructor(options: { runs: RunBook; nodes: NodeBook; now: () => number }) {
+    this.#runs = options.runs
+    this.#nodes = options.nodes
+    this.#now = options.now
+  }
+
+  listen(namespace: NodeNamespace, access: Access, scheduler: Scheduler): void {
+    namespace.use((socket, next) => {
+      const { token, protocolVersion: version } = socket.handshake.auth as Record<string, unknown>
+      if (!access.allowsNode(token))
+        next(refusal(new RankscopeError('UNAUTHORIZED', 'the node’s token is missing or wrong')))
+      else if (version !== protocolVersion)
+        next(
+          refusal(
+            new RankscopeError(
+              'PROTOCOL_VERSION',
+              `the node speaks version ${String(version)}, the server ${protocolVersion}`,
+              { hint: 'install the same release on both' },
+            ),
+          ),
+        )
+      else next()
+    })
+    namespace.on('connection', (socket) => this.#welcome(socket, scheduler))
+  }
+
+  #welcome(socket: NodeSocket, scheduler: Scheduler): void {
+    socket.on('hello', (message, acknowledge) =>
+      answer(acknowledge, async () => {
+        const hello: NodeHello = parseOrThrow(nodeHelloSchema, message, 'MESSAGE_INVALID', 'hello')
+        const other = this.#sockets.get(hello.nodeId)
+        this.#sockets.set(hello.nodeId, socket)
+        socket.data.nodeId = hello.nodeId
+        // The daemon connected anew before its old link was found dead.
+        if (other && other !== socket) other.disconnect(true)
+        return scheduler.hello(hello)
+      }),
+    )
+    socket.on('heartbeat', (message, acknowledge) =>
+      answer(acknowledge, async () => {
+        const heartbeat = parseOrThrow(heartbeatSchema, message, 'MESSAGE_INVALID', 'heartbeat')
+        const nodeId = known(socket, heartbeat.nodeId)
+        const expected = this.#runs
+          .list()
+          .filter((run) => run.nodeId === nodeId && (isActive(run.state) || run.state === 'lost'))
+        this.#nodes.heartbeat(heartbeat, expected, this.#now())
+        return null
+      }),
+    )
+    socket.on('records', (message, acknowledge) =>
+      answer(acknowledge, async () => {
+        const nodeId = known(socket, (message as { nodeId?: unknown } | null)?.nodeId)
+        return ingest(this.#runs, nodeId, message)
+      }),
+    )
+    socket.on('disconnect', () => {
+      const { nodeId } = socket.data
+      if (nodeId === undefined || this.#sockets.get(nodeId) !== socket) return
+      this.#sockets.delete(nodeId)
+      this.#nodes.offline(nodeId)
+    })
+  }
+
+  async assign(nodeId: string, assignment: Assignment): Promise<ErrorPayload | null> {
+    const socket = this.#sockets.get(nodeId)
+    if (!socket) return null
+    const ack: Ack<null> = await socket
+      .timeout(answerMs)
+      .emitWithAck('assign', assignment)
+      .catch(() => ({ ok: true, value: null }))
+    return ack.ok ? null : ack.error
+  }
+
+  command(nodeId: string, command: NodeCommand): void {
+    // Not answered in time, or refused: the state of the run says so, and the next hello repeats the order.
+    this.#sockets.get(nodeId)?.emit('command', command, () => undefined)
+  }
+
+  disconnect(nodeId: string): void {
+    this.#sockets.get(nodeId)?.disconnect(true)
+  }
+}
+
+/** Every message is answered, by a value or by a coded error. */
+async function answer<T>(acknowledge: unknown, work: () => Promise<T>): Promise<void> {
+  const reply: (ack: Ack<T>) => void =
+    typeof acknowledge === 'function' ? (acknowledge as (ack: Ack<T>) => void) : () => undefined
+  try {
+    reply({ ok: true, value: await work() })
+  } catch (error) {
+    reply({ ok: false, error: errorPayload(error) })
+  }
+}
+
+/** The node that said hello on this socket; it speaks for itself only. */
+function known(socket: NodeSocket, nodeId: unknown): string {
+  if (socket.data.nodeId === undefined || socket.data.nodeId !== nodeId)
+    throw new RankscopeError('MESSAGE_INVALID', `node ${String(nodeId)} has not said hello on this link`)
+  return socket.data.nodeId
+}
+
+/** A refused connection carries its coded error as `error.data`. */
+export function refusal(error: RankscopeError): Error & { data: ErrorPayload } {
+  return Object.assign(new Error(error.message), { data: error.toPayload() })
+}
