@@ -6,7 +6,7 @@
  */
 import { findLapack, type LapackLibrary } from './lapack-library.ts'
 import type { FloatArray, LinearAlgebra, MultiplyShape, ThinSvd } from './linear-algebra.ts'
-import { assertFinite, mirrorLower, nonConvergence, transpose } from './matrix.ts'
+import { assertFinite, assertSize, mirrorLower, nonConvergence, transpose } from './matrix.ts'
 
 /** The LAPACK sibling, or the reason why this machine has none. */
 export function createLapack(): LinearAlgebra | { readonly missing: string } {
@@ -122,6 +122,8 @@ function qr(lapack: LapackLibrary, a: Float64Array, rows: number, columns: numbe
 /** Row-major C = A B is column-major Cᵀ = Bᵀ Aᵀ: the factors swap places. */
 function multiply(lapack: LapackLibrary, left: Float64Array, right: Float64Array, shape: MultiplyShape) {
   const { rows, inner, columns, transposeLeft = false, transposeRight = false } = shape
+  assertSize(left, rows, inner)
+  assertSize(right, inner, columns)
   const product = new Float64Array(rows * columns)
   if (product.length === 0 || inner === 0) return product
   lapack.routines.dgemm_(
@@ -134,6 +136,7 @@ function multiply(lapack: LapackLibrary, left: Float64Array, right: Float64Array
 }
 
 function gram(lapack: LapackLibrary, a: Float64Array, rows: number, columns: number) {
+  assertSize(a, rows, columns)
   const product = new Float64Array(rows * rows)
   const [order, inner] = [integer(rows), integer(columns)]
   lapack.routines.dsyrk_(

@@ -65,6 +65,7 @@ export function canonicalSigns(
 
 /** Refuses NaN and infinity, naming the first such entry; decompositions would hang or return rubbish. */
 export function assertFinite(a: FloatArray, rows: number, columns: number): void {
+  assertSize(a, rows, columns)
   // One pass over the sum: any entry that is not finite makes it so; only then look for the place.
   let sum = 0
   for (let i = 0; i < a.length; i++) sum += a[i]! * 0
@@ -78,6 +79,12 @@ export function assertFinite(a: FloatArray, rows: number, columns: number): void
       hint: 'Weights that are not finite come from a run that diverged: try a lower learning rate or gradient clipping.',
     },
   )
+}
+
+/** Native code would read beyond the end; a buffer that was handed to another thread has length 0. */
+export function assertSize(a: FloatArray, rows: number, columns: number): void {
+  if (a.length === rows * columns) return
+  throw new RankscopeError('INTERNAL', `A matrix of ${a.length} entries was given as ${rows} x ${columns}.`)
 }
 
 export function nonConvergence(rows: number, columns: number): RankscopeError {

@@ -43,6 +43,16 @@ describe('the pool', () => {
     expect(shared).toEqual(weights())
   })
 
+  test('a buffer handed over belongs to its request even while that waits, and may serve it twice', async () => {
+    const running = pool.spectrum(multiple(1))
+    const moved = weights()
+    const waiting = pool.spectrum({ ...update(moved), before: moved }, { transfer: true })
+    expect(moved.length).toBe(0)
+    await expect(pool.spectrum(update(moved), { transfer: true })).rejects.toMatchObject({ code: 'INTERNAL' })
+    expect((await waiting).frobenius).toBe(0)
+    await running
+  })
+
   test('a waiting snapshot gives way to a newer one of the same module, and only to that', async () => {
     const running = pool.latestSpectrum('q', multiple(1))
     const stale = pool.latestSpectrum('q', multiple(2))

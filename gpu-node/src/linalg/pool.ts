@@ -32,7 +32,10 @@ export interface PoolSettings {
 export interface RequestOptions {
   /** Aborting rejects the promise with the signal's reason at once; the worker stops at its next opportunity. */
   readonly signal?: AbortSignal
-  /** Hand the arrays' buffers over instead of copying them; they are empty for the caller afterwards. */
+  /**
+   * Hand the arrays' buffers over instead of copying them: they are empty for the caller as soon as the call returns, so
+   * no other request may use them. Arrays over SharedArrayBuffer stay.
+   */
   readonly transfer?: boolean
 }
 
@@ -194,16 +197,21 @@ export class LinearAlgebraPool {
   }
 }
 
-/** The job with arrays of its own, and the buffers to hand over with it. */
+/** The job with arrays of its own from now on, even while it waits, and the buffers to hand over with it. */
 function takeSnapshot(job: Job, transfer: boolean): { job: Job; buffers: ArrayBuffer[] } {
-  const buffers = new Set<ArrayBuffer>()
+  const taken = new Map<FloatArray, FloatArray>()
   const own = <A extends FloatArray>(array: A): A => {
     if (array.buffer instanceof SharedArrayBuffer) return array
+    const known = taken.get(array)
+    if (known) return known as A
+    if (array.length === 0) {
+      throw new RankscopeError('INTERNAL', 'An array is empty: an earlier request took its buffer over.')
+    }
     // A view of part of a buffer would take the whole buffer along.
     const movable = transfer && array.byteLength === array.buffer.byteLength
-    const taken = movable ? array : (array.slice() as A)
-    buffers.add(taken.buffer as ArrayBuffer)
-    return taken
+    const mine = movable ? structuredClone(array, { transfer: [array.buffer] }) : (array.slice() as A)
+    taken.set(array, mine)
+    return mine
   }
   const ownTerms = (terms: readonly LowRankTerm[]) =>
     terms.map((term) => ({ ...term, left: own(term.left), right: own(term.right) }))
@@ -222,7 +230,7 @@ function takeSnapshot(job: Job, transfer: boolean): { job: Job; buffers: ArrayBu
       }),
     }
   }
-  const taken: Job =
+  const owned: Job =
     job.kind === 'top-svd' ? { ...job, w: own(job.w) } : { kind: 'spectrum', source: ownSource(job.source) }
-  return { job: taken, buffers: [...buffers] }
+  return { job: owned, buffers: [...taken.values()].map((array) => array.buffer as ArrayBuffer) }
 }

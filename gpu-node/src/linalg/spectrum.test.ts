@@ -100,6 +100,18 @@ describe('spectra of a dense update', () => {
     expect(measures.stableRank).toBeCloseTo(1, 12)
   })
 
+  test('a part of another size, such as a buffer that was handed over before, is a bug that is named', () => {
+    const w = new Float32Array(rows * columns)
+    const empty = new Float32Array(0)
+    const sources: SpectrumSource[] = [
+      { kind: 'dense', rows, columns, after: empty, before: w },
+      { kind: 'dense', rows, columns, after: w, before: empty },
+      { kind: 'factored', rows, columns, terms: [{ ...term(2, 1), right: empty }] },
+    ]
+    for (const source of sources)
+      expect(() => measure(source)).toThrowError(/matrix of 0 entries was given as/)
+  })
+
   test('weights that diverged are refused', () => {
     const after = new Float32Array(rows * columns).fill(Number.NaN)
     expect(() => measure({ kind: 'dense', rows, columns, after, before: null })).toThrowError(

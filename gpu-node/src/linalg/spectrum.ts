@@ -3,8 +3,9 @@
  *
  * Never from merged weights where factors exist: merging rounds to float32, and that noise fills the tail.
  */
-import { type RankMeasures, RankscopeError } from '@rankscope/protocol'
+import type { RankMeasures } from '@rankscope/protocol'
 import type { FloatArray, LinearAlgebra } from './linear-algebra.ts'
+import { assertSize } from './matrix.ts'
 import { rankMeasures } from './rank-measures.ts'
 
 /** factor * left right: left [rows, inner], right [inner, columns]. */
@@ -73,6 +74,7 @@ function valuesOf(algebra: LinearAlgebra, source: SpectrumSource): Float64Array 
 
 function denseDifference(algebra: LinearAlgebra, source: DenseSource): Float64Array {
   const { rows, columns, after, before, subtract } = source
+  for (const part of [after, before, subtract?.dense]) if (part) assertSize(part, rows, columns)
   const difference = Float64Array.from(after)
   if (before) for (let i = 0; i < difference.length; i++) difference[i]! -= before[i]!
   const dense = subtract?.dense
@@ -114,12 +116,8 @@ function stack({ rows, columns, terms }: FactoredSource) {
   const right = new Float64Array(columns * inner)
   let offset = 0
   for (const term of terms) {
-    if (term.left.length !== rows * term.inner || term.right.length !== term.inner * columns) {
-      throw new RankscopeError(
-        'INTERNAL',
-        `A low-rank term of inner size ${term.inner} has ${term.left.length} and ${term.right.length} entries, which do not fit ${rows} x ${columns}.`,
-      )
-    }
+    assertSize(term.left, rows, term.inner)
+    assertSize(term.right, term.inner, columns)
     for (let i = 0; i < rows; i++) {
       for (let k = 0; k < term.inner; k++)
         left[i * inner + offset + k] = term.factor * term.left[i * term.inner + k]!

@@ -33,7 +33,8 @@ export class SpectraRecorder {
     for (const target of targets) {
       const parts = await this.#adaptation.delta(target, async () => this.#base.shared(target))
       for (const { part, source } of parts) {
-        const options = { transfer: true, signal: this.#abort.signal }
+        // Parts of one update share arrays, which only one request could take over.
+        const options = { transfer: parts.length === 1, signal: this.#abort.signal }
         const result = latestSpectrum(`${target.name}/${part}`, source, options)
         this.#follow(this.#tellWhenDone(result, { step, target, part, final: false }))
       }
@@ -51,7 +52,7 @@ export class SpectraRecorder {
       onProgress(index / targets.length)
       const parts = await this.#adaptation.delta(target, async () => this.#base.read(target))
       for (const { part, source } of parts) {
-        const result = spectrum(source, { transfer: true, signal: this.#abort.signal })
+        const result = spectrum(source, { transfer: parts.length === 1, signal: this.#abort.signal })
         const found = await this.#tellWhenDone(result, { step, target, part, final: true })
         if (found && part === 'total') totals.push({ target, result: found })
       }
