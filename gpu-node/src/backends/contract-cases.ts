@@ -91,6 +91,22 @@ const mutedCases: OpCase[] = [
   }
 })
 
+/** What q, k and v, or gate and up, do: the gradients of several layers add up in their common input. */
+const sharedInputCase: OpCase = {
+  name: 'the gradients of layers with one input, an adapter and a residual add up',
+  inputs: { x: [5, 4], gain: [4], w: [4, 4], a: [4, 2], b: [2, 4] },
+  run: ({ x, gain, w, a, b }) => {
+    const h = rmsNorm(x!, gain!, 1e-5)
+    return add(add(x!, linear(h, w!)), add(lowRankLinear(h, w!, a!, b!, 0.5), linear(x!, w!)))
+  },
+  oracle: ({ x, gain, w, a, b }) => {
+    const h = oracle.rmsNorm(x!, gain!, 1e-5)
+    const adapted = oracle.product(oracle.product(h, a!, [5, 4, 2]), b!, [5, 2, 4])
+    const fromH = oracle.product(h, w!, [5, 4, 4]).map((y) => 2 * y)
+    return oracle.plus(oracle.plus(x!, oracle.plus(fromH, adapted, 0.5)), oracle.product(x!, w!, [5, 4, 4]))
+  },
+}
+
 const attentionShapes = [
   { batch: 1, sequence: 1, heads: 1, keyValueHeads: 1, headDim: 2 },
   { batch: 2, sequence: 7, heads: 4, keyValueHeads: 2, headDim: 6 },
@@ -189,6 +205,7 @@ export const opCases: readonly OpCase[] = [
   ...matMulCases,
   ...linearCases,
   ...mutedCases,
+  sharedInputCase,
   ...attentionCases,
   ...rowCases,
   ...lossCases,

@@ -8,7 +8,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { KeyValueCache } from '../ops/attention.ts'
 import { crossEntropy } from '../ops/cross-entropy.ts'
 import { record, valueAndGradients, walkBack } from '../ops/gradients.ts'
-import { mutedLinear } from '../ops/linear.ts'
+import { linear, mutedLinear } from '../ops/linear.ts'
 import { rmsNorm } from '../ops/pointwise.ts'
 import * as update from '../ops/update.ts'
 import type { Backend } from './backend.ts'
@@ -54,6 +54,7 @@ describe.each(candidates)('$title', ({ backend, reason }) => {
     test('perToken is the loss of each row, 0 where ignored', perTokenLoss)
     test.each([{ window: 0 }, { window: 3 }])('a cache with window $window gives full attention', cacheAgrees)
     test('in-place updates follow their formulas', updatesFollowFormulas)
+    test('a product after an in-place update sees the new values', productsSeeUpdates)
     test('AdamW follows the formula of torch over three steps', adamFollowsFormula)
     test.each([true, false])('the HD-PiSSA update, second order %s, is the sum over devices', hdPissaAgrees)
     test('live tensors and bytes are the same after every step', memoryIsConstant)
@@ -218,6 +219,25 @@ async function updatesFollowFormulas(): Promise<void> {
   for (let i = 0; i < 16; i++) update.compensatedAccumulate(target, compensation, tiny)
   expect((await target.data())[0], 'sixteen additions below the last bit').toBe(1 + 2 ** -21)
   for (const made of [target, other, compensation, tiny, ...factors]) made.dispose()
+}
+
+/** Libraries may cache what they made of a weight: a product after an update must see the new values. */
+async function productsSeeUpdates(): Promise<void> {
+  const [x, w] = [normalValues(6, 1), normalValues(12, 2)]
+  const left = tensor(x, [2, 3])
+  const weight = update.parameter(w, [3, 4])
+  const one = tensor(new Float32Array(12).fill(1), [3, 4])
+  const exact = Float64Array.from(w)
+  for (let step = 0; step < 3; step++) {
+    const y = linear(left, weight)
+    expectClose(await y.data(), oracle.product(x, exact, [2, 3, 4]), `step ${step}`)
+    update.accumulate(weight, one, 0.5)
+    exact.forEach((value, i) => {
+      exact[i] = value + 0.5
+    })
+    y.dispose()
+  }
+  for (const made of [left, weight, one]) made.dispose()
 }
 
 async function adamFollowsFormula(): Promise<void> {

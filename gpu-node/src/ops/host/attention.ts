@@ -3,33 +3,34 @@
  * heads are gathered into [B*G, R*S, hd] (R = H/G query heads per key-value head), scores are [B*G, R*S, S].
  */
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { matMul } from '@tensorflow/tfjs-core'
 import type { AttentionShape, FusedKernels } from '../kernels.ts'
 import { fastExp } from './exp.ts'
 import type { HostMemory } from './memory.ts'
+import { product, transposed } from './products.ts'
 
 export function hostAttention(memory: HostMemory) {
   const { allocate, floats, integers } = memory
   return {
     causalAttention: ({ q, k, v }, shape) => {
       const logSumExp = allocate([shape.batch, shape.heads, shape.sequence])
-      const scores = matMul(grouped(memory, q, shape), grouped(memory, k, shape), false, true)
+      const scores = product(memory, grouped(memory, q, shape), transposed(memory, grouped(memory, k, shape)))
       softmaxRows(floats(scores), floats(logSumExp), shape)
-      const output = ungrouped(memory, matMul(scores, grouped(memory, v, shape)), shape)
+      const output = ungrouped(memory, product(memory, scores, grouped(memory, v, shape)), shape)
       return [output, logSumExp]
     },
 
     causalAttentionGradient: ({ dOutput, output, logSumExp, q, k, v }, shape) => {
       const [queries, keys] = [grouped(memory, q, shape), grouped(memory, k, shape)]
-      const probabilities = matMul(queries, keys, false, true)
+      const probabilities = product(memory, queries, transposed(memory, keys))
       probabilitiesFromScores(floats(probabilities), floats(logSumExp), shape)
       const dOut = grouped(memory, dOutput, shape)
-      const dv = ungrouped(memory, matMul(probabilities, dOut, true, false), shape)
-      const dScores = matMul(dOut, grouped(memory, v, shape), false, true)
-      const rowDots = rowDotProducts(floats(dOut), floats(grouped(memory, output, shape)), shape.headDim)
+      const dv = ungrouped(memory, product(memory, transposed(memory, probabilities), dOut), shape)
+      const dScores = product(memory, dOut, transposed(memory, grouped(memory, v, shape)))
+      const out = grouped(memory, output, shape)
+      const rowDots = rowDotProducts(floats(dOut), floats(out), shape.headDim)
       scoreGradients(floats(dScores), floats(probabilities), rowDots, shape)
-      const dq = ungrouped(memory, matMul(dScores, keys), shape)
-      const dk = ungrouped(memory, matMul(dScores, queries, true, false), shape)
+      const dq = ungrouped(memory, product(memory, dScores, keys), shape)
+      const dk = ungrouped(memory, product(memory, transposed(memory, dScores), queries), shape)
       return [dq, dk, dv]
     },
 

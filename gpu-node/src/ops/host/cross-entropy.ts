@@ -4,6 +4,7 @@ import { matMul, slice, tidy } from '@tensorflow/tfjs-core'
 import type { FusedKernels } from '../kernels.ts'
 import { fastExp } from './exp.ts'
 import type { HostMemory } from './memory.ts'
+import { transposed } from './products.ts'
 
 /** Logits held at once, in elements: 16 MiB. */
 const chunkElements = 2 ** 22
@@ -20,11 +21,12 @@ export function hostCrossEntropy(memory: HostMemory) {
       const dHead = wantHeadGradient ? allocate([vocabulary, width]) : undefined
       if (dHead) floats(dHead).fill(0)
 
+      const headTransposed = transposed(memory, head)
       for (let from = 0; from < rows; from += rowsPerChunk)
         tidy(() => {
           const count = Math.min(rowsPerChunk, rows - from)
           const chunk = slice(x, [from, 0], [count, width])
-          const logits = matMul(chunk, head, false, true)
+          const logits = matMul(chunk, headTransposed)
           const range = [from, from + count] as const
           const target = integers(targets).subarray(...range)
           const weight = floats(weights).subarray(...range)
@@ -36,7 +38,7 @@ export function hostCrossEntropy(memory: HostMemory) {
             floats(dx).set(floats(part), from * width)
           }
           if (dHead) {
-            const part = matMul(logits, chunk, true, false)
+            const part = matMul(transposed(memory, logits), chunk)
             const [total, added] = [floats(dHead), floats(part)]
             for (let i = 0; i < total.length; i++) total[i]! += added[i]!
           }

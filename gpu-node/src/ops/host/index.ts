@@ -6,10 +6,16 @@ import { hostAttention } from './attention.ts'
 import { hostCrossEntropy } from './cross-entropy.ts'
 import type { HostMemory } from './memory.ts'
 import { hostPointwise } from './pointwise.ts'
+import { hostProducts } from './products.ts'
 import { hostUpdates } from './update.ts'
 
 export function registerHostKernels(backendName: string, memory: HostMemory): void {
-  const host = { ...hostPointwise(memory), ...hostAttention(memory), ...hostCrossEntropy(memory) }
+  const host = {
+    ...hostProducts(memory),
+    ...hostPointwise(memory),
+    ...hostAttention(memory),
+    ...hostCrossEntropy(memory),
+  }
   registerFusedKernels(backendName, tidied({ ...composedKernels, ...host }))
   registerUpdateKernels(backendName, hostUpdates(memory))
 }

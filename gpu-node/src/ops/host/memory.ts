@@ -9,6 +9,8 @@ export interface HostMemory {
   allocate(shape: readonly number[]): Tensor
   /** The values of a float32 tensor, valid until the next allocation. */
   floats(tensor: Tensor): Float32Array
+  /** To be called after values were written to a tensor that products may have seen: the backend may cache it. */
+  changed(tensor: Tensor): void
   /** The values of an int32 tensor, valid until the next allocation. */
   integers(tensor: Tensor): Int32Array
 }

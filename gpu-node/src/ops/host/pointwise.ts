@@ -92,8 +92,10 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
         for (let head = 0; head < heads; head++) {
           const start = (row * heads + head) * headDim
           for (let j = 0; j < half; j++) {
-            const [c, s] = [cosines[angles + j]!, sign * sines[angles + j]!]
-            const [first, second] = [values[start + j]!, values[start + half + j]!]
+            const c = cosines[angles + j]!
+            const s = sign * sines[angles + j]!
+            const first = values[start + j]!
+            const second = values[start + half + j]!
             y[start + j] = first * c - second * s
             y[start + half + j] = second * c + first * s
           }

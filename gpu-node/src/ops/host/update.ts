@@ -5,11 +5,12 @@ import type { AdamMoments, AdamSettings, UpdateKernels } from '../kernels.ts'
 import type { HostMemory } from './memory.ts'
 
 export function hostUpdates(memory: HostMemory): UpdateKernels {
-  const { allocate, floats } = memory
+  const { allocate, floats, changed } = memory
 
   const addTo = (target: Tensor, x: Tensor, factor: number): void => {
     const [to, from] = [floats(target), floats(x)]
     for (let i = 0; i < to.length; i++) to[i]! += factor * from[i]!
+    changed(target)
   }
 
   /** Moves the moments and calls `store` with the change of each element. */
@@ -43,14 +44,19 @@ export function hostUpdates(memory: HostMemory): UpdateKernels {
         to[i] = before + y
         lost[i] = Math.fround(to[i]! - before) - y
       }
+      changed(target)
     },
 
-    copy: (target, source) => floats(target).set(floats(source)),
+    copy: (target, source) => {
+      floats(target).set(floats(source))
+      changed(target)
+    },
 
     scale: (target, factor) => {
       const values = floats(target)
       if (factor === 0) values.fill(0)
       else for (let i = 0; i < values.length; i++) values[i]! *= factor
+      changed(target)
     },
 
     sumOfSquares: async (tensors) => {
@@ -65,6 +71,7 @@ export function hostUpdates(memory: HostMemory): UpdateKernels {
       adam(change, (i, delta) => {
         values[i] = values[i]! * keep + delta
       })
+      changed(change.parameter)
     },
 
     adamDelta: (change) => {
@@ -72,6 +79,7 @@ export function hostUpdates(memory: HostMemory): UpdateKernels {
       adam(change, (i, delta) => {
         deltas[i] = delta
       })
+      changed(change.delta)
     },
 
     lowRankUpdate: (target, left, right, factor) => tidy(() => addTo(target, matMul(left, right), factor)),
@@ -101,6 +109,7 @@ export function hostUpdates(memory: HostMemory): UpdateKernels {
       rows.forEach((row, i) => {
         to.set(from.subarray(i * width, (i + 1) * width), row * width)
       })
+      changed(target)
     },
   }
 }
