@@ -1,0 +1,59 @@
+/** Runs and nodes from the live feed into the query cache, once per frame however many came. */
+import type { NodeView, RunView } from '@rankscope/protocol'
+import type { QueryClient } from '@tanstack/react-query'
+import type { ViewListener } from '../live/connection.ts'
+import { FrameBatcher } from '../live/frame.ts'
+import { nodesQuery, runsQuery } from './queries.ts'
+
+export function cacheViews(client: QueryClient, frames = new FrameBatcher()): ViewListener {
+  const runs = new Map<string, RunView | null>()
+  const nodes = new Map<string, NodeView>()
+  const flush = () => {
+    if (runs.size > 0) {
+      const changes = new Map(runs)
+      runs.clear()
+      client.setQueryData(runsQuery.queryKey, (known) => (known ? merge(known, changes, 'runId') : known))
+    }
+    if (nodes.size > 0) {
+      const changes = new Map(nodes)
+      nodes.clear()
+      client.setQueryData(nodesQuery.queryKey, (known) => (known ? merge(known, changes, 'nodeId') : known))
+    }
+  }
+  return {
+    run: (run) => {
+      runs.set(run.runId, run)
+      frames.request(flush)
+    },
+    runDeleted: (runId) => {
+      runs.set(runId, null)
+      frames.request(flush)
+    },
+    node: (node) => {
+      nodes.set(node.nodeId, node)
+      frames.request(flush)
+    },
+    reconnected: () => {
+      void client.invalidateQueries({ queryKey: runsQuery.queryKey })
+      void client.invalidateQueries({ queryKey: nodesQuery.queryKey })
+    },
+  }
+}
+
+/** Items with the changes applied: replaced in place, new ones at the end, null removes. */
+export function merge<K extends string, T extends Record<K, string>>(
+  items: readonly T[],
+  changes: ReadonlyMap<string, T | null>,
+  key: K,
+): T[] {
+  const rest = new Map(changes)
+  const merged: T[] = []
+  for (const item of items) {
+    const change = rest.get(item[key])
+    rest.delete(item[key])
+    if (change === undefined) merged.push(item)
+    else if (change !== null) merged.push(change)
+  }
+  for (const item of rest.values()) if (item !== null) merged.push(item)
+  return merged
+}

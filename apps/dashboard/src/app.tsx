@@ -1,0 +1,27 @@
+/** The pages and their addresses. */
+import { Navigate, Route, Routes } from 'react-router'
+import { useAdoptLocation } from './common/view-state.ts'
+import { ComparePage } from './compare/compare-page.tsx'
+import { LaunchPage } from './launch/launch-page.tsx'
+import { NodesPage } from './nodes/nodes-page.tsx'
+import { RunPage } from './run/run-page.tsx'
+import { RunsPage } from './runs/runs-page.tsx'
+import { NotFoundPage } from './shell/not-found-page.tsx'
+import { Shell } from './shell/shell.tsx'
+
+export function App() {
+  useAdoptLocation()
+  return (
+    <Shell>
+      <Routes>
+        <Route path="/" element={<Navigate to="/runs" replace />} />
+        <Route path="/launch" element={<LaunchPage />} />
+        <Route path="/runs" element={<RunsPage />} />
+        <Route path="/runs/:runId" element={<RunPage />} />
+        <Route path="/compare" element={<ComparePage />} />
+        <Route path="/nodes" element={<NodesPage />} />
+        <Route path="*" element={<NotFoundPage />} />
+      </Routes>
+    </Shell>
+  )
+}

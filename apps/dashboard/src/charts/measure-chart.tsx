@@ -1,0 +1,85 @@
+/** A rank measure of ΔW over the steps. */
+import { Group, Select, Text } from '@mantine/core'
+import { useCallback } from 'react'
+import { shortModule } from '../common/format.ts'
+import { useViewChoice, useViewFlag } from '../common/view-state.ts'
+import type { RunStore } from '../live/run-store.ts'
+import { ChartCard } from './chart-card.tsx'
+import { measureFigure } from './measure-figure.ts'
+import { measureNames, measures } from './measures.ts'
+import { useChartTheme } from './use-chart-theme.ts'
+import type { RunCurve } from './use-curves.ts'
+import type { SpectrumView } from './use-spectrum-view.ts'
+
+type Props = {
+  curves: readonly RunCurve[]
+  stores: readonly RunStore[]
+  view: SpectrumView
+  empty: string
+  height?: number
+}
+
+export function MeasureChart({ curves, stores, view, empty, height = 300 }: Props) {
+  const theme = useChartTheme()
+  const [measure, setMeasure] = useViewChoice('measure', measureNames, 'effectiveRank')
+  const [scope, setScope] = useViewChoice('measure.over', ['mean', 'module'] as const, 'mean')
+  const [logY, setLogY] = useViewFlag('measure.logy')
+  const module = scope === 'module' ? view.module : null
+  const build = useCallback(
+    () =>
+      measureFigure(
+        curves.map((curve) => ({ ...curve, spectra: curve.store.spectra })),
+        { measure, module, part: view.part, logY, step: view.step, theme, empty },
+      ),
+    [curves, measure, module, view.part, logY, view.step, theme, empty],
+  )
+  const { title, formula, help } = measures[measure]
+  return (
+    <ChartCard
+      title={`${title} of ΔW`}
+      help={
+        <>
+          {title} = {formula}. {help} Click a point to look at the spectrum of its step.
+        </>
+      }
+      build={build}
+      stores={stores}
+      height={height}
+      onPick={view.setStep}
+      toggles={[{ label: 'Logarithmic y axis', value: logY, set: setLogY }]}
+      controls={
+        <Group gap="xs">
+          <Select
+            size="xs"
+            w={190}
+            aria-label="Rank measure"
+            allowDeselect={false}
+            value={measure}
+            onChange={(value) => value !== null && setMeasure(value)}
+            data={measureNames.map((name) => ({ value: name, label: measures[name].title }))}
+          />
+          <Select
+            size="xs"
+            w={170}
+            aria-label="Modules"
+            allowDeselect={false}
+            value={scope}
+            onChange={(value) => value !== null && setScope(value)}
+            data={[
+              { value: 'mean', label: 'Mean of watched' },
+              {
+                value: 'module',
+                label: view.module === null ? 'Chosen module' : shortModule(view.module),
+              },
+            ]}
+          />
+        </Group>
+      }
+      footer={
+        <Text size="xs" c="dimmed">
+          {formula}
+        </Text>
+      }
+    />
+  )
+}

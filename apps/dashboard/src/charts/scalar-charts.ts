@@ -1,0 +1,99 @@
+/** The scalar charts of a run, in the order in which they are shown. Adding one is adding a row. */
+import { scalarNames } from '@rankscope/protocol'
+
+export type ScalarChartDefinition = {
+  /** Short key in the address. */
+  key: string
+  name: string
+  title: string
+  yTitle: string
+  help: string
+  markers: boolean
+  percent: boolean
+  smoothed: boolean
+  logY: boolean
+  /** Shown even before there is data. */
+  always: boolean
+}
+
+const plain = { markers: false, percent: false, smoothed: false, logY: false, always: true }
+
+export const lossChart: ScalarChartDefinition = {
+  ...plain,
+  key: 'loss',
+  name: scalarNames.trainLoss,
+  title: 'Training loss',
+  yTitle: 'nats per token',
+  help: 'Mean cross-entropy of each optimiser step: the raw values faint, their moving average on top.',
+  smoothed: true,
+}
+
+export const accuracyChart: ScalarChartDefinition = {
+  ...plain,
+  key: 'accuracy',
+  name: scalarNames.accuracy,
+  title: 'Test accuracy',
+  yTitle: 'exact matches',
+  help: 'Share of test prompts whose greedy completion matches the reference answer.',
+  markers: true,
+  percent: true,
+}
+
+export const scalarCharts: readonly ScalarChartDefinition[] = [
+  {
+    ...plain,
+    key: 'evalLoss',
+    name: scalarNames.evaluationLoss,
+    title: 'Test loss',
+    yTitle: 'nats per token',
+    help: 'Cross-entropy on the test split.',
+    markers: true,
+  },
+  {
+    ...plain,
+    key: 'lr',
+    name: scalarNames.learningRate,
+    title: 'Learning rate',
+    yTitle: 'learning rate',
+    help: 'What the schedule gave the optimiser at each step.',
+  },
+  {
+    ...plain,
+    key: 'grad',
+    name: scalarNames.gradNorm,
+    title: 'Gradient norm',
+    yTitle: 'global 2-norm',
+    help: 'Norm over all trained parameters, before clipping. Not comparable across methods: they train different parameters.',
+    smoothed: true,
+    logY: true,
+  },
+  {
+    ...plain,
+    key: 'speed',
+    name: scalarNames.tokensPerSecond,
+    title: 'Speed',
+    yTitle: 'tokens/s',
+    help: 'Non-padding tokens per second of training, evaluation not counted.',
+    smoothed: true,
+  },
+  {
+    ...plain,
+    key: 'update',
+    name: scalarNames.updateNorm,
+    title: 'Update norm',
+    yTitle: '‖ΔW_t‖_F of one step',
+    help: 'Size of each step’s change over the watched modules.',
+    smoothed: true,
+    logY: true,
+    always: false,
+  },
+  {
+    ...plain,
+    key: 'memory',
+    name: scalarNames.residentMemoryBytes,
+    title: 'Memory',
+    yTitle: 'resident bytes',
+    help: 'Resident memory of the run’s process.',
+    always: false,
+  },
+]

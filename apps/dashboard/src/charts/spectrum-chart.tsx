@@ -1,0 +1,174 @@
+/** Singular values of ΔW of one module at one step, for one run or overlaid for many. */
+import { Group, SegmentedControl, Select, Text } from '@mantine/core'
+import { isSettled, type SpectrumPart } from '@rankscope/protocol'
+import { useCallback } from 'react'
+import { shortModule } from '../common/format.ts'
+import { useViewFlag } from '../common/view-state.ts'
+import type { RunStore } from '../live/run-store.ts'
+import type { SpectrumEntry } from '../live/spectra.ts'
+import { ChartCard } from './chart-card.tsx'
+import { roundingFloor } from './noise-floor.ts'
+import { joinedMarks } from './rank-marks.ts'
+import { type SpectrumCurve, spectrumFigure } from './spectrum-figure.ts'
+import { StepSlider } from './step-slider.tsx'
+import { useChartTheme } from './use-chart-theme.ts'
+import type { RunCurve } from './use-curves.ts'
+import type { SpectrumView } from './use-spectrum-view.ts'
+
+const partLabels: Record<SpectrumPart, string> = {
+  total: 'ΔW',
+  'first-order': '1st order',
+  'second-order': '2nd order',
+  rounding: 'rounding',
+}
+
+/** Plot margins left and right, for placing labels. */
+const horizontalMargin = 72
+
+type Props = {
+  curves: readonly RunCurve[]
+  stores: readonly RunStore[]
+  view: SpectrumView
+  empty: string
+  height?: number
+}
+
+export function SpectrumChart({ curves, stores, view, empty, height = 300 }: Props) {
+  const theme = useChartTheme()
+  const [logY, setLogY] = useViewFlag('spectrum.logy', true)
+  const [logX, setLogX] = useViewFlag('spectrum.logx')
+  const [normalised, setNormalised] = useViewFlag('spectrum.normalised')
+  const [showFloor, setShowFloor] = useViewFlag('spectrum.floor', true)
+  const { module, part, step } = view
+
+  const build = useCallback(
+    ({ width }: { width: number }) => {
+      const shown = module === null ? [] : curves.flatMap((curve) => curveAt(curve, module, part, step))
+      const dimension = Math.max(0, ...shown.map(({ entry }) => Math.min(entry.rows, entry.columns)))
+      const largest = module === null ? null : largestOver(curves, module, part)
+      return spectrumFigure(shown, {
+        logX,
+        logY,
+        normalised,
+        showFloor: showFloor && part === 'total',
+        largest,
+        marks: joinedMarks(
+          shown.map(({ run }) => ({ method: run.config.method, devices: run.config.parallel.devices })),
+          dimension,
+        ),
+        widthPixels: width - horizontalMargin,
+        theme,
+        empty,
+      })
+    },
+    [curves, module, part, step, logX, logY, normalised, showFloor, theme, empty],
+  )
+  const [first] = curves
+  const shape = first?.run.start?.modules.find((candidate) => candidate.name === module)
+  return (
+    <ChartCard
+      title="Spectrum of ΔW"
+      help={
+        <>
+          Singular values of ΔW = W at this step − W at the start, computed in float64. Lines: r, 2r, Kr and
+          2Kr of the shown methods; solid and bold where the method’s ΔW cannot exceed that rank. The dotted
+          horizontal line estimates where float32 rounding of in-place updates drowns the spectrum.
+        </>
+      }
+      build={build}
+      stores={stores}
+      height={height}
+      toggles={[
+        { label: 'Logarithmic y axis', value: logY, set: setLogY },
+        { label: 'Logarithmic x axis', value: logX, set: setLogX },
+        { label: 'Divide by σ₁', value: normalised, set: setNormalised },
+        { label: 'Rounding floor', value: showFloor, set: setShowFloor },
+      ]}
+      controls={
+        <Group gap="xs">
+          <ModuleSelect view={view} />
+          {shape ? (
+            <Text size="xs" c="dimmed">
+              {shape.rows} × {shape.columns}
+            </Text>
+          ) : null}
+          {view.parts.length > 1 ? (
+            <SegmentedControl
+              size="xs"
+              aria-label="Part of the update"
+              value={part}
+              onChange={(value) => view.setPart(value as SpectrumPart)}
+              data={view.parts.map((value) => ({ value, label: partLabels[value] }))}
+            />
+          ) : null}
+          {view.error ? (
+            <Text size="xs" c="red" role="alert">
+              {view.error.message}
+            </Text>
+          ) : null}
+        </Group>
+      }
+      footer={
+        <StepSlider
+          steps={view.steps}
+          step={step}
+          setStep={view.setStep}
+          growing={curves.some((curve) => !isSettled(curve.run.state))}
+        />
+      }
+    />
+  )
+}
+
+export function ModuleSelect({ view }: { view: SpectrumView }) {
+  const option = (module: string) => ({ value: module, label: shortModule(module) })
+  const watched = view.modules.filter((module) => view.liveModules.has(module))
+  const others = view.modules.filter((module) => !view.liveModules.has(module))
+  return (
+    <Select
+      size="xs"
+      w={180}
+      searchable
+      allowDeselect={false}
+      aria-label="Module"
+      placeholder="No spectrum yet"
+      disabled={view.modules.length === 0}
+      value={view.module}
+      onChange={(module) => module !== null && view.setModule(module)}
+      data={[
+        { group: 'Watched during training', items: watched.map(option) },
+        { group: 'At the end only', items: others.map(option) },
+      ].filter((group) => group.items.length > 0)}
+    />
+  )
+}
+
+/** The run’s spectrum at the step, once its values are here; the nearest earlier one that is, meanwhile. */
+function curveAt(
+  curve: RunCurve,
+  module: string,
+  part: SpectrumPart,
+  step: number | null,
+): (SpectrumCurve & Pick<RunCurve, 'run'>)[] {
+  const list = curve.store.spectra.list(module, part)
+  const wanted = step === null ? list.at(-1) : curve.store.spectra.at(module, part, step)
+  const entry = wanted?.singularValues
+    ? wanted
+    : list.findLast((other) => other.singularValues !== null && other.step <= (wanted?.step ?? 0))
+  if (!entry?.singularValues) return []
+  const floor = roundingFloor(curve.run.config.method, entry.step, entry.rows, entry.columns)
+  return [{ ...curve, entry: entry as SpectrumEntry & { singularValues: Float64Array }, floor }]
+}
+
+/** σ₁ of the largest spectrum over all steps: ‖ΔW‖_F / √(stable rank). */
+function largestOver(curves: readonly RunCurve[], module: string, part: SpectrumPart): number | null {
+  let largest = 0
+  for (const curve of curves) {
+    for (const entry of curve.store.spectra.list(module, part)) {
+      const stableRank = entry.measures['stableRank'] ?? 0
+      const first = stableRank > 0 ? entry.frobenius / Math.sqrt(stableRank) : 0
+      if (first > largest) largest = first
+    }
+  }
+  return largest > 0 ? largest : null
+}

@@ -1,0 +1,128 @@
+/**
+ * The one socket of this page. Runs are subscribed by reference count, each with the cursor its store holds,
+ * so that after a lost link or a sleeping laptop only the gap is sent.
+ */
+import type { BrowserToServerEvents, NodeView, RunView, ServerToBrowserEvents } from '@rankscope/protocol'
+import type { Socket } from 'socket.io-client'
+import { hydrate } from './hydrate.ts'
+import { RunStore, type Topic } from './run-store.ts'
+
+export type LiveSocket = Pick<
+  Socket<ServerToBrowserEvents, BrowserToServerEvents>,
+  'on' | 'emit' | 'connect' | 'connected'
+>
+
+export type ConnectionState =
+  | { state: 'connecting' }
+  | { state: 'online' }
+  | { state: 'offline'; reason: string }
+
+export type ViewListener = {
+  run: (run: RunView) => void
+  runDeleted: (runId: string) => void
+  node: (node: NodeView) => void
+  /** The link is back: views may have changed meanwhile. */
+  reconnected: () => void
+}
+
+type Held = { store: RunStore; holders: number; started: boolean }
+
+/** Stores that nobody shows are kept a while, so that going back to a run is instant. */
+const keptStores = 12
+
+export class LiveConnection {
+  readonly #socket: LiveSocket
+  readonly #views: ViewListener
+  readonly #held = new Map<string, Held>()
+  readonly #listeners = new Set<() => void>()
+  #state: ConnectionState = { state: 'connecting' }
+
+  constructor(socket: LiveSocket, views: ViewListener) {
+    this.#socket = socket
+    this.#views = views
+    let connectedBefore = false
+    socket.on('connect', () => {
+      this.#setState({ state: 'online' })
+      for (const held of this.#held.values()) if (held.started) this.#subscribe(held)
+      if (connectedBefore) views.reconnected()
+      connectedBefore = true
+    })
+    socket.on('disconnect', (reason) => {
+      this.#setState({ state: 'offline', reason })
+      // The server closed the link on purpose, for instance to restart: socket.io would not come back by itself.
+      if (reason === 'io server disconnect') socket.connect()
+    })
+    socket.on('connect_error', (error) => this.#setState({ state: 'offline', reason: error.message }))
+    socket.on('run', (run) => this.#views.run(run))
+    socket.on('node', (node) => this.#views.node(node))
+    socket.on('runDeleted', ({ runId }) => {
+      this.#held.delete(runId)
+      this.#views.runDeleted(runId)
+    })
+    socket.on('records', ({ runId, records }) => {
+      this.#held.get(runId)?.store.apply(records, Date.now())
+    })
+  }
+
+  get state(): ConnectionState {
+    return this.#state
+  }
+
+  subscribeState = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** The run’s store, the same one for every caller while it is held. */
+  acquire(runId: string): RunStore {
+    const held = this.#held.get(runId) ?? { store: new RunStore(runId), holders: 0, started: false }
+    held.holders++
+    // Newest last, for `#forgetUnused`.
+    this.#held.delete(runId)
+    this.#held.set(runId, held)
+    return held.store
+  }
+
+  release(runId: string): void {
+    const held = this.#held.get(runId)
+    if (!held) return
+    held.holders--
+    this.#forgetUnused()
+  }
+
+  /** Load topics, then go on live from there. Throws the first request’s error; call again to retry. */
+  async load(runId: string, wanted: readonly Exclude<Topic, 'files'>[]): Promise<void> {
+    const held = this.#held.get(runId)
+    if (!held) return
+    await Promise.all(wanted.map((topic) => hydrate(held.store, topic)))
+    if (held.started || this.#held.get(runId) !== held) return
+    held.started = true
+    const cursor = held.store.startFrom()
+    held.store.finishLoading('files', cursor, () => {})
+    this.#subscribe(held)
+  }
+
+  #subscribe(held: Held): void {
+    if (!this.#socket.connected) return
+    this.#socket.emit(
+      'subscribeRun',
+      { runId: held.store.runId, afterCursor: held.store.cursor },
+      (answer) => {
+        if (!answer.ok) this.#held.delete(held.store.runId)
+      },
+    )
+  }
+
+  #forgetUnused(): void {
+    const unused = [...this.#held].filter(([, held]) => held.holders <= 0)
+    for (const [runId] of unused.slice(0, Math.max(0, unused.length - keptStores))) {
+      this.#held.delete(runId)
+      if (this.#socket.connected) this.#socket.emit('unsubscribeRun', { runId }, () => {})
+    }
+  }
+
+  #setState(state: ConnectionState): void {
+    this.#state = state
+    for (const listener of this.#listeners) listener()
+  }
+}

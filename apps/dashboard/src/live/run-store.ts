@@ -1,0 +1,228 @@
+/**
+ * Everything the browser knows about one run’s records, outside React. History comes from REST per topic,
+ * each answer complete up to its cursor; what comes after arrives over the socket. A record counts exactly
+ * once: it is dropped when a topic’s history already covers its cursor, or when it was applied before.
+ */
+import type { RecordBodyOf, RecordKind, StoredRecord } from '@rankscope/protocol'
+import { FrameBatcher } from './frame.ts'
+import { Series, type SeriesPoints } from './series.ts'
+import { entryFromRecord, type SpectrumEntry, SpectrumIndex } from './spectra.ts'
+
+export const topics = ['scalars', 'spectra', 'evaluations', 'logs', 'samples', 'files'] as const
+export type Topic = (typeof topics)[number]
+
+export type LogLine = {
+  cursor: number
+  attempt: number
+  timeMs: number
+  level: RecordBodyOf<'log'>['level']
+  message: string
+}
+export type Sample = Omit<RecordBodyOf<'sample'>, 'kind'>
+export type Evaluation = Omit<RecordBodyOf<'evaluation'>, 'kind' | 'elapsedMs'>
+export type RunFile = {
+  kind: 'checkpoint' | 'model' | 'adapter'
+  step: number | null
+  path: string
+  bytes: number
+}
+
+/** A live record that has reached the browser, for the latency figures. */
+export type Arrival = { step: number; emittedMs: number; receivedMs: number }
+
+type TopicState =
+  | { state: 'absent' }
+  /** Records that arrive while the history is under way wait here. */
+  | { state: 'loading'; waiting: StoredRecord[] }
+  | { state: 'ready'; complete: number }
+
+const topicOfKind: Partial<Record<RecordKind, Topic>> = {
+  scalars: 'scalars',
+  spectrum: 'spectra',
+  evaluation: 'evaluations',
+  log: 'logs',
+  sample: 'samples',
+  checkpoint: 'files',
+  artifact: 'files',
+}
+/** Oldest log lines go when there are more: 20,000 lines scroll well and are about 4 MB. */
+const maximumLogLines = 20_000
+
+export class RunStore {
+  readonly runId: string
+  readonly series = new Map<string, Series>()
+  readonly spectra = new SpectrumIndex()
+  evaluations: Evaluation[] = []
+  logs: LogLine[] = []
+  samples: Sample[] = []
+  files: RunFile[] = []
+  /** Live scalar records since the chart last asked; see `takeArrivals`. */
+  #arrivals: Arrival[] = []
+  #cursor = 0
+  #attempt = 0
+  readonly #topics = new Map<Topic, TopicState>(topics.map((topic) => [topic, { state: 'absent' }]))
+  readonly #versions = new Map<Topic, number>(topics.map((topic) => [topic, 0]))
+  readonly #listeners = new Set<() => void>()
+  readonly #notify = () => {
+    for (const listener of this.#listeners) listener()
+  }
+  readonly #frames: FrameBatcher
+
+  constructor(runId: string, frames = new FrameBatcher()) {
+    this.runId = runId
+    this.#frames = frames
+  }
+
+  /** Cursor after which the socket has to go on: the newest applied record, or the least complete history. */
+  get cursor(): number {
+    return this.#cursor
+  }
+
+  /** Grows whenever the topic changes: the snapshot for useSyncExternalStore. */
+  version(topic: Topic): number {
+    return this.#versions.get(topic)!
+  }
+
+  isReady(topic: Topic): boolean {
+    return this.#topics.get(topic)!.state === 'ready'
+  }
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Announce that a topic’s history is being fetched; live records wait for it. */
+  beginLoading(topic: Topic): void {
+    if (!this.isReady(topic)) this.#topics.set(topic, { state: 'loading', waiting: [] })
+  }
+
+  /** Fetching failed: a later attempt begins anew. */
+  abandonLoading(topic: Topic): void {
+    if (!this.isReady(topic)) this.#topics.set(topic, { state: 'absent' })
+  }
+
+  /** Take a topic’s history, complete up to `cursor`, then what waited for it. */
+  finishLoading(topic: Topic, cursor: number, load: () => void): void {
+    const before = this.#topics.get(topic)!
+    this.#topics.set(topic, { state: 'ready', complete: cursor })
+    load()
+    if (before.state === 'loading') for (const record of before.waiting) this.#applyToTopic(topic, record)
+    this.#changed(topic)
+  }
+
+  /** Where to subscribe first: after the least complete of the loaded histories. */
+  startFrom(): number {
+    const complete = [...this.#topics.values()].flatMap((state) =>
+      state.state === 'ready' ? [state.complete] : [],
+    )
+    this.#cursor = Math.max(this.#cursor, complete.length === 0 ? 0 : Math.min(...complete))
+    return this.#cursor
+  }
+
+  loadSeries(name: string, points: SeriesPoints): void {
+    this.#seriesOf(name).load(points)
+  }
+
+  /** Singular values that were fetched later than the index. */
+  addSpectra(entries: readonly SpectrumEntry[]): void {
+    for (const entry of entries) this.spectra.add(entry)
+    this.#changed('spectra')
+  }
+
+  /** Records from the socket, ascending by cursor; those seen before are ignored. */
+  apply(records: readonly StoredRecord[], receivedMs: number): void {
+    for (const record of records) {
+      if (record.cursor <= this.#cursor) continue
+      this.#cursor = record.cursor
+      if (record.body.kind === 'start') this.#restart(record.attempt, record.body.startStep)
+      const topic = topicOfKind[record.body.kind]
+      if (topic === undefined) continue
+      const state = this.#topics.get(topic)!
+      if (state.state === 'loading') state.waiting.push(record)
+      else if (state.state === 'ready') {
+        this.#applyToTopic(topic, record)
+        this.#changed(topic)
+        if (record.body.kind === 'scalars')
+          this.#arrivals.push({ step: record.body.step, emittedMs: record.timeMs, receivedMs })
+      }
+    }
+    if (this.#arrivals.length > 5000) this.#arrivals.splice(0, this.#arrivals.length - 5000)
+  }
+
+  /** Live points that arrived since the last call; the caller is about to draw them. */
+  takeArrivals(): Arrival[] {
+    const taken = this.#arrivals
+    this.#arrivals = []
+    return taken
+  }
+
+  #applyToTopic(topic: Topic, record: StoredRecord): void {
+    const state = this.#topics.get(topic)!
+    if (state.state === 'ready' && record.cursor <= state.complete) return
+    const body = record.body
+    switch (body.kind) {
+      case 'scalars':
+        for (const [name, value] of Object.entries(body.values))
+          this.#seriesOf(name).append(body.step, record.timeMs, value)
+        break
+      case 'spectrum':
+        this.spectra.add(entryFromRecord(body))
+        break
+      case 'evaluation':
+        this.evaluations = [...this.evaluations.filter((other) => other.step !== body.step), body]
+        break
+      case 'log':
+        this.logs.push({
+          cursor: record.cursor,
+          attempt: record.attempt,
+          timeMs: record.timeMs,
+          level: body.level,
+          message: body.message,
+        })
+        if (this.logs.length > maximumLogLines) this.logs.splice(0, this.logs.length - maximumLogLines)
+        break
+      case 'sample':
+        this.samples = [
+          ...this.samples.filter((other) => other.step !== body.step || other.index !== body.index),
+          body,
+        ]
+        break
+      case 'checkpoint':
+        this.files = [
+          ...this.files,
+          { kind: 'checkpoint', step: body.step, path: body.path, bytes: body.bytes },
+        ]
+        break
+      case 'artifact':
+        this.files = [...this.files, { kind: body.artifact, step: null, path: body.path, bytes: body.bytes }]
+        break
+      default:
+    }
+  }
+
+  /** A new attempt begins at a checkpoint’s step, or at 0: later steps of the old one are void. */
+  #restart(attempt: number, startStep: number): void {
+    if (attempt <= this.#attempt) return
+    const first = this.#attempt === 0
+    this.#attempt = attempt
+    if (first && attempt === 1) return
+    this.spectra.truncateAfter(startStep)
+    this.evaluations = this.evaluations.filter((evaluation) => evaluation.step <= startStep)
+    this.samples = this.samples.filter((sample) => sample.step <= startStep)
+    for (const topic of ['spectra', 'evaluations', 'samples'] as const) this.#changed(topic)
+  }
+
+  #seriesOf(name: string): Series {
+    const known = this.series.get(name)
+    if (known) return known
+    const created = new Series()
+    this.series.set(name, created)
+    return created
+  }
+
+  #changed(topic: Topic): void {
+    this.#versions.set(topic, this.#versions.get(topic)! + 1)
+    this.#frames.request(this.#notify)
+  }
+}

@@ -1,0 +1,85 @@
+/** One run: its state and commands, its charts, and behind tabs its logs, samples, configuration and files. */
+import { Button, Loader, Stack, Tabs } from '@mantine/core'
+import { RankscopeError } from '@rankscope/protocol'
+import { useNavigate, useParams } from 'react-router'
+import { useRun, useRuns } from '../api/queries.ts'
+import { RunCharts } from '../charts/run-charts.tsx'
+import { ErrorNotice, Notice } from '../common/notice.tsx'
+import { useViewChoice } from '../common/view-state.ts'
+import { useRunStores } from '../live/live-context.tsx'
+import { useShortcuts } from '../shell/shortcuts.ts'
+import { ConfigPanel } from './config-panel.tsx'
+import { FilesPanel } from './files-panel.tsx'
+import { LogPanel } from './log-panel.tsx'
+import { ModulesPanel } from './modules-panel.tsx'
+import { RunFigures } from './run-figures-strip.tsx'
+import { RunHeader } from './run-header.tsx'
+import { SamplesPanel } from './samples-panel.tsx'
+
+const topics = ['scalars', 'spectra', 'evaluations', 'logs', 'samples'] as const
+const tabs = ['charts', 'modules', 'samples', 'logs', 'config', 'files'] as const
+const tabLabels: Record<(typeof tabs)[number], string> = {
+  charts: 'Charts',
+  modules: 'Modules',
+  samples: 'Samples',
+  logs: 'Log',
+  config: 'Configuration',
+  files: 'Files',
+}
+
+export function RunPage() {
+  const runId = useParams()['runId']!
+  const { data: runs, error, refetch } = useRuns()
+  const run = useRun(runId)
+  const navigate = useNavigate()
+  const [tab, setTab] = useViewChoice('tab', tabs, 'charts')
+  const loaded = useRunStores([runId], topics)
+  useShortcuts(
+    tabs.map((name, index) => ({
+      keys: String(index + 1),
+      group: 'Run',
+      label: tabLabels[name],
+      run: () => setTab(name),
+    })),
+  )
+
+  if (error && !runs) return <ErrorNotice error={error} retry={() => void refetch()} />
+  if (!runs) return <Loader m="xl" aria-label="Loading the run" />
+  if (!run) {
+    return (
+      <Notice title="This run does not exist" text="It may have been deleted.">
+        <Button variant="light" onClick={() => void navigate('/runs')}>
+          All runs
+        </Button>
+      </Notice>
+    )
+  }
+  const [store] = loaded.stores
+  return (
+    <Stack gap="sm">
+      <RunHeader run={run} />
+      {run.error ? <ErrorNotice error={RankscopeError.fromPayload(run.error)} /> : null}
+      <RunFigures run={run} />
+      {loaded.error ? <ErrorNotice error={loaded.error} retry={loaded.retry} /> : null}
+      <Tabs value={tab} onChange={(value) => setTab(value as typeof tab)} keepMounted={false}>
+        <Tabs.List mb="sm">
+          {tabs.map((name) => (
+            <Tabs.Tab key={name} value={name}>
+              {tabLabels[name]}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        <Tabs.Panel value="charts">
+          <RunCharts runs={[run]} stores={loaded.stores} groupKey={null} />
+        </Tabs.Panel>
+        <Tabs.Panel value="modules">{store ? <ModulesPanel store={store} run={run} /> : null}</Tabs.Panel>
+        <Tabs.Panel value="samples">{store ? <SamplesPanel store={store} run={run} /> : null}</Tabs.Panel>
+        <Tabs.Panel value="logs">{store ? <LogPanel store={store} /> : null}</Tabs.Panel>
+        <Tabs.Panel value="config">
+          <ConfigPanel config={run.config} name={run.name} />
+        </Tabs.Panel>
+        <Tabs.Panel value="files">{store ? <FilesPanel store={store} run={run} /> : null}</Tabs.Panel>
+      </Tabs>
+    </Stack>
+  )
+}

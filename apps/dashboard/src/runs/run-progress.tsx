@@ -1,0 +1,39 @@
+/** How far a run is: a bar over the steps, or its phase before training begins. */
+import { Progress, Stack, Text } from '@mantine/core'
+import type { RunView } from '@rankscope/protocol'
+import { formatPercent } from '../common/format.ts'
+import { progressOf } from './run-figures.ts'
+
+export function RunProgress({ run }: { run: RunView }) {
+  const share = progressOf(run)
+  return (
+    <Stack gap={2}>
+      <Text size="xs" className="numeric" truncate>
+        {progressText(run)}
+      </Text>
+      <Progress
+        value={(share ?? 0) * 100}
+        size={4}
+        color={run.state === 'failed' ? 'red' : run.state === 'finished' ? 'teal' : 'blue'}
+        aria-label={`Progress of ${run.name}`}
+      />
+    </Stack>
+  )
+}
+
+/** `phase` in words, with its own progress where it has one. */
+export function phaseText(run: RunView): string | null {
+  if (!run.phase) return null
+  const words = run.phase.phase.replaceAll('-', ' ')
+  const share = run.phase.progress === null ? '' : ` ${formatPercent(run.phase.progress)}`
+  return `${words}${share}${run.phase.detail ? ` (${run.phase.detail})` : ''}`
+}
+
+function progressText(run: RunView): string {
+  if (run.state === 'queued')
+    return run.queuePosition === null ? 'waiting' : `waiting, number ${run.queuePosition}`
+  const phase = run.phase?.phase
+  if (run.state === 'running' && phase && phase !== 'training') return phaseText(run) ?? ''
+  if (run.totalSteps === null) return run.step === 0 ? '–' : `${run.step}`
+  return `${run.step.toLocaleString('en-US')} / ${run.totalSteps.toLocaleString('en-US')}`
+}

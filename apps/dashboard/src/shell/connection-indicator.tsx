@@ -1,0 +1,23 @@
+/** Whether live data flows: words for screen readers, a dot for everyone. */
+import { Badge, Tooltip } from '@mantine/core'
+import { useConnectionState } from '../live/live-context.tsx'
+
+export function ConnectionIndicator() {
+  const connection = useConnectionState()
+  const { label, colour, help } = {
+    connecting: { label: 'Connecting', colour: 'yellow', help: 'Connecting to the server.' },
+    online: { label: 'Live', colour: 'green', help: 'Connected: charts grow as records arrive.' },
+    offline: {
+      label: 'Offline',
+      colour: 'red',
+      help: 'No connection to the server. Training goes on; what is missed is fetched when it is back.',
+    },
+  }[connection.state]
+  return (
+    <Tooltip label={connection.state === 'offline' ? `${help} (${connection.reason})` : help} maw={280}>
+      <Badge variant="dot" color={colour} role="status" data-testid="connection" tt="none" fw={500}>
+        {label}
+      </Badge>
+    </Tooltip>
+  )
+}
