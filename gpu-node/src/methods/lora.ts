@@ -9,6 +9,7 @@
  * Initialisation as in PEFT 0.21 (`lora/layer.py`).
  */
 import { effectiveAlpha, type MethodConfigOf } from '@rankscope/protocol'
+import type { AdapterPair } from '../export/adapter.ts'
 import { Random } from '../random.ts'
 import { Dropout } from './dropout.ts'
 import { kaimingUniform } from './kaiming.ts'
@@ -47,6 +48,15 @@ export const lora: Method<'lora'> = {
         const term = { left: await readValues(a), right: await readValues(b), inner: config.rank }
         const terms = [{ ...term, factor: scale }]
         return [{ part: 'total', source: { kind: 'factored', rows, columns, terms } }]
+      },
+      async adapter() {
+        const { rank, rankStabilized, dropout: probability } = config
+        const stored: AdapterPair[] = []
+        for (const { target, a, b } of pairs) {
+          const { name: module, rows, columns } = target
+          stored.push({ module, rows, columns, a: await readValues(a), b: await readValues(b) })
+        }
+        return { rank, alpha: effectiveAlpha(config), rankStabilized, dropout: probability, pairs: stored }
       },
     }
   },

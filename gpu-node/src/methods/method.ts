@@ -7,6 +7,7 @@
  */
 import type { MethodConfigOf, MethodName, RunConfig, SpectrumPart } from '@rankscope/protocol'
 import type { Variable } from '@tensorflow/tfjs-core'
+import type { LoraAdapter } from '../export/adapter.ts'
 import type { SpectrumSource } from '../linalg/spectrum.ts'
 import type { LinearHook } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
@@ -113,6 +114,8 @@ export interface Adaptation {
   delta(target: TargetModule, before: () => Promise<Float32Array>): Promise<DeltaPart[]>
   /** Weights [m, n] of the merged model that differ from what `model.weights` holds now. */
   merged(target: TargetModule): Promise<Float32Array>
+  /** The trained change as a LoRA adapter for the base model, where the method has an exact one. */
+  adapter?(): Promise<LoraAdapter>
 }
 
 /** Floats (4 bytes each) that a method holds for one target module, beside W itself. */

@@ -10,6 +10,7 @@
  * holds whatever the accuracy of the decomposition. There is no dropout: it would drop principal components.
  */
 import { effectiveAlpha } from '@rankscope/protocol'
+import { type PissaPair, pissaAsLora } from '../export/adapter.ts'
 import { lowRankUpdate, parameter } from '../ops/update.ts'
 import { Dropout } from './dropout.ts'
 import { lowRankAdaptation } from './low-rank.ts'
@@ -54,6 +55,15 @@ export const pissa: Method<'pissa'> = {
           { left: a0.slice(), right: b0.slice(), inner: rank, factor: -scale },
         ]
         return [{ part: 'total', source: { kind: 'factored', rows, columns, terms } }]
+      },
+      async adapter() {
+        const stored: PissaPair[] = []
+        for (const { target, a, b, a0, b0 } of pairs) {
+          const { name: module, rows, columns } = target
+          const trained = { a: await readValues(a), b: await readValues(b) }
+          stored.push({ module, rows, columns, ...trained, initialA: a0, initialB: b0 })
+        }
+        return pissaAsLora(rank, effectiveAlpha(config), stored)
       },
     }
   },

@@ -1,15 +1,245 @@
 /**
- * One RunConfig → one run that tells everything in records. The headless command line and the daemon's child
- * process call the same function.
+ * One RunConfig → one run that tells everything in records. The headless command line and the daemon's child process
+ * call the same function.
  */
-import type { RunConfig } from '@rankscope/protocol'
+import { join } from 'node:path'
+import { errorPayload, type RecordBodyOf, type RunConfig, scalarNames } from '@rankscope/protocol'
+import { closeSpectra } from '../linalg/index.ts'
+import { saveCheckpoint } from '../train/checkpoint.ts'
+import { SpectraRecorder } from '../train/spectra.ts'
+import { type StepReport, train, type Verdict } from '../train/trainer.ts'
 import type { RunEnvironment, RunOutcome } from './environment.ts'
+import { evaluate } from './evaluation.ts'
+import { exportArtifacts } from './exports.ts'
+import { type PreparedRun, prepareRun } from './prepare.ts'
 
 export type { Roots, RunEnvironment, RunOutcome, RunRequest } from './environment.ts'
 export { RunControl } from './environment.ts'
+
+export type ExecuteRun = (config: RunConfig, environment: RunEnvironment) => Promise<RunOutcome>
 
 /**
  * Runs `config` (complete, as parsed by runConfigSchema) to its end, or until `environment.control` says otherwise.
  * Never throws: a failure is the last record, `lifecycle` with state `failed` and a coded error, and the outcome.
  */
-export type ExecuteRun = (config: RunConfig, environment: RunEnvironment) => Promise<RunOutcome>
+export const executeRun: ExecuteRun = async (config, environment) => {
+  const { emit } = environment
+  const counted = { steps: 0 }
+  emit({ kind: 'lifecycle', state: 'running', error: null })
+  let outcome: RunOutcome
+  try {
+    outcome = await prepareAndRun(config, environment, counted)
+  } catch (error) {
+    const payload = errorPayload(error)
+    if (payload.code === 'INTERNAL' && error instanceof Error)
+      emit({ kind: 'log', level: 'error', message: error.stack ?? error.message })
+    outcome = { state: 'failed', steps: counted.steps, error: payload }
+  } finally {
+    await closeSpectra()
+  }
+  emit({
+    kind: 'lifecycle',
+    state: outcome.state,
+    error: outcome.state === 'failed' ? outcome.error : null,
+  })
+  return outcome
+}
+
+async function prepareAndRun(
+  config: RunConfig,
+  environment: RunEnvironment,
+  counted: { steps: number },
+): Promise<RunOutcome> {
+  const prepared = await prepareRun(config, environment)
+  const run = new Run(prepared, environment, counted)
+  try {
+    return await run.execute()
+  } finally {
+    await run.end()
+    prepared.dispose()
+  }
+}
+
+/** A prepared run under way. */
+class Run {
+  readonly #prepared: PreparedRun
+  readonly #environment: RunEnvironment
+  readonly #counted: { steps: number }
+  readonly #spectra: SpectraRecorder
+  #progress: PreparedRun['progress']
+  #lastLoss: number | null = null
+  #lastEvaluation: RecordBodyOf<'evaluation'> | null = null
+  #lastCheckpoint: string | null = null
+  /** When the present step began: training time leaves out what happens between steps. */
+  #stepStartMs = 0
+  #tokensHere = 0
+  #secondsHere = 0
+
+  constructor(prepared: PreparedRun, environment: RunEnvironment, counted: { steps: number }) {
+    this.#prepared = prepared
+    this.#environment = environment
+    this.#counted = counted
+    this.#progress = prepared.progress
+    counted.steps = prepared.progress.step
+    this.#spectra = new SpectraRecorder(
+      prepared.adaptation,
+      prepared.base,
+      (record) => environment.emit(record),
+      (message) => environment.emit({ kind: 'log', level: 'warning', message }),
+    )
+  }
+
+  async execute(): Promise<RunOutcome> {
+    const { config, start, training, progress } = this.#prepared
+    const { emit, control } = this.#environment
+    emit(start)
+    if (config.evaluation.atStart && progress.step === 0) {
+      const result = await this.#evaluate()
+      this.#progress = { ...this.#progress, baseAccuracy: result?.accuracy ?? null }
+    }
+    if (control.leave === null) {
+      this.#enterTraining()
+      await train(training, progress.step, (report) => this.#between(report))
+    }
+    if (control.leave === 'pause' && this.#progress.step < this.#prepared.sampler.totalSteps)
+      return this.#pause()
+    if (control.leave === 'stop') return { state: 'stopped', steps: this.#progress.step }
+    return this.#finish()
+  }
+
+  /** Lets go of what is still being computed. */
+  async end(): Promise<void> {
+    await this.#spectra.abandon()
+  }
+
+  /** What happens after each step: tell, look at ΔW, evaluate, save, obey. */
+  async #between(report: StepReport): Promise<Verdict> {
+    const { config, watched, sampler } = this.#prepared
+    const { control } = this.#environment
+    const { step } = report
+    this.#tellStep(report)
+    if (!Number.isFinite(report.loss)) return 'leave'
+    const due = (every: number | null) => every !== null && step % every === 0
+    if (due(config.spectra.everySteps)) await this.#spectra.record(step, watched)
+    if (due(config.evaluation.everySteps) && step < sampler.totalSteps) {
+      await this.#evaluate()
+      this.#enterTraining()
+    }
+    const asked = control.takeCheckpointRequest()
+    if (asked || due(config.checkpoint.everySteps)) {
+      await this.#checkpoint()
+      this.#enterTraining()
+    }
+    // Messages and finished spectra get their turn.
+    await new Promise((resolve) => setImmediate(resolve))
+    this.#stepStartMs = performance.now()
+    return control.leave === null ? 'continue' : 'leave'
+  }
+
+  #tellStep(report: StepReport): void {
+    const { step, loss, learningRate, gradNorm, updateNorm, tokens, epoch } = report
+    const elapsedMs = performance.now() - this.#stepStartMs
+    const { tokens: before, trainingSeconds } = this.#progress
+    this.#progress = {
+      ...this.#progress,
+      step,
+      tokens: before + tokens,
+      trainingSeconds: trainingSeconds + elapsedMs / 1000,
+    }
+    this.#counted.steps = step
+    this.#tokensHere += tokens
+    this.#secondsHere += elapsedMs / 1000
+    this.#lastLoss = loss
+    const { stepsPerEpoch } = this.#prepared.sampler
+    const values = {
+      [scalarNames.trainLoss]: loss,
+      [scalarNames.learningRate]: learningRate,
+      [scalarNames.gradNorm]: gradNorm,
+      [scalarNames.updateNorm]: updateNorm,
+      [scalarNames.tokensPerSecond]: tokens / (elapsedMs / 1000),
+      [scalarNames.stepTimeMs]: elapsedMs,
+      [scalarNames.tokens]: this.#progress.tokens,
+      [scalarNames.epoch]: Math.min(step / stepsPerEpoch, epoch + 1),
+      [scalarNames.residentMemoryBytes]: process.memoryUsage.rss(),
+    }
+    this.#environment.emit({ kind: 'scalars', step, values })
+  }
+
+  async #evaluate(): Promise<RecordBodyOf<'evaluation'> | null> {
+    const { step } = this.#progress
+    const { emit } = this.#environment
+    const result = await evaluate(this.#prepared, step, emit)
+    if (!result) return null
+    this.#lastEvaluation = result
+    const values = {
+      ...(result.loss !== null && { [scalarNames.evaluationLoss]: result.loss }),
+      ...(result.accuracy !== null && { [scalarNames.accuracy]: result.accuracy }),
+    }
+    emit({ kind: 'scalars', step, values })
+    return result
+  }
+
+  async #checkpoint(): Promise<string> {
+    const { config, state } = this.#prepared
+    const { emit, folder } = this.#environment
+    const { step } = this.#progress
+    emit({ kind: 'phase', phase: 'checkpointing', progress: null, detail: `step ${step}` })
+    const { keep } = config.checkpoint
+    const saved = await saveCheckpoint(join(folder, 'checkpoints'), state, config, this.#progress, keep)
+    emit({ kind: 'checkpoint', step, ...saved })
+    this.#lastCheckpoint = saved.path
+    return saved.path
+  }
+
+  async #pause(): Promise<RunOutcome> {
+    const { step } = this.#progress
+    const suffix = `step-${String(step).padStart(8, '0')}`
+    const checkpoint = this.#lastCheckpoint?.endsWith(suffix)
+      ? this.#lastCheckpoint
+      : await this.#checkpoint()
+    await this.#spectra.settle()
+    return { state: 'paused', steps: step, checkpoint }
+  }
+
+  async #finish(): Promise<RunOutcome> {
+    const { config, targets } = this.#prepared
+    const { emit, control } = this.#environment
+    const { step } = this.#progress
+    if (config.evaluation.atEnd && this.#lastEvaluation?.step !== step) await this.#evaluate()
+    emit({ kind: 'phase', phase: 'measuring-spectra', progress: 0, detail: null })
+    await this.#spectra.settle()
+    const progress = (done: number) =>
+      emit({ kind: 'phase', phase: 'measuring-spectra', progress: done, detail: null })
+    const spectra = config.spectra.atEnd ? await this.#spectra.recordFinal(step, targets, progress) : []
+    if (control.leave === 'stop') return { state: 'stopped', steps: step }
+    await exportArtifacts(this.#prepared, this.#environment)
+    emit({ kind: 'phase', phase: 'finishing', progress: 1, detail: null })
+    const mean = (pick: (entry: (typeof spectra)[number]) => number) =>
+      spectra.length === 0 ? null : spectra.reduce((sum, entry) => sum + pick(entry), 0) / spectra.length
+    const summary: RecordBodyOf<'summary'> = {
+      kind: 'summary',
+      steps: step,
+      finalLoss: this.#lastLoss,
+      evaluationLoss: this.#lastEvaluation?.loss ?? null,
+      accuracy: this.#lastEvaluation?.accuracy ?? null,
+      baseAccuracy: this.#progress.baseAccuracy,
+      effectiveRank: mean(({ result }) => result.measures.effectiveRank),
+      stableRank: mean(({ result }) => result.measures.stableRank),
+      numericalRank: mean(({ result }) => result.measures.numericalRank),
+      frobenius: mean(({ result }) => result.frobenius),
+      trainableParameters: this.#prepared.adaptation.trainableParameters,
+      tokens: this.#progress.tokens,
+      tokensPerSecond: this.#secondsHere > 0 ? this.#tokensHere / this.#secondsHere : null,
+      trainingSeconds: this.#progress.trainingSeconds,
+    }
+    emit(summary)
+    return { state: 'finished', steps: step, summary }
+  }
+
+  #enterTraining(): void {
+    const { step } = this.#progress
+    const progress = step / this.#prepared.sampler.totalSteps
+    this.#environment.emit({ kind: 'phase', phase: 'training', progress, detail: null })
+    this.#stepStartMs = performance.now()
+  }
+}

@@ -3,6 +3,7 @@
  * when it is ready, always with the step that it belongs to. Where decomposing is slower than training, snapshots that
  * still wait give way to newer ones; training waits for none.
  */
+import { setMaxListeners } from 'node:events'
 import { RankscopeError, type RecordBodyOf, type SpectrumPart, toFloat64Bytes } from '@rankscope/protocol'
 import { latestSpectrum, type Spectrum, spectrum } from '../linalg/index.ts'
 import type { Adaptation, TargetModule } from '../methods/method.ts'
@@ -26,6 +27,7 @@ export class SpectraRecorder {
     this.#base = base
     this.#tell = tell
     this.#warn = warn
+    setMaxListeners(0, this.#abort.signal) // every request under way listens
   }
 
   /** Takes the snapshots of `step`; the decompositions go on in the background. */

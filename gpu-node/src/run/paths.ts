@@ -1,0 +1,60 @@
+/** Paths of a configuration, looked up inside the folders that a node's owner allowed and nowhere else. */
+import { existsSync, realpathSync } from 'node:fs'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { type ErrorCode, RankscopeError } from '@rankscope/protocol'
+import type { Roots } from './environment.ts'
+
+/** The model's folder. Throws MODEL_NOT_FOUND or PATH_FORBIDDEN. */
+export function resolveModelPath(path: string, roots: Roots): string {
+  return resolveInside(path, roots.models, roots.anywhere, 'MODEL_NOT_FOUND', 'model.path')
+}
+
+/** A data file. Throws DATA_NOT_FOUND or PATH_FORBIDDEN. */
+export function resolveDataPath(path: string, roots: Roots): string {
+  return resolveInside(path, roots.data, roots.anywhere, 'DATA_NOT_FOUND', 'data.source.path')
+}
+
+function resolveInside(
+  path: string,
+  roots: readonly string[],
+  anywhere: boolean,
+  absent: ErrorCode,
+  setting: string,
+): string {
+  const candidates = isAbsolute(path) ? [path] : roots.map((root) => join(root, path))
+  if (anywhere && !isAbsolute(path)) candidates.unshift(resolve(path))
+  const found = candidates.find((candidate) => existsSync(candidate))
+  const inside = (real: string) =>
+    roots.some((root) => existsSync(root) && contains(realpathSync(root), real))
+  // An absolute path outside the roots is refused whether or not there is anything: no probing for files.
+  const named = isAbsolute(path) ? resolve(path) : null
+  if (!anywhere && named !== null && !roots.some((root) => contains(resolve(root), named)))
+    throw forbidden(setting, path)
+  if (found === undefined) {
+    const where = roots.length > 0 ? ` under ${roots.join(', ')}` : ''
+    throw new RankscopeError(absent, `${setting}: there is no ${path}${where}`, {
+      hint: 'Name something that the node offers, or a path inside the folders that it allows.',
+    })
+  }
+  // Links are followed before the check, so that none leads outside.
+  const real = realpathSync(found)
+  if (!anywhere && !inside(real)) throw forbidden(setting, path)
+  return real
+}
+
+function contains(root: string, path: string): boolean {
+  const difference = relative(root, path)
+  return (
+    difference === '' || !(difference === '..' || difference.startsWith(`..${sep}`) || isAbsolute(difference))
+  )
+}
+
+function forbidden(setting: string, path: string): RankscopeError {
+  return new RankscopeError(
+    'PATH_FORBIDDEN',
+    `${setting}: ${path} is outside the folders that this node allows`,
+    {
+      hint: 'Ask the node’s owner to allow the folder, or move the files into an allowed one.',
+    },
+  )
+}
