@@ -1,0 +1,144 @@
+import { runConfigSchema } from '@rankscope/protocol'
+import { describe, expect, it } from 'vitest'
+import { Series } from '../live/series.ts'
+import { type SpectrumEntry, SpectrumIndex } from '../live/spectra.ts'
+import { meanBand } from './band.ts'
+import { chartThemes } from './figure.ts'
+import { measureOverSteps } from './measure-figure.ts'
+import { roundingFloor } from './noise-floor.ts'
+import { joinedMarks, labelRows } from './rank-marks.ts'
+import { type Curve, drawnPointsPerCurve, type ScalarOptions, scalarFigure } from './scalar-figure.ts'
+import { tokensAt } from './x-axis.ts'
+
+const data = { source: { kind: 'task', task: 'programs' } } as const
+const method = (config: { name: 'lora' | 'pissa' | 'hd-pissa' | 'full'; rank?: number }) =>
+  runConfigSchema.parse({ data, method: config }).method
+
+function series(values: readonly number[]): Series {
+  const made = new Series()
+  values.forEach((value, index) => made.append(index + 1, 1000 * (index + 1), value))
+  return made
+}
+
+const curve = (values: readonly number[], change: Partial<Curve> = {}): Curve => ({
+  runId: 'a',
+  label: 'a',
+  colour: '#000000',
+  dash: 'solid',
+  emphasis: 'normal',
+  group: null,
+  series: new Map([['loss', series(values)]]),
+  originMs: 0,
+  ...change,
+})
+const options: ScalarOptions = {
+  name: 'loss',
+  yTitle: '',
+  xAxis: 'step',
+  logX: false,
+  logY: false,
+  smoothing: 0,
+  markers: false,
+  percent: false,
+  theme: chartThemes.light,
+  empty: 'nothing yet',
+}
+
+describe('a scalar figure', () => {
+  it('says what is missing when there is no point', () => {
+    expect(scalarFigure([curve([])], options).empty).toBe('nothing yet')
+  })
+  it('draws at most so many points per run, keeps the spike, and tells how many there are', () => {
+    const values = Array.from({ length: 5000 }, (_, index) => (index === 3333 ? 99 : 1))
+    const figure = scalarFigure([curve(values)], options)
+    expect([figure.drawnPoints, figure.totalPoints]).toEqual([drawnPointsPerCurve, 5000])
+    const [raw] = figure.traces as { y: Float64Array }[]
+    expect(Math.max(...raw!.y)).toBe(99)
+    expect(figure.table()).toHaveLength(5001)
+  })
+  it('joins runs of one configuration to a mean with a band', () => {
+    const group = { group: 'one' }
+    const figure = scalarFigure([curve([1, 2], group), curve([3, 4], group)], options)
+    const mean = figure.traces.at(-1) as { y: Float64Array; name: string }
+    expect([...mean.y]).toEqual([2, 3])
+    expect(mean.name).toContain('mean of 2')
+  })
+})
+
+describe('the x axis', () => {
+  it('interpolates tokens between known steps and from the origin', () => {
+    const tokens = new Series()
+    tokens.append(2, 0, 200)
+    tokens.append(4, 0, 500)
+    expect([0, 1, 2, 3, 4].map((step) => tokensAt(tokens, step))).toEqual([0, 100, 200, 350, 500])
+  })
+})
+
+describe('mean and band', () => {
+  it('cover the steps that every member has reached, with sample deviation', () => {
+    const member = (y: number[]) => ({
+      steps: y.map((_, index) => index + 1),
+      x: y.map((_, index) => index + 1),
+      y,
+    })
+    const band = meanBand([member([1, 2, 3]), member([3, 4])])
+    expect([...band.mean]).toEqual([2, 3])
+    expect(band.high[0]! - band.mean[0]!).toBeCloseTo(Math.SQRT2, 12)
+  })
+})
+
+describe('rank marks', () => {
+  it('of several methods share a line where they fall together; bold only where all are bounded', () => {
+    const runs = [
+      { method: method({ name: 'lora', rank: 4 }), devices: 4 },
+      { method: method({ name: 'hd-pissa', rank: 4 }), devices: 4 },
+    ]
+    expect(joinedMarks(runs, 1000)).toEqual([
+      { label: 'r', rank: 4, bound: false },
+      { label: '2r', rank: 8, bound: false },
+      { label: 'Kr', rank: 16, bound: false },
+      { label: '2Kr', rank: 32, bound: false },
+    ])
+  })
+  it('have labels that never overlap within a row', () => {
+    expect(labelRows([10, 20, 30, 100], [30, 30, 30, 30])).toEqual([0, 1, 2, 0])
+  })
+})
+
+describe('the rounding floor', () => {
+  it('grows with the root of the steps and exists only where W itself is updated', () => {
+    const full = method({ name: 'full' })
+    expect(roundingFloor(full, 400, 64, 64)! / roundingFloor(full, 100, 64, 64)!).toBeCloseTo(2, 12)
+    expect(roundingFloor(method({ name: 'lora' }), 100, 64, 64)).toBeNull()
+  })
+})
+
+describe('a measure over steps', () => {
+  it('is the mean over watched modules, at steps that all of them have', () => {
+    const index = new SpectrumIndex()
+    const add = (module: string, step: number, effectiveRank: number, final = false) =>
+      index.add({
+        module,
+        step,
+        part: 'total',
+        final,
+        rows: 2,
+        columns: 2,
+        frobenius: 1,
+        measures: { effectiveRank },
+        singularValues: null,
+      } satisfies SpectrumEntry)
+    add('a', 4, 1)
+    add('b', 4, 3)
+    add('a', 8, 2)
+    add('only at the end', 8, 9, true)
+    expect(measureOverSteps(index, { measure: 'effectiveRank', module: null, part: 'total' })).toEqual({
+      x: [4],
+      y: [2],
+    })
+    expect(measureOverSteps(index, { measure: 'effectiveRank', module: 'a', part: 'total' })).toEqual({
+      x: [4, 8],
+      y: [1, 2],
+    })
+  })
+})
