@@ -7,87 +7,18 @@
  * time on copying operands. Here a block of rows of x and dy stays in the cache for all four.
  */
 #include "common.h"
+#include "tile_gemm.h"
 #include "vector.h"
 
 /* Rows that are worked on at once; with 1,024 columns x and dy take half a megabyte. */
 #define BLOCK_ROWS 64
-/* Tile of a sum in registers. */
-#define TILE_ROWS 8
-#define TILE_VECTORS 3
-
 /* Above this rank ordinary products are as good. */
 #define LARGEST_RANK 64
 
-/* out[rows, width] = x[rows, depth] packed[depth, width], width a multiple of LANES, for exactly `rows` rows. */
-static inline __attribute__((always_inline)) void project_rows(float *out, const float *x, int64_t depth,
-                                                               int64_t stride, const float *packed, int64_t width,
-                                                               int rows) {
-  for (int64_t column = 0; column < width; column += LANES) {
-    Vector sum[TILE_ROWS];
-    for (int i = 0; i < rows; i++) sum[i] = (Vector){0};
-    for (int64_t p = 0; p < depth; p++) {
-      Vector right = load(packed + p * width + column);
-#pragma GCC unroll 8
-      for (int i = 0; i < rows; i++) sum[i] += x[i * stride + p] * right;
-    }
-    for (int i = 0; i < rows; i++) store(out + i * width + column, sum[i]);
-  }
-}
-
-static void project(float *out, const float *x, int64_t rows, int64_t depth, const float *packed, int64_t width) {
-  int64_t i = 0;
-  for (; i + TILE_ROWS <= rows; i += TILE_ROWS)
-    project_rows(out + i * width, x + i * depth, depth, depth, packed, width, TILE_ROWS);
-  for (; i < rows; i++) project_rows(out + i * width, x + i * depth, depth, depth, packed, width, 1);
-}
-
-/* out[i0 .. i0+ranks, j0 .. j0+vectors] += sum over rows of left[row, i] right[row, j], sizes known when compiled. */
-static inline __attribute__((always_inline)) void outer_tile(float *out, const float *left, int64_t left_width,
-                                                             const float *right, int64_t width, int64_t rows,
-                                                             int ranks, int vectors) {
-  Vector sum[TILE_ROWS][TILE_VECTORS];
-  for (int i = 0; i < ranks; i++)
-    for (int v = 0; v < vectors; v++) sum[i][v] = load(out + i * width + v * LANES);
-  for (int64_t row = 0; row < rows; row++) {
-    Vector r[TILE_VECTORS];
-    for (int v = 0; v < vectors; v++) r[v] = load(right + row * width + v * LANES);
-#pragma GCC unroll 8
-    for (int i = 0; i < ranks; i++) {
-      float l = left[row * left_width + i];
-      for (int v = 0; v < vectors; v++) sum[i][v] += l * r[v];
-    }
-  }
-  for (int i = 0; i < ranks; i++)
-    for (int v = 0; v < vectors; v++) store(out + i * width + v * LANES, sum[i][v]);
-}
-
-/* One band of `ranks` rows of out[., width] += left[rows, left_width]^T right[rows, width]. */
-static inline __attribute__((always_inline)) void outer_band(float *out, const float *left, int64_t left_width,
-                                                             const float *right, int64_t width, int64_t rows,
-                                                             int ranks) {
-  int64_t j = 0;
-  for (; j + TILE_VECTORS * LANES <= width; j += TILE_VECTORS * LANES)
-    outer_tile(out + j, left, left_width, right + j, width, rows, ranks, TILE_VECTORS);
-  for (; j + LANES <= width; j += LANES) outer_tile(out + j, left, left_width, right + j, width, rows, ranks, 1);
-  for (; j < width; j++)
-    for (int i = 0; i < ranks; i++)
-      for (int64_t row = 0; row < rows; row++)
-        out[i * width + j] += left[row * left_width + i] * right[row * width + j];
-}
-
-static void outer(float *out, const float *left, int64_t left_width, const float *right, int64_t width, int64_t rows,
-                  int64_t rank) {
-  int64_t i = 0;
-  for (; i + TILE_ROWS <= rank; i += TILE_ROWS)
-    outer_band(out + i * width, left + i, left_width, right, width, rows, TILE_ROWS);
-  for (; i < rank; i++) outer_band(out + i * width, left + i, left_width, right, width, rows, 1);
-}
-
-/* to[columns, padded] = factor * from[rows, columns]^T, zeros in the padding. */
-static void transpose_padded(float *to, const float *from, int64_t rows, int64_t columns, int64_t padded,
-                             float factor) {
+/* to[columns, padded] = from[rows, columns]^T, zeros in the padding. */
+static void transpose_padded(float *to, const float *from, int64_t rows, int64_t columns, int64_t padded) {
   for (int64_t j = 0; j < columns; j++) {
-    for (int64_t i = 0; i < rows; i++) to[j * padded + i] = factor * from[i * columns + j];
+    for (int64_t i = 0; i < rows; i++) to[j * padded + i] = from[i * columns + j];
     for (int64_t i = rows; i < padded; i++) to[j * padded + i] = 0;
   }
 }
@@ -116,17 +47,16 @@ static void part_gradients(const Part *part, float *db, float *u_out, const floa
                            const float *b) {
   int64_t m = part->m, n = part->n, rank = part->rank, padded = part->padded;
   copy_padded(part->packed_a, a, m, rank, padded);
-  transpose_padded(part->packed_b, b, rank, n, padded, part->scale);
+  transpose_padded(part->packed_b, b, rank, n, padded);
   memset(part->da_transposed, 0, (size_t)(rank * m) * sizeof(float));
   memset(db, 0, (size_t)(rank * n) * sizeof(float));
   for (int64_t start = 0; start < part->rows; start += BLOCK_ROWS) {
     int64_t rows = rs_min(BLOCK_ROWS, part->rows - start);
     const float *x_block = x + start * m, *dy_block = dy + start * n;
-    project(part->t, x_block, rows, m, part->packed_a, padded);
-    for (int64_t i = 0; i < rows * padded; i++) part->t[i] *= part->scale;
-    project(part->u, dy_block, rows, n, part->packed_b, padded);
-    outer(db, part->t, padded, dy_block, n, rows, rank);
-    outer(part->da_transposed, part->u, padded, x_block, m, rows, rank);
+    rs_tile_gemm(rows, padded, m, part->scale, x_block, m, 1, part->packed_a, padded, 0, part->t, padded);
+    rs_tile_gemm(rows, padded, n, part->scale, dy_block, n, 1, part->packed_b, padded, 0, part->u, padded);
+    rs_tile_gemm(rank, n, rows, 1, part->t, 1, padded, dy_block, n, 1, db, n);
+    rs_tile_gemm(rank, m, rows, 1, part->u, 1, padded, x_block, m, 1, part->da_transposed, m);
     if (u_out != NULL)
       for (int64_t i = 0; i < rows; i++)
         memcpy(u_out + (start + i) * rank, part->u + i * padded, (size_t)rank * sizeof(float));
@@ -161,7 +91,7 @@ static int gradients_by_products(float *da, float *db, float *u_out, const float
   rs_gemm(0, 0, share, rank, m, 1, x, m, a, rank, 0, t, rank, devices, share * m, m * rank, share * rank);
   rs_gemm(1, 0, m, rank, share, 1, x, m, u, rank, 0, da, rank, devices, share * m, share * rank, m * rank);
   rs_gemm(1, 0, rank, n, share, scale, t, rank, dy, n, 0, db, n, devices, share * rank, share * n, rank * n);
-  free(scratch);
+  rs_scratch_free(scratch);
   return RS_OK;
 }
 
@@ -195,6 +125,6 @@ int rs_adapter_gradients(float *da, float *db, float *u, const float *x, const f
     join_parts(da + device * m * rank, db + device * rank * n,
                scratch + device * parts * each + each - rank * m, db_parts + device * parts * rank * n, each, rank * n,
                parts, m, n, rank);
-  free(scratch);
+  rs_scratch_free(scratch);
   return RS_OK;
 }

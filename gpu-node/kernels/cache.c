@@ -58,6 +58,6 @@ int rs_cached_attention(float *y, const float *q, const float *keys, const float
     attend(y + task * head_dim, q + task * head_dim, keys + offset, values + offset, lengths[sample] - first, stride,
            head_dim, scale, scratch + rs_thread_number() * longest);
   }
-  free(scratch);
+  rs_scratch_free(scratch);
   return RS_OK;
 }

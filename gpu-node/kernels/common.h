@@ -39,10 +39,9 @@ static inline int rs_thread_number(void) {
 static inline int64_t rs_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t rs_max(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Scratch memory inside a kernel: 64-byte aligned, free() gives it back. */
-static inline float *rs_scratch(int64_t count) {
-  return aligned_alloc(64, (size_t)((rs_max(count, 1) * 4 + 63) / 64 * 64));
-}
+/* Scratch memory inside a kernel: 64-byte aligned, kept by the calling thread for its next kernels. */
+float *rs_scratch(int64_t count);
+void rs_scratch_free(float *block);
 
 /* One matrix product; the calling thread's team computes it, alone inside a parallel region. */
 void rs_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,

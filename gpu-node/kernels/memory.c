@@ -70,3 +70,51 @@ int rs_copy_rows(float *to, int64_t to_stride, const float *from, int64_t from_s
     memcpy(to + row * to_stride, from + row * from_stride, (size_t)width * sizeof(float));
   return RS_OK;
 }
+
+/*
+ * Blocks that scratch memory was taken from stay with their thread: a kernel asks for the same sizes at every step, and
+ * fresh pages cost more than many kernels do.
+ */
+#define KEPT_BLOCKS 4
+
+typedef struct {
+  int64_t bytes;
+  int64_t in_use;
+} ScratchHeader;
+
+static _Thread_local ScratchHeader *kept[KEPT_BLOCKS];
+
+static float *contents(ScratchHeader *block) { return (float *)((char *)block + 64); }
+
+float *rs_scratch(int64_t count) {
+  int64_t bytes = rs_max(count, 1) * (int64_t)sizeof(float) + 64;
+  int slot = -1;
+  for (int i = 0; i < KEPT_BLOCKS; i++) {
+    if (kept[i] != NULL && kept[i]->in_use) continue;
+    if (kept[i] != NULL && kept[i]->bytes >= bytes) {
+      kept[i]->in_use = 1;
+      return contents(kept[i]);
+    }
+    slot = i;
+  }
+  ScratchHeader *block = rs_allocate(bytes);
+  if (block == NULL) return NULL;
+  block->bytes = bytes;
+  block->in_use = 1;
+  if (slot >= 0) {
+    if (kept[slot] != NULL) rs_release(kept[slot], kept[slot]->bytes);
+    kept[slot] = block;
+  }
+  return contents(block);
+}
+
+void rs_scratch_free(float *memory) {
+  if (memory == NULL) return;
+  ScratchHeader *block = (ScratchHeader *)((char *)memory - 64);
+  for (int i = 0; i < KEPT_BLOCKS; i++)
+    if (kept[i] == block) {
+      block->in_use = 0;
+      return;
+    }
+  rs_release(block, block->bytes);
+}

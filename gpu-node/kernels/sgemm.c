@@ -1,71 +1,177 @@
 /*
- * The built-in sgemm: blocks of A and B are copied ("packed") into the order in which a register-sized
- * micro-kernel reads them, as in Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
- * It reaches about two thirds of OpenBLAS on large shapes.
+ * The built-in sgemm, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008: op(B) is
+ * copied ("packed") into panels as wide as a tile of C, so that the innermost loop reads it in order; op(A) is read
+ * as it lies where its rows are contiguous, else packed by strips. Tiles of C stay in registers over the depth.
+ *
+ * Threads share the rows of C. Every element is summed in the same order whatever the number of threads.
  */
 #include "sgemm.h"
 
 #include "common.h"
 #include "vector.h"
 
-/* Rows of the micro-kernel's tile of C: its sums fill the vector registers. */
-#if LANES == 16
-#define TILE_ROWS 14
-#elif LANES == 8
-#define TILE_ROWS 6
-#else
-#define TILE_ROWS 4
-#endif
-#define TILE_COLUMNS (2 * LANES)
+/* Columns of a panel of B, and of a tile. */
+#define PANEL (3 * LANES)
 
-/* Blocks that fit the caches: depth of both panels, rows of A's block (second level), columns of B's (third). */
-#define BLOCK_DEPTH 384
-#define BLOCK_ROWS (TILE_ROWS * 12)
-#define BLOCK_COLUMNS 2048
+/* Depth and rows of the block of A that stays in the second-level cache, beside one panel of B. */
+#define BLOCK_DEPTH 768
+#define BLOCK_ROWS 96
+/* Floats of B that are packed at once; they stay in the third-level cache. */
+#define PACKED_FLOATS 1500000
+/* Rows of B that are packed together, so that each is read in runs. */
+#define PACKING_ROWS 8
 
-/* C tile [rows, columns] = alpha * (packed A tile) (packed B tile) + beta * C tile. */
-static void multiply_tile(int64_t depth, const float *a, const float *b, float *c, int64_t ldc, int64_t rows,
-                          int64_t columns, float alpha, float beta) {
-  Vector left[TILE_ROWS], right[TILE_ROWS];
-  for (int i = 0; i < TILE_ROWS; i++) {
-    left[i] = (Vector){0};
-    right[i] = (Vector){0};
-  }
-  for (int64_t p = 0; p < depth; p++) {
-    Vector b_left = load(b), b_right = load(b + LANES);
-#pragma GCC unroll 16
-    for (int i = 0; i < TILE_ROWS; i++) {
-      left[i] += a[i] * b_left;
-      right[i] += a[i] * b_right;
+typedef float Strip __attribute__((vector_size(TILE_ROWS * 4), aligned(4)));
+
+/* What is multiplied: element (i, p) of op(A) is a[i * a_row + p * a_depth], likewise b. */
+typedef struct {
+  const float *a, *b;
+  float *c;
+  int64_t m, n, a_row, a_depth, b_depth, b_column, ldc;
+  float alpha;
+} Product;
+
+/* One tile of `rows` x (`vectors` registers), constants wherever it is expanded; only `columns` of it are C's. */
+static inline __attribute__((always_inline)) void tile(int64_t depth, const float *a, int64_t a_row, int64_t a_depth,
+                                                       const float *b, float *c, int64_t ldc, int add, float alpha,
+                                                       int64_t columns, int rows, int vectors) {
+  Vector sum[TILE_ROWS][3];
+  for (int i = 0; i < rows; i++)
+    for (int v = 0; v < vectors; v++) {
+      sum[i][v] = (Vector){0};
+      __builtin_prefetch(c + i * ldc + v * LANES, 1);
     }
-    a += TILE_ROWS;
-    b += TILE_COLUMNS;
+  for (int64_t p = 0; p < depth; p++) {
+    Vector right[3];
+    for (int v = 0; v < vectors; v++) right[v] = *(const Vector *)(b + p * PANEL + v * LANES);
+    for (int i = 0; i < rows; i++) {
+      float left = a[i * a_row + p * a_depth];
+      for (int v = 0; v < vectors; v++) sum[i][v] += left * right[v];
+    }
   }
-  float tile[TILE_ROWS * TILE_COLUMNS];
-  for (int i = 0; i < TILE_ROWS; i++) {
-    store(tile + i * TILE_COLUMNS, alpha * left[i]);
-    store(tile + i * TILE_COLUMNS + LANES, alpha * right[i]);
+  float edge[PANEL];
+  for (int i = 0; i < rows; i++) {
+    float *to = columns == vectors * LANES ? c + i * ldc : edge;
+    for (int v = 0; v < vectors; v++) {
+      Vector *out = (Vector *)(to + v * LANES);
+      *out = add && to != edge ? *out + alpha * sum[i][v] : alpha * sum[i][v];
+    }
+    if (to == edge)
+      for (int64_t j = 0; j < columns; j++) c[i * ldc + j] = add ? c[i * ldc + j] + edge[j] : edge[j];
   }
-  for (int64_t i = 0; i < rows; i++) {
-    float *out = c + i * ldc;
-    const float *sum = tile + i * TILE_COLUMNS;
-    if (beta == 0) {
-      for (int64_t j = 0; j < columns; j++) out[j] = sum[j];
-    } else {
-      for (int64_t j = 0; j < columns; j++) out[j] = beta * out[j] + sum[j];
+}
+
+/* `rows` rows of C (a constant) under one panel of B. */
+static inline __attribute__((always_inline)) void strip(int64_t depth, const float *a, int64_t a_row, int64_t a_depth,
+                                                        const float *b, float *c, int64_t ldc, int add, float alpha,
+                                                        int64_t columns, int rows) {
+  if (columns > 2 * LANES)
+    tile(depth, a, a_row, a_depth, b, c, ldc, add, alpha, columns, rows, 3);
+  else if (columns > LANES)
+    tile(depth, a, a_row, a_depth, b, c, ldc, add, alpha, columns, rows, 2);
+  else
+    tile(depth, a, a_row, a_depth, b, c, ldc, add, alpha, columns, rows, 1);
+}
+
+/* Up to TILE_ROWS rows of C under one panel of B. */
+static void strip_of(int64_t rows, int64_t depth, const float *a, int64_t a_row, int64_t a_depth, const float *b,
+                     float *c, int64_t ldc, int add, float alpha, int64_t columns) {
+  if (rows == TILE_ROWS) {
+    strip(depth, a, a_row, a_depth, b, c, ldc, add, alpha, columns, TILE_ROWS);
+    return;
+  }
+  for (; rows >= 2; rows -= 2, a += 2 * a_row, c += 2 * ldc)
+    strip(depth, a, a_row, a_depth, b, c, ldc, add, alpha, columns, 2);
+  if (rows == 1) strip(depth, a, a_row, a_depth, b, c, ldc, add, alpha, columns, 1);
+}
+
+/* Rows start .. start + rows - 1 of `depth` rows of op(B), all columns, into panels `depth` long; B as it lies. */
+static void pack_rows(float *packed, const float *b, int64_t ldb, int64_t columns, int64_t depth, int64_t start,
+                      int64_t rows) {
+  for (int64_t column = 0; column < columns; column += PANEL) {
+    int64_t width = rs_min(PANEL, columns - column);
+    for (int64_t p = start; p < start + rows; p++) {
+      const float *from = b + p * ldb + column;
+      float *to = packed + column * depth + p * PANEL;
+      if (width == PANEL) {
+        for (int v = 0; v < 3; v++) *(Vector *)(to + v * LANES) = *(const Vector *)(from + v * LANES);
+      } else {
+        memcpy(to, from, (size_t)width * sizeof(float));
+        memset(to + width, 0, (size_t)(PANEL - width) * sizeof(float));
+      }
     }
   }
 }
 
-/*
- * Packs `count` lines of a matrix, each `depth` long, side by side in groups of `width`; element p of line j is at
- * source[j * line_stride + p * depth_stride]. Missing lines of the group are zero.
- */
-static void pack_group(float *packed, const float *source, int64_t line_stride, int64_t depth_stride, int64_t count,
-                       int64_t depth, int64_t width) {
-  for (int64_t p = 0; p < depth; p++) {
-    for (int64_t j = 0; j < count; j++) packed[p * width + j] = source[j * line_stride + p * depth_stride];
-    for (int64_t j = count; j < width; j++) packed[p * width + j] = 0;
+/* The transpose of 4 x 4 floats. */
+static inline void transpose_quad(float *to, int64_t to_stride, const float *from, int64_t from_stride) {
+  Quad r0 = *(const Quad *)from, r1 = *(const Quad *)(from + from_stride), r2 = *(const Quad *)(from + 2 * from_stride),
+       r3 = *(const Quad *)(from + 3 * from_stride);
+  Quad low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+  Quad low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+  *(Quad *)to = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+  *(Quad *)(to + to_stride) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+  *(Quad *)(to + 2 * to_stride) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+  *(Quad *)(to + 3 * to_stride) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+}
+
+void rs_transpose_block(float *to, int64_t to_stride, const float *from, int64_t from_stride, int64_t rows,
+                        int64_t columns) {
+  int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  for (int64_t j = 0; j < whole_columns; j += 4)
+    for (int64_t i = 0; i < whole_rows; i += 4)
+      transpose_quad(to + j * to_stride + i, to_stride, from + i * from_stride + j, from_stride);
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; j++)
+      to[j * to_stride + i] = from[i * from_stride + j];
+}
+
+/* One panel of op(B) = B^T: its columns are rows of B. */
+static void pack_transposed(float *packed, const float *b, int64_t ldb, int64_t width, int64_t depth) {
+  for (int64_t p = 0; p < depth; p += LANES) {
+    int64_t count = rs_min(LANES, depth - p);
+    rs_transpose_block(packed + p * PANEL, PANEL, b + p, ldb, width, count);
+    if (width < PANEL)
+      for (int64_t q = p; q < p + count; q++)
+        memset(packed + q * PANEL + width, 0, (size_t)(PANEL - width) * sizeof(float));
+  }
+}
+
+/* `rows` rows of op(A) = A^T into strips of TILE_ROWS that are `depth` long; the last may be narrower. */
+static void pack_strips(float *packed, const float *a, int64_t lda, int64_t rows, int64_t depth) {
+  int64_t whole = rows / TILE_ROWS * TILE_ROWS;
+  for (int64_t start = 0; start < depth; start += PACKING_ROWS)
+    for (int64_t i = 0; i < whole; i += TILE_ROWS)
+      for (int64_t p = start; p < rs_min(depth, start + PACKING_ROWS); p++)
+        *(Strip *)(packed + i * depth + p * TILE_ROWS) = *(const Strip *)(a + p * lda + i);
+  for (int64_t p = 0; p < depth && whole < rows; p++)
+    memcpy(packed + whole * depth + p * TILE_ROWS, a + p * lda + whole, (size_t)(rows - whole) * sizeof(float));
+}
+
+/* Rows row .. row + rows - 1 of C's columns under the packed panels. */
+static void multiply_block(const Product *x, int64_t row, int64_t rows, int64_t column, int64_t columns, int64_t start,
+                           int64_t depth, int add, const float *packed_b, float *packed_a) {
+  const float *a = x->a + row * x->a_row + start * x->a_depth;
+  int64_t a_row = x->a_row, a_depth = x->a_depth, a_strip = TILE_ROWS * a_row;
+  if (a_depth != 1) {
+    pack_strips(packed_a, a, a_depth, rows, depth);
+    a = packed_a;
+    a_row = 1;
+    a_depth = TILE_ROWS;
+    a_strip = TILE_ROWS * depth;
+  }
+  for (int64_t j = 0; j < columns; j += PANEL) {
+    int64_t width = rs_min(PANEL, columns - j);
+    for (int64_t i = 0; i < rows; i += TILE_ROWS) {
+      int64_t height = rs_min(TILE_ROWS, rows - i);
+      const float *strip_a = a + i / TILE_ROWS * a_strip, *panel = packed_b + j * depth;
+      float *c = x->c + (row + i) * x->ldc + column + j;
+      /* The two ways in which A can lie, apart, so that each has simple addresses. */
+      if (a_depth == 1)
+        strip_of(height, depth, strip_a, a_row, 1, panel, c, x->ldc, add, x->alpha, width);
+      else
+        strip_of(height, depth, strip_a, 1, TILE_ROWS, panel, c, x->ldc, add, x->alpha, width);
+    }
   }
 }
 
@@ -74,45 +180,46 @@ static void scale_matrix(float *c, int64_t ldc, int64_t m, int64_t n, float beta
     for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
 }
 
+/* Part `size` of `total`, in about equal parts of at most `most`, a multiple of `unit`. */
+static int64_t even_part(int64_t total, int64_t most, int64_t unit, int64_t multiple) {
+  int64_t parts = (total + most - 1) / most;
+  parts = (parts + multiple - 1) / multiple * multiple;
+  return ((total + parts - 1) / parts + unit - 1) / unit * unit;
+}
+
 void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                       int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
   if (m < 1 || n < 1) return;
-  if (k < 1) {
-    scale_matrix(c, ldc, m, n, beta);
-    return;
-  }
-  int64_t a_row = transpose_a ? 1 : lda, a_depth = transpose_a ? lda : 1;
-  int64_t b_column = transpose_b ? ldb : 1, b_depth = transpose_b ? 1 : ldb;
-  int64_t widest = (rs_min(n, BLOCK_COLUMNS) + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
-  float *packed_b = rs_scratch(BLOCK_DEPTH * widest);
-#pragma omp parallel num_threads(rs_team(m * n * k, 1000000))
+  if (k < 1 || (beta != 0 && beta != 1)) scale_matrix(c, ldc, m, n, beta);
+  if (k < 1) return;
+  Product x = {a, b, c, m, n, transpose_a ? 1 : lda, transpose_a ? lda : 1, transpose_b ? 1 : ldb, transpose_b ? ldb : 1,
+               ldc, alpha};
+  int threads = rs_team(m * n * k, 1000000);
+  int64_t depth_part = even_part(k, BLOCK_DEPTH, 4, 1), row_part = even_part(m, BLOCK_ROWS, TILE_ROWS, threads);
+  int64_t widest = rs_min(n, PACKED_FLOATS / depth_part / PANEL * PANEL);
+  float *packed_b = rs_scratch(depth_part * ((widest + PANEL - 1) / PANEL * PANEL));
+#pragma omp parallel num_threads(threads)
   {
-    float *packed_a = rs_scratch(BLOCK_ROWS * BLOCK_DEPTH);
-    for (int64_t column = 0; column < n; column += BLOCK_COLUMNS) {
-      int64_t columns = rs_min(BLOCK_COLUMNS, n - column), groups = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
-      for (int64_t start = 0; start < k; start += BLOCK_DEPTH) {
-        int64_t depth = rs_min(BLOCK_DEPTH, k - start);
-        float keep = start == 0 ? beta : 1;
+    float *packed_a = transpose_a ? rs_scratch(depth_part * row_part) : NULL;
+    for (int64_t column = 0; column < n; column += widest)
+      for (int64_t start = 0; start < k; start += depth_part) {
+        int64_t columns = rs_min(widest, n - column), depth = rs_min(depth_part, k - start);
+        const float *b_block = b + column * x.b_column + start * x.b_depth;
+        if (transpose_b) {
 #pragma omp for schedule(static)
-        for (int64_t group = 0; group < groups; group++)
-          pack_group(packed_b + group * TILE_COLUMNS * depth,
-                     b + (column + group * TILE_COLUMNS) * b_column + start * b_depth, b_column, b_depth,
-                     rs_min(TILE_COLUMNS, columns - group * TILE_COLUMNS), depth, TILE_COLUMNS);
-#pragma omp for schedule(dynamic)
-        for (int64_t row = 0; row < m; row += BLOCK_ROWS) {
-          int64_t rows = rs_min(BLOCK_ROWS, m - row);
-          for (int64_t i = 0; i < rows; i += TILE_ROWS)
-            pack_group(packed_a + i * depth, a + (row + i) * a_row + start * a_depth, a_row, a_depth,
-                       rs_min(TILE_ROWS, rows - i), depth, TILE_ROWS);
-          for (int64_t group = 0; group < groups; group++)
-            for (int64_t i = 0; i < rows; i += TILE_ROWS)
-              multiply_tile(depth, packed_a + i * depth, packed_b + group * TILE_COLUMNS * depth,
-                            c + (row + i) * ldc + column + group * TILE_COLUMNS, ldc, rs_min(TILE_ROWS, rows - i),
-                            rs_min(TILE_COLUMNS, columns - group * TILE_COLUMNS), alpha, keep);
+          for (int64_t j = 0; j < columns; j += PANEL)
+            pack_transposed(packed_b + j * depth, b_block + j * ldb, ldb, rs_min(PANEL, columns - j), depth);
+        } else {
+#pragma omp for schedule(static)
+          for (int64_t p = 0; p < depth; p += PACKING_ROWS)
+            pack_rows(packed_b, b_block, ldb, columns, depth, p, rs_min(PACKING_ROWS, depth - p));
         }
+#pragma omp for schedule(dynamic)
+        for (int64_t row = 0; row < m; row += row_part)
+          multiply_block(&x, row, rs_min(row_part, m - row), column, columns, start, depth, start > 0 || beta != 0,
+                         packed_b, packed_a);
       }
-    }
-    free(packed_a);
+    rs_scratch_free(packed_a);
   }
-  free(packed_b);
+  rs_scratch_free(packed_b);
 }
