@@ -12,6 +12,8 @@ export type BackendName = Exclude<RequestedBackend, 'auto'>
 export interface BackendOptions {
   /** CPU threads to use; a backend that cannot obey says in `threads` what it uses. */
   threads: number
+  /** Throw rather than start something that no GPU would run. */
+  onlyWithGpu?: boolean
 }
 
 export interface StartedBackend {

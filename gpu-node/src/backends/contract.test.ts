@@ -50,7 +50,11 @@ describe.each(candidates)('$title', ({ backend, reason }) => {
 
     test.each(opCases)('$name', checkCase)
 
-    test('logits of more rows than a chunk holds give what the parts give', chunksAgree)
+    // Its kernel is the composed one of cpu, and the software renderer takes long for four million logits.
+    test.skipIf(backend.name === 'webgpu')(
+      'logits of more rows than a chunk holds give what the parts give',
+      chunksAgree,
+    )
     test('perToken is the loss of each row, 0 where ignored', perTokenLoss)
     test.each([{ window: 0 }, { window: 3 }])('a cache with window $window gives full attention', cacheAgrees)
     test('in-place updates follow their formulas', updatesFollowFormulas)

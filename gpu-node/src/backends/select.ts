@@ -67,7 +67,7 @@ export async function selectBackend(
 
 async function tryBackend(name: BackendName, options: BackendOptions, onlyWithGpu = false) {
   const backend = await backends[name]()
-  const started = await backend.start(options)
+  const started = await backend.start({ ...options, onlyWithGpu })
   if (onlyWithGpu && !started.gpu) throw unavailable(name, `there is no GPU for it (${started.description})`)
   const { passed, detail } = await selfCheck()
   if (!passed) throw unavailable(name, `failed the numeric self-check: ${detail}`)
