@@ -103,6 +103,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
       padTokenId: tokenizer.padTokenId,
       lossReduction: config.training.lossReduction,
       maxGradNorm: config.optimizer.maxGradNorm,
+      checkpointBlocks: config.resources.gradientCheckpointing,
       watched: new Set(watched.map(({ name }) => name)),
     }
     const progress = checkpoint?.progress ?? { step: 0, tokens: 0, trainingSeconds: 0, baseAccuracy: null }

@@ -183,6 +183,7 @@ export async function runGolden(golden: GoldenConfig, followed: readonly string[
       padTokenId: golden.pad_token_id,
       lossReduction: training.lossReduction,
       maxGradNorm: config.optimizer.maxGradNorm,
+      checkpointBlocks: false,
       watched: new Set<string>(),
     }
     await train(session, 0, async (report) => {

@@ -25,6 +25,8 @@ export interface Training {
   readonly padTokenId: number
   readonly lossReduction: RunConfig['training']['lossReduction']
   readonly maxGradNorm: number | null
+  /** Recompute each block in the backward pass. */
+  readonly checkpointBlocks: boolean
   /** Modules whose ‖ΔW_t‖ is measured. */
   readonly watched: ReadonlySet<string>
 }
@@ -103,7 +105,7 @@ async function optimiserStep(
 
 /** Adds the gradients of all micro-batches of a step; returns the loss that is logged for it. */
 async function accumulateGradients(
-  { model, adaptation, examples, devices, padTokenId, lossReduction }: Training,
+  { model, adaptation, examples, devices, padTokenId, lossReduction, checkpointBlocks }: Training,
   gradients: GradientStore,
   plan: StepPlan,
 ): Promise<number> {
@@ -114,7 +116,7 @@ async function accumulateGradients(
     // Weights make the loss the sum over devices, which is what per-device optimizers need.
     const weighted = adaptation.gradients === 'averaged' ? scaleWeights(batch, 1 / devices) : batch
     const value = backward(
-      () => loss(model, weighted, adaptation.linear).loss,
+      () => loss(model, weighted, adaptation.linear, { checkpointBlocks }).loss,
       adaptation.trained,
       (parameter, gradient) => gradients.add(parameter, gradient),
     )

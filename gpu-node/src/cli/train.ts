@@ -1,0 +1,156 @@
+/** `npm run train`: one run without a server, for scripts, CI and reproduction. */
+import { mkdirSync, readFileSync } from 'node:fs'
+import { availableParallelism, homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import {
+  errorPayload,
+  parseOrThrow,
+  RankscopeError,
+  type RunConfig,
+  runConfigSchema,
+} from '@rankscope/protocol'
+import { usableMemoryBytes } from '../daemon/offerings.ts'
+import { executeRun, RunControl, type RunOutcome } from '../run/run.ts'
+import { ProgressLine } from './progress-line.ts'
+import { RunFiles } from './run-files.ts'
+
+const usage = `usage: npm run train -- --config run.json --out DIR [options]
+
+  --config FILE     the run's configuration as JSON (what the dashboard shows under Config)
+  --out DIR         where everything is written
+  --resume DIR      checkpoint folder to go on from, e.g. OUT/checkpoints/step-00000100
+  --models DIR      folder in which model names are looked up   [the models of the repository]
+  --threads N       processor threads                           [all cores]
+  --quiet           no progress on stderr
+
+DIR then holds metrics.jsonl, spectra.jsonl, samples.jsonl, log.jsonl, summary.json, model/ (a Hugging Face folder),
+and checkpoints/ where the configuration asks for them. Ctrl-C stops after the step and writes a checkpoint.
+
+exit code: 0 finished, 1 failed, 2 wrong arguments or configuration, 130 interrupted
+`
+
+interface Arguments {
+  readonly config: RunConfig
+  readonly folder: string
+  readonly resume: string | null
+  readonly models: string
+  readonly threads: number
+  readonly quiet: boolean
+}
+
+function readArguments(): Arguments {
+  const { values } = parseArgs({
+    options: {
+      config: { type: 'string' },
+      out: { type: 'string' },
+      resume: { type: 'string' },
+      models: { type: 'string' },
+      threads: { type: 'string' },
+      quiet: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    process.exit(0)
+  }
+  if (values.config === undefined || values.out === undefined)
+    throw new RankscopeError('CONFIG_INVALID', '--config and --out are needed', {
+      hint: 'npm run train -- --help shows how.',
+    })
+  const threads = Number(values.threads ?? availableParallelism())
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new RankscopeError(
+      'CONFIG_INVALID',
+      `--threads ${values.threads}: a whole number from 1 on is needed`,
+    )
+  return {
+    config: readConfigFile(values.config),
+    folder: resolve(values.out),
+    resume: values.resume === undefined ? null : resolve(values.resume),
+    models: resolve(values.models ?? join(import.meta.dirname, '../../../models')),
+    threads,
+    quiet: values.quiet ?? false,
+  }
+}
+
+/** Throws CONFIG_UNREADABLE or CONFIG_INVALID. The model is exported whatever the file says about it. */
+function readConfigFile(file: string): RunConfig {
+  let raw: unknown
+  try {
+    raw = JSON.parse(readFileSync(file, 'utf8'))
+  } catch (cause) {
+    throw new RankscopeError(
+      'CONFIG_UNREADABLE',
+      `${file}: ${cause instanceof Error ? cause.message : cause}`,
+      {
+        cause,
+        hint: 'Give a JSON file; "method": {"name": "lora"} and "data": {"source": …} are the least it needs.',
+      },
+    )
+  }
+  const config = parseOrThrow(runConfigSchema, raw, 'CONFIG_INVALID', file)
+  return { ...config, export: { ...config.export, model: true } }
+}
+
+async function main(): Promise<number> {
+  const { config, folder, resume, models, threads, quiet } = readArguments()
+  mkdirSync(folder, { recursive: true })
+  const files = new RunFiles(folder, { append: resume !== null })
+  const line = quiet ? null : new ProgressLine(process.stderr)
+  const control = new RunControl()
+  process.on('SIGINT', () => {
+    if (control.leave !== null) process.exit(130)
+    control.request('pause')
+  })
+  const outcome = await executeRun(config, {
+    emit(body) {
+      files.write(body)
+      line?.show(body)
+    },
+    roots: { models: [models], data: [], anywhere: true },
+    folder,
+    cacheFolder: cacheFolder(),
+    threads,
+    memoryBytes: usableMemoryBytes(),
+    checkpointFrom: resume,
+    control,
+  })
+  files.close(config, outcome)
+  line?.end()
+  return report(outcome, folder)
+}
+
+/** Decompositions of base models, shared by all runs of a user. */
+function cacheFolder(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'rankscope', 'svd')
+}
+
+function report(outcome: RunOutcome, folder: string): number {
+  switch (outcome.state) {
+    case 'finished':
+      console.error(`finished after ${outcome.steps} steps: ${folder}`)
+      return 0
+    case 'paused':
+      console.error(`interrupted after ${outcome.steps} steps; go on with --resume ${outcome.checkpoint}`)
+      return 130
+    case 'stopped':
+      console.error(`stopped after ${outcome.steps} steps`)
+      return 130
+    case 'failed':
+      printError(outcome.error)
+      return 1
+  }
+}
+
+function printError({ code, message, hint }: { code: string; message: string; hint: string | null }): void {
+  console.error(`error ${code}: ${message}${hint === null ? '' : `\n  ${hint}`}`)
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  printError(errorPayload(error))
+  process.exitCode = 2
+}
