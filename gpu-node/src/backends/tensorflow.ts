@@ -37,9 +37,13 @@ async function loadBinding(): Promise<string> {
       await import(name)
       return name
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
-      reasons.push(`${name}: ${message.split('\n')[0]}`)
+      reasons.push(`${name}: ${reasonOf(error)}`)
     }
   }
   throw unavailable('tensorflow', reasons.join('; '), { hint })
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  return code === 'ERR_MODULE_NOT_FOUND' ? 'not installed' : message.split('\n')[0]!
 }

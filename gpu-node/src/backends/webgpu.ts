@@ -3,6 +3,8 @@
  *
  * Without a GPU it runs on SwiftShader, the software renderer that Debian's chromium brings along: slow, but the same
  * code, so that a machine without a GPU can hold this backend to the contract.
+ *
+ * Dawn keeps the process alive: one that has started this backend must end with process.exit.
  */
 import { existsSync } from 'node:fs'
 import { env, getKernel, setBackend } from '@tensorflow/tfjs-core'
