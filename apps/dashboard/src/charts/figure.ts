@@ -65,7 +65,7 @@ export function axis(theme: ChartTheme, title: string): Partial<Layout['xaxis']>
     linecolor: theme.grid,
     zeroline: false,
     tickfont: { size: 11, color: theme.dimmed },
-    exponentformat: 'power',
+    tickformat: '~g',
     hoverformat: '.4~g',
   }
 }

@@ -39,7 +39,7 @@ const options: ScalarOptions = {
   logY: false,
   smoothing: 0,
   markers: false,
-  percent: false,
+  format: 'plain',
   theme: chartThemes.light,
   empty: 'nothing yet',
 }

@@ -70,8 +70,8 @@ export function RunCharts({ runs, stores, groupKey }: Props) {
         </Group>
       </Group>
       <div className={classes['grid']}>
-        <ScalarChart {...shared} definition={lossChart} empty={soon('loss')} height={356} primary />
-        <SpectrumChart curves={curves} stores={stores} view={view} empty={soon('spectrum')} />
+        <ScalarChart {...shared} definition={lossChart} empty={soon('loss')} height={400} primary />
+        <SpectrumChart curves={curves} stores={stores} view={view} empty={soon('spectrum')} height={344} />
         <MeasureChart curves={curves} stores={stores} view={view} empty={soon('spectrum')} height={250} />
         <ScalarChart {...shared} definition={accuracyChart} empty={soon('evaluation')} height={306} />
         {scalarCharts

@@ -34,7 +34,7 @@ export function ScalarChart({ definition, curves, stores, xAxis, smoothing, empt
         logY,
         smoothing: definition.smoothed ? smoothing : 0,
         markers: definition.markers,
-        percent: definition.percent,
+        format: definition.format,
         theme,
         empty,
       }),

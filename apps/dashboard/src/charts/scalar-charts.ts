@@ -9,14 +9,20 @@ export type ScalarChartDefinition = {
   yTitle: string
   help: string
   markers: boolean
-  percent: boolean
+  format: 'plain' | 'percent' | 'si'
   smoothed: boolean
   logY: boolean
   /** Shown even before there is data. */
   always: boolean
 }
 
-const plain = { markers: false, percent: false, smoothed: false, logY: false, always: true }
+const plain: Pick<ScalarChartDefinition, 'markers' | 'format' | 'smoothed' | 'logY' | 'always'> = {
+  markers: false,
+  format: 'plain',
+  smoothed: false,
+  logY: false,
+  always: true,
+}
 
 export const lossChart: ScalarChartDefinition = {
   ...plain,
@@ -36,7 +42,7 @@ export const accuracyChart: ScalarChartDefinition = {
   yTitle: 'exact matches',
   help: 'Share of test prompts whose greedy completion matches the reference answer.',
   markers: true,
-  percent: true,
+  format: 'percent',
 }
 
 export const scalarCharts: readonly ScalarChartDefinition[] = [
@@ -73,6 +79,7 @@ export const scalarCharts: readonly ScalarChartDefinition[] = [
     name: scalarNames.tokensPerSecond,
     title: 'Speed',
     yTitle: 'tokens/s',
+    format: 'si',
     help: 'Non-padding tokens per second of training, evaluation not counted.',
     smoothed: true,
   },
@@ -92,7 +99,8 @@ export const scalarCharts: readonly ScalarChartDefinition[] = [
     key: 'memory',
     name: scalarNames.residentMemoryBytes,
     title: 'Memory',
-    yTitle: 'resident bytes',
+    yTitle: 'resident memory, bytes',
+    format: 'si',
     help: 'Resident memory of the run’s process.',
     always: false,
   },

@@ -36,13 +36,20 @@ export type ScalarOptions = {
   smoothing: number
   /** Few points, such as evaluations: draw each one. */
   markers: boolean
-  percent: boolean
+  /** How numbers of the y axis read: as they are, as a share, or with SI prefixes. */
+  format: 'plain' | 'percent' | 'si'
   theme: ChartTheme
   empty: string
 }
 
 /** Points per curve that are drawn at most; a chart is rarely wider. */
 export const drawnPointsPerCurve = 1200
+
+const numberFormats = {
+  plain: {},
+  percent: { tickformat: '.0%', hoverformat: '.1%', rangemode: 'tozero' },
+  si: { tickformat: '~s', hoverformat: '.4~s' },
+} as const
 
 export function scalarFigure(curves: readonly Curve[], options: ScalarOptions): Figure {
   const present = curves.filter((curve) => (curve.series.get(options.name)?.length ?? 0) > 0)
@@ -63,7 +70,7 @@ export function scalarFigure(curves: readonly Curve[], options: ScalarOptions): 
       yaxis: {
         ...axis(options.theme, options.yTitle),
         type: options.logY ? 'log' : 'linear',
-        ...(options.percent ? { tickformat: '.0%', hoverformat: '.1%', rangemode: 'tozero' } : {}),
+        ...numberFormats[options.format],
       },
     },
     drawnPoints: prepared.reduce((sum, one) => sum + one.x.length, 0),
@@ -98,8 +105,9 @@ function prepare(curve: Curve, options: ScalarOptions, secondsDivisor: number): 
   const series = curve.series.get(options.name)!
   const x = xValues(curve.series, series, options.xAxis, curve.originMs)
   if (options.xAxis === 'time') for (let index = 0; index < x.length; index++) x[index]! /= secondsDivisor
-  const smoothed = smooth(series.last.view(), options.smoothing)
-  const joined = envelope(series.low.view(), series.high.view(), drawnPointsPerCurve)
+  const drawable = options.logY ? positive : (values: Float64Array) => values
+  const smoothed = smooth(drawable(series.last.view()), options.smoothing)
+  const joined = envelope(drawable(series.low.view()), drawable(series.high.view()), drawnPointsPerCurve)
   const pick = (values: ArrayLike<number>) => Float64Array.from(joined.index, (index) => values[index]!)
   return {
     curve,
@@ -175,6 +183,11 @@ function bandTraces(members: Prepared[]): Data[] {
       legendgroup: first.curve.runId,
     },
   ]
+}
+
+/** A logarithmic axis has no place for zero and below: a gap. */
+function positive(values: Float64Array): Float64Array {
+  return values.map((value) => (value > 0 ? value : Number.NaN))
 }
 
 function isJoined(prepared: Prepared): boolean {

@@ -104,12 +104,10 @@ export function ComparePage() {
 
 /** The chosen runs, pinned ones first; where none is chosen, the newest group. */
 function pick(runs: readonly RunView[], chosen: readonly string[], pinned: readonly string[]): RunView[] {
-  const newest = [...runs].sort((a, b) => b.createdMs - a.createdMs)
-  const group = newest[0]?.config.group ?? null
+  const oldestFirst = [...runs].sort((a, b) => a.createdMs - b.createdMs)
+  const group = oldestFirst.at(-1)?.config.group ?? null
   const fallback =
-    group === null
-      ? newest.slice(0, defaultRuns)
-      : newest.filter((run) => run.config.group === group).reverse()
+    group === null ? oldestFirst.slice(-defaultRuns) : oldestFirst.filter((run) => run.config.group === group)
   const found = chosen.flatMap((runId) => runs.find((run) => run.runId === runId) ?? [])
   const picked = chosen.length > 0 ? found : fallback
   const isPinned = (run: RunView) => pinned.includes(run.runId)

@@ -107,6 +107,7 @@ export function FieldInput({ field, path }: Props) {
           <SegmentedControl
             fullWidth
             size="xs"
+            mb={4}
             aria-label={field.title}
             data={data}
             value={String(value)}

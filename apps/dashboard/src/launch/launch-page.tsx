@@ -114,8 +114,8 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
                     value={preset}
                     onChange={choosePreset}
                     data={[
-                      { value: 'comparison', label: 'Compare LoRA / PiSSA / HD-PiSSA' },
-                      { value: 'blank', label: 'Start from defaults' },
+                      { value: 'comparison', label: 'Compare LoRA, PiSSA, HD-PiSSA' },
+                      { value: 'blank', label: 'Defaults' },
                     ]}
                   />
                 )}

@@ -25,7 +25,9 @@ export function RunHeader({ run }: { run: RunView }) {
             {methodLabel(run.config)} on {run.config.model.path}
             {group === null ? '' : `, group ${group}`}
             {run.attempt > 1 ? `, attempt ${run.attempt}` : ''}
-            {run.start ? `, ${run.start.backend} with ${run.start.threads} threads` : ''}
+            {run.start
+              ? `, ${run.start.backend} with ${run.start.threads} ${run.start.threads === 1 ? 'thread' : 'threads'}`
+              : ''}
           </Text>
           {phase && run.state !== 'finished' ? (
             <Text size="sm" fw={500} data-testid="phase">

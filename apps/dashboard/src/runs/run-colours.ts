@@ -1,5 +1,5 @@
 /**
- * One stable colour per run, everywhere. Runs take the palette’s colours in order of creation, so that the
+ * One stable colour per run, everywhere. Runs take the palette’s colours in order of creation (as listed, within one moment), so that the
  * runs of one comparison differ; an assignment, once made, is kept even when other runs are deleted.
  */
 
@@ -30,8 +30,7 @@ export function assignColours(
   if (fresh.length === 0) return assigned
   const extended = { ...assigned }
   let next = Object.values(assigned).reduce((highest, number) => Math.max(highest, number + 1), 0)
-  for (const run of fresh.sort((a, b) => a.createdMs - b.createdMs || a.runId.localeCompare(b.runId)))
-    extended[run.runId] = next++
+  for (const run of fresh.sort((a, b) => a.createdMs - b.createdMs)) extended[run.runId] = next++
   return extended
 }
 

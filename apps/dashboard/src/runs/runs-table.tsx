@@ -68,7 +68,7 @@ export function RunsTable({ runs, grouped, selected, setSelected, sort, setSort 
   })
   const widths = table.getVisibleLeafColumns().map((column) => column.getSize())
   const template = widths
-    .map((width, index) => (index === 0 ? `minmax(${width}px, 1fr)` : `${width}px`))
+    .map((width, index) => (index === 0 ? `minmax(min(${width}px, 56vw), 1fr)` : `${width}px`))
     .join(' ')
   const toggle = (rowsToToggle: readonly Row<RunView>[]) => {
     const ids = rowsToToggle.map((row) => row.id)
