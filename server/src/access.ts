@@ -6,6 +6,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { RankscopeError } from '@rankscope/protocol'
 
 export const cookieName = 'rankscope_token'
 
@@ -33,6 +34,17 @@ export class Access {
     return typeof token === 'string' && sameSecret(token, this.nodeToken)
   }
 
+  /** What to tell who is not let in. */
+  get refusal(): RankscopeError {
+    return this.browserToken === null
+      ? new RankscopeError('UNAUTHORIZED', 'the server listens to this machine only, under a loopback name', {
+          hint: 'open http://localhost, or start the server with --host and a token',
+        })
+      : new RankscopeError('UNAUTHORIZED', 'the token is missing or wrong', {
+          hint: 'open the address that the server printed when it started',
+        })
+  }
+
   allowsBrowser(visitor: Visitor): boolean {
     if (this.browserToken === null)
       return (
@@ -45,7 +57,7 @@ export class Access {
     if (bearer !== undefined && sameSecret(bearer, this.browserToken)) return true
     // A cookie comes along with requests that other sites make, so the origin counts here.
     const cookie = readCookie(visitor.cookie)
-    return sameSite && cookie !== undefined && sameSecret(cookie, this.browserToken)
+    return sameSite && cookie !== undefined && sameSecret(cookie, encodeURIComponent(this.browserToken))
   }
 }
 
@@ -67,12 +79,13 @@ function originName(origin: string): string | null {
   return URL.canParse(origin) ? new URL(origin).hostname : null
 }
 
+/** As the browser sends it, percent-encoded. */
 function readCookie(header: string | undefined): string | undefined {
   const pair = header
     ?.split(';')
     .map((part) => part.trim())
     .find((part) => part.startsWith(`${cookieName}=`))
-  return pair === undefined ? undefined : decodeURIComponent(pair.slice(cookieName.length + 1))
+  return pair?.slice(cookieName.length + 1)
 }
 
 /** Takes the same time whatever the difference. */

@@ -5,6 +5,7 @@ import { fromZodError, RankscopeError } from '@rankscope/protocol'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyReply,
   type FastifyRequest,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
@@ -75,14 +76,11 @@ function isCreation(request: FastifyRequest): boolean {
 
 /** Nobody gets past without access. A page opened with `?token=` gets the cookie, and loses the token from its address. */
 function guard(access: Access) {
-  return async (request: FastifyRequest, reply: import('fastify').FastifyReply) => {
+  return async (request: FastifyRequest, reply: FastifyReply) => {
     const { host, origin, cookie, authorization } = request.headers
     const url = new URL(request.url, 'http://server')
     const token = url.searchParams.get('token') ?? undefined
-    if (!access.allowsBrowser({ host, origin, cookie, authorization, token }))
-      throw new RankscopeError('UNAUTHORIZED', 'the token is missing or wrong', {
-        hint: 'open the address that the server printed when it started',
-      })
+    if (!access.allowsBrowser({ host, origin, cookie, authorization, token })) throw access.refusal
     if (token === undefined || access.browserToken === null) return
     reply.header(
       'set-cookie',

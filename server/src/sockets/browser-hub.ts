@@ -4,7 +4,6 @@ import {
   type BrowserToServerEvents,
   errorPayload,
   parseOrThrow,
-  RankscopeError,
   type RunView,
   type ServerToBrowserEvents,
   subscribeRunSchema,
@@ -50,7 +49,7 @@ export class BrowserHub {
       const visitor = { host, origin, cookie, authorization }
       const shown = typeof token === 'string' && token !== '' ? token : undefined
       if (access.allowsBrowser({ ...visitor, token: shown })) next()
-      else next(refusal(new RankscopeError('UNAUTHORIZED', 'the token is missing or wrong')))
+      else next(refusal(access.refusal))
     })
     namespace.on('connection', (socket) => this.#welcome(socket))
     this.#runs.on('records', (runId, records) => {

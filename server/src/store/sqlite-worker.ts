@@ -36,10 +36,11 @@ function storeError(error: unknown): ErrorPayload {
   }
 }
 
-const store = open()
-// Each call reports the failure of opening; without any call there is nobody to tell.
-store.catch(() => undefined)
+let store: Promise<Store> | null = null
 let queue: Promise<unknown> = Promise.resolve()
 parentPort!.on('message', (call: Call) => {
-  queue = queue.then(async () => parentPort!.postMessage(await answer(store, call)))
+  queue = queue.then(async () => {
+    store ??= open()
+    parentPort!.postMessage(await answer(store, call))
+  })
 })

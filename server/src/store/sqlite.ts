@@ -15,8 +15,10 @@ export type Reply = { id: number } & ({ ok: true; value: unknown } | { ok: false
 /** Open or create the database file. STORE_FAILED where it cannot be used. */
 export async function openSqliteStore(file: string): Promise<Store> {
   mkdirSync(dirname(file), { recursive: true })
-  const writer = await StoreThread.start(file, 'write')
-  const reader = await StoreThread.start(file, 'read')
+  const writer = new StoreThread(file, 'write')
+  const reader = new StoreThread(file, 'read')
+  // A thread opens the file at its first call: the writer makes the tables before the reader looks.
+  await writer.method('listRuns')()
   return {
     createRuns: writer.method('createRuns'),
     listRuns: writer.method('listRuns'),
@@ -47,21 +49,13 @@ class StoreThread {
   #nextId = 1
   #failure: Error | null = null
 
-  private constructor(worker: Worker) {
+  constructor(file: string, role: SqliteWorkerData['role']) {
+    const data: SqliteWorkerData = { entry: new URL('./sqlite-worker.ts', import.meta.url).href, file, role }
+    const worker = new Worker(new URL('../worker-entry.mjs', import.meta.url), { workerData: data })
     this.#worker = worker
     worker.on('message', (reply: Reply) => this.#settle(reply))
     worker.on('error', (error) => this.#fail(error))
     worker.on('exit', () => this.#fail(new Error('the store is closed')))
-  }
-
-  static async start(file: string, role: SqliteWorkerData['role']): Promise<StoreThread> {
-    const data: SqliteWorkerData = { entry: new URL('./sqlite-worker.ts', import.meta.url).href, file, role }
-    const thread = new StoreThread(
-      new Worker(new URL('../worker-entry.mjs', import.meta.url), { workerData: data }),
-    )
-    // The worker opens the file before it answers its first call.
-    await thread.#call('listRuns', [])
-    return thread
   }
 
   /** The store’s method of that name, carried out in the thread. */

@@ -1,0 +1,410 @@
+import { canTransition, isActive, type RunState } from '@rankscope/protocol'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { emptyProgress } from '../runs/projection.ts'
+import type { StoredRun } from '../store/store.ts'
+import { sampleConfig } from '../testing/samples.ts'
+import { type Decision, decide, type Patience, type SchedulerEvent } from './decide.ts'
+import { checkpointWaitMs, place, type SchedulerNode, usedSlots } from './place.ts'
+
+const patience: Patience = { lostAfterMs: 10, requeueAfterMs: 30, missingAfterMs: 5 }
+const config = sampleConfig()
+
+function run(runId: string, changes: Partial<StoredRun> & { priority?: number } = {}): StoredRun {
+  const { priority = 0, ...rest } = changes
+  return {
+    runId,
+    name: runId,
+    state: 'queued',
+    attempt: 1,
+    config: { ...config, priority },
+    nodeId: null,
+    createdMs: 0,
+    queuedMs: 0,
+    startedMs: null,
+    endedMs: null,
+    progress: emptyProgress(),
+    lastCursor: 0,
+    revision: 1,
+    ...rest,
+  }
+}
+
+function node(nodeId: string, changes: Partial<SchedulerNode> = {}): SchedulerNode {
+  return {
+    nodeId,
+    name: nodeId.toUpperCase(),
+    slots: 1,
+    backends: ['cpu'],
+    models: [],
+    online: true,
+    lastSeenMs: 0,
+    busyUntilMs: 0,
+    missingSinceMs: new Map(),
+    ...changes,
+  }
+}
+
+const withCheckpoint = (nodeId: string) => ({
+  progress: {
+    ...emptyProgress(),
+    checkpoint: { step: 50, path: '/checkpoints/50', bytes: 1 },
+    checkpointNodeId: nodeId,
+  },
+})
+
+const tick: SchedulerEvent = { kind: 'tick' }
+const kinds = (decisions: Decision[]) =>
+  decisions.map((decision) =>
+    decision.kind === 'move' ? `${decision.runId}→${decision.to}` : `${decision.kind} ${decision.runId}`,
+  )
+
+describe('placing', () => {
+  it('goes by priority, then first in first out (P20)', () => {
+    const runs = [
+      run('late', { queuedMs: 9 }),
+      run('early', { queuedMs: 1 }),
+      run('urgent', { queuedMs: 10, priority: 5 }),
+    ]
+    expect(kinds(decide(runs, [node('a', { slots: 2 })], tick, 0, patience))).toEqual([
+      'assign urgent',
+      'assign early',
+    ])
+  })
+
+  it('says of each waiting run its place in the queue and what it waits for (P21)', () => {
+    const runs = [
+      run('active', { state: 'running', nodeId: 'a' }),
+      run('first'),
+      run('cuda', { config: sampleConfig({ resources: { backend: 'cuda' } }) }),
+    ]
+    expect([...place(runs, [node('a')], 0).waits]).toEqual([
+      ['first', { queuePosition: 1, waitingFor: 'a free slot' }],
+      ['cuda', { queuePosition: 2, waitingFor: 'a node that has the backend cuda' }],
+    ])
+    expect(place(runs, [], 0).waits.get('first')?.waitingFor).toBe('a node: none is online')
+  })
+
+  it('lets a run that cannot start hold nobody up (P20)', () => {
+    const runs = [
+      run('cuda', {
+        priority: 9,
+        config: { ...sampleConfig({ resources: { backend: 'cuda' } }), priority: 9 },
+      }),
+      run('other'),
+    ]
+    expect(kinds(decide(runs, [node('a')], tick, 0, patience))).toEqual(['assign other'])
+  })
+
+  it('prefers a node that offers the model, then the one with most room', () => {
+    const nodes = [
+      node('a', { slots: 4 }),
+      node('b', { slots: 2, models: [config.model.path] }),
+      node('c', { slots: 3, models: [config.model.path] }),
+    ]
+    expect(decide([run('x')], nodes, tick, 0, patience)).toMatchObject([{ nodeId: 'c' }])
+  })
+
+  it('resumes only where the checkpoint lies, and waits for that node (P22)', () => {
+    const runs = [run('x', withCheckpoint('b'))]
+    const both = [node('a', { slots: 9 }), node('b')]
+    expect(decide(runs, both, tick, 0, patience)).toMatchObject([
+      { nodeId: 'b', resumeFrom: '/checkpoints/50' },
+    ])
+    const full = [...runs, run('y', { state: 'running', nodeId: 'b' })]
+    expect(decide(full, both, tick, 0, patience)).toEqual([])
+    expect(place(full, both, 0).waits.get('x')?.waitingFor).toBe(
+      'a free slot on B, which holds the checkpoint of step 50',
+    )
+  })
+
+  it('starts afresh elsewhere when the checkpoint’s node stays away too long (P22)', () => {
+    const runs = [run('x', withCheckpoint('b'))]
+    const nodes = [node('a'), node('b', { online: false, lastSeenMs: 1000 })]
+    expect(decide(runs, nodes, tick, 1000 + checkpointWaitMs - 1, patience)).toEqual([])
+    expect(decide(runs, nodes, tick, 1000 + checkpointWaitMs, patience)).toMatchObject([
+      { nodeId: 'a', resumeFrom: null },
+    ])
+  })
+
+  it('leaves alone a node that said it was full, for a while', () => {
+    const nodes = [node('a', { busyUntilMs: 100 })]
+    expect(decide([run('x')], nodes, tick, 99, patience)).toEqual([])
+    expect(kinds(decide([run('x')], nodes, tick, 100, patience))).toEqual(['assign x'])
+  })
+})
+
+describe('commands', () => {
+  const obey = (state: RunState, command: 'stop' | 'pause' | 'resume' | 'retry' | 'checkpoint') =>
+    decide(
+      [run('x', { state, nodeId: 'a', ...withCheckpoint('a') })],
+      [],
+      { kind: 'command', runId: 'x', command },
+      0,
+      { ...patience, lostAfterMs: 1e9 },
+    )
+
+  it('stop ends at once what no process holds, and orders the node otherwise', () => {
+    for (const state of ['queued', 'paused', 'lost'] as const)
+      expect(kinds(obey(state, 'stop')), state).toEqual(['x→stopped'])
+    for (const state of ['assigned', 'running', 'pausing'] as const)
+      expect(kinds(obey(state, 'stop')), state).toEqual(['x→stopping', 'order x'])
+  })
+
+  it('pause orders the node; resume and retry queue a new attempt that keeps its checkpoint (P22)', () => {
+    expect(kinds(obey('running', 'pause'))).toEqual(['x→pausing', 'order x'])
+    for (const [state, command] of [
+      ['paused', 'resume'],
+      ['failed', 'retry'],
+      ['stopped', 'retry'],
+    ] as const)
+      expect(obey(state, command)).toEqual([
+        { kind: 'requeue', runId: 'x', newAttempt: true, toEndOfQueue: true, keepCheckpoint: true },
+      ])
+  })
+
+  it('retry leaves behind a checkpoint that proved broken', () => {
+    const error = { code: 'CHECKPOINT_BROKEN' as const, message: '', hint: null }
+    const broken = run('x', { state: 'failed', progress: { ...emptyProgress(), error } })
+    const event = { kind: 'command', runId: 'x', command: 'retry' } as const
+    expect(decide([broken], [], event, 0, patience)).toMatchObject([{ keepCheckpoint: false }])
+  })
+})
+
+describe('lost nodes', () => {
+  const held = (state: RunState) => [run('x', { state, nodeId: 'a', attempt: 3, ...withCheckpoint('a') })]
+  const silent = [node('a', { online: false, lastSeenMs: 0 })]
+
+  it('have their runs marked lost after a while, then queued again as a new attempt (P23)', () => {
+    expect(decide(held('running'), silent, tick, 9, patience)).toEqual([])
+    expect(kinds(decide(held('running'), silent, tick, 10, patience))).toEqual(['x→lost'])
+    expect(decide(held('lost'), silent, tick, 29, patience)).toEqual([])
+    expect(decide(held('lost'), silent, tick, 30, patience)).toEqual([
+      { kind: 'requeue', runId: 'x', newAttempt: true, toEndOfQueue: false, keepCheckpoint: true },
+    ])
+  })
+
+  it('are never reported as a failure of the code (P23)', () => {
+    for (const state of ['assigned', 'running', 'pausing', 'stopping', 'lost'] as const)
+      for (const nowMs of [10, 30, 1e6])
+        for (const decision of decide(held(state), silent, tick, nowMs, patience))
+          expect(decision).not.toMatchObject({ to: 'failed' })
+  })
+
+  it('end what was to stop, and leave paused what was to pause, with the checkpoint it has (P23)', () => {
+    expect(kinds(decide(held('stopping'), silent, tick, 10, patience))).toEqual(['x→stopped'])
+    expect(kinds(decide(held('pausing'), silent, tick, 10, patience))).toEqual(['x→paused'])
+  })
+
+  it('that come back keep the runs that are still alive on them (P24)', () => {
+    const back = [node('a', { lastSeenMs: 20 })]
+    const hello: SchedulerEvent = { kind: 'hello', nodeId: 'a', activeRuns: [{ runId: 'x', attempt: 3 }] }
+    expect(kinds(decide(held('lost'), back, hello, 20, patience))).toEqual(['x→running'])
+    expect(decide(held('running'), back, hello, 20, patience)).toEqual([])
+    expect(kinds(decide(held('stopping'), back, hello, 20, patience))).toEqual(['order x'])
+  })
+
+  it.each([
+    ['an older attempt', [run('x', { state: 'running', nodeId: 'a', attempt: 4 })]],
+    ['a run that now belongs to another node', [run('x', { state: 'running', nodeId: 'b', attempt: 3 })]],
+    ['a stopped run', [run('x', { state: 'stopped', nodeId: 'a', attempt: 3 })]],
+    ['a deleted run', []],
+  ])('that come back with %s are told to abandon it (P24)', (_, runs) => {
+    const hello: SchedulerEvent = { kind: 'hello', nodeId: 'a', activeRuns: [{ runId: 'x', attempt: 3 }] }
+    const back = [node('a', { lastSeenMs: 0 }), node('b')]
+    expect(decide(runs, back, hello, 0, patience)).toEqual([
+      { kind: 'abandon', nodeId: 'a', runId: 'x', attempt: 3 },
+    ])
+  })
+
+  it('that no longer mention a run have it queued again (P25)', () => {
+    const forgetful = [node('a', { missingSinceMs: new Map([['x', 0]]) })]
+    expect(decide(held('running'), forgetful, tick, 4, patience)).toEqual([])
+    expect(kinds(decide(held('running'), forgetful, tick, 5, patience))).toEqual([
+      'x→lost',
+      'requeue x',
+      'assign x',
+    ])
+  })
+})
+
+describe('refused assignments', () => {
+  const assigned = [run('x', { state: 'assigned', nodeId: 'a' })]
+  const refused = (code: 'NODE_BUSY' | 'MODEL_NOT_FOUND'): SchedulerEvent => ({
+    kind: 'refused',
+    runId: 'x',
+    attempt: 1,
+    error: { code, message: '', hint: null },
+  })
+
+  it('go back to their place in the queue when the node was full, as the same attempt', () => {
+    const full = [node('a', { busyUntilMs: 100 })]
+    expect(decide(assigned, full, refused('NODE_BUSY'), 0, patience)).toEqual([
+      { kind: 'requeue', runId: 'x', newAttempt: false, toEndOfQueue: false, keepCheckpoint: true },
+    ])
+  })
+
+  it('fail with the node’s error otherwise', () => {
+    expect(decide(assigned, [node('a')], refused('MODEL_NOT_FOUND'), 0, patience)).toMatchObject([
+      { to: 'failed', error: { code: 'MODEL_NOT_FOUND' } },
+    ])
+  })
+})
+
+describe('whatever happens', () => {
+  const states: RunState[] = [
+    'queued',
+    'assigned',
+    'running',
+    'pausing',
+    'paused',
+    'stopping',
+    'stopped',
+    'finished',
+    'failed',
+    'lost',
+  ]
+  const nodeIds = ['a', 'b', 'c']
+  const anyRun = (runId: string) =>
+    fc
+      .record({
+        state: fc.constantFrom(...states),
+        nodeId: fc.constantFrom(...nodeIds),
+        attempt: fc.integer({ min: 1, max: 3 }),
+        priority: fc.integer({ min: -1, max: 1 }),
+        queuedMs: fc.integer({ min: 0, max: 5 }),
+        hasCheckpoint: fc.boolean(),
+      })
+      .map(({ hasCheckpoint, ...rest }) =>
+        run(runId, { ...rest, ...(hasCheckpoint ? withCheckpoint(rest.nodeId) : {}) }),
+      )
+  const anyNode = (nodeId: string) =>
+    fc
+      .record({
+        slots: fc.integer({ min: 1, max: 3 }),
+        online: fc.boolean(),
+        lastSeenMs: fc.integer({ min: 0, max: 40 }),
+        busyUntilMs: fc.integer({ min: 0, max: 60 }),
+        missing: fc.subarray(['r0', 'r1', 'r2', 'r3', 'r4', 'r5']),
+      })
+      .map(({ missing, ...rest }) =>
+        node(nodeId, { ...rest, missingSinceMs: new Map(missing.map((runId) => [runId, 35])) }),
+      )
+  const runIds = ['r0', 'r1', 'r2', 'r3', 'r4', 'r5']
+  const anyEvent: fc.Arbitrary<SchedulerEvent> = fc.oneof(
+    fc.constant(tick),
+    fc.record({
+      kind: fc.constant('command' as const),
+      runId: fc.constantFrom(...runIds),
+      command: fc.constantFrom('stop' as const, 'pause' as const, 'resume' as const, 'retry' as const),
+    }),
+    fc.record({
+      kind: fc.constant('hello' as const),
+      nodeId: fc.constantFrom(...nodeIds),
+      activeRuns: fc.array(
+        fc.record({ runId: fc.constantFrom(...runIds, 'gone'), attempt: fc.integer({ min: 1, max: 3 }) }),
+        { maxLength: 4 },
+      ),
+    }),
+    fc.record({
+      kind: fc.constant('refused' as const),
+      runId: fc.constantFrom(...runIds),
+      attempt: fc.integer({ min: 1, max: 3 }),
+      error: fc.record({
+        code: fc.constantFrom('NODE_BUSY' as const, 'INTERNAL' as const),
+        message: fc.constant(''),
+        hint: fc.constant(null),
+      }),
+    }),
+  )
+  const world = fc.record({
+    runs: fc.tuple(...runIds.map(anyRun)),
+    nodes: fc.tuple(...nodeIds.map(anyNode)),
+    event: anyEvent,
+    nowMs: fc.integer({ min: 40, max: 80 }),
+  })
+
+  /** The decisions carried out on copies, checking each step against the table of transitions. */
+  function carryOut(runs: StoredRun[], decisions: Decision[]): StoredRun[] {
+    const byId = new Map(runs.map((item) => [item.runId, { ...item }]))
+    for (const decision of decisions) {
+      if (decision.kind === 'order' || decision.kind === 'abandon') continue
+      const item = byId.get(decision.runId)!
+      const to = decision.kind === 'move' ? decision.to : decision.kind === 'assign' ? 'assigned' : 'queued'
+      expect(canTransition(item.state, to), `${item.state}→${to}`).toBe(true)
+      item.state = to
+      if (decision.kind === 'assign') item.nodeId = decision.nodeId
+      if (decision.kind === 'requeue' && decision.newAttempt) item.attempt++
+    }
+    return [...byId.values()]
+  }
+
+  it('no slot is booked twice, and only online nodes with room get runs (P20)', () => {
+    fc.assert(
+      fc.property(world, ({ runs, nodes, event, nowMs }) => {
+        const decisions = decide(runs, nodes, event, nowMs, patience)
+        const after = carryOut(runs, decisions)
+        for (const item of nodes) {
+          const given = decisions.filter(
+            (decision) => decision.kind === 'assign' && decision.nodeId === item.nodeId,
+          ).length
+          if (given === 0) continue
+          expect(item.online).toBe(true)
+          expect(item.busyUntilMs).toBeLessThanOrEqual(nowMs)
+          expect(usedSlots(after, item.nodeId)).toBeLessThanOrEqual(item.slots)
+        }
+      }),
+      { numRuns: 2000, seed: 1 },
+    )
+  })
+
+  it('a run with a higher rank never waits for a slot that a lower one of its kind was given (P20)', () => {
+    fc.assert(
+      fc.property(world, ({ runs, nodes, nowMs }) => {
+        const plain = runs.map((item) => ({ ...item, progress: emptyProgress() }))
+        const { placements, waits } = place(plain, nodes, nowMs)
+        const rank = (runId: string) => plain.find((item) => item.runId === runId)!
+        for (const waiting of waits.keys())
+          for (const { runId } of placements) {
+            const [high, low] = [rank(waiting), rank(runId)]
+            expect(
+              low.config.priority > high.config.priority ||
+                (low.config.priority === high.config.priority && low.queuedMs <= high.queuedMs),
+            ).toBe(true)
+          }
+      }),
+      { numRuns: 2000, seed: 2 },
+    )
+  })
+
+  it('every decision is a legal transition, and a new attempt follows every process that may live on (P4)', () => {
+    fc.assert(
+      fc.property(world, ({ runs, nodes, event, nowMs }) => {
+        const after = carryOut(runs, decide(runs, nodes, event, nowMs, patience))
+        for (const item of after) {
+          const before = runs.find((other) => other.runId === item.runId)!
+          const wasHeld = isActive(before.state) || before.state === 'lost'
+          const isRefused = event.kind === 'refused' && event.runId === item.runId
+          if (wasHeld && (item.state === 'queued' || item.nodeId !== before.nodeId) && !isRefused)
+            expect(item.attempt).toBe(before.attempt + 1)
+        }
+      }),
+      { numRuns: 2000, seed: 3 },
+    )
+  })
+
+  it('is settled afterwards: deciding again at the same moment changes nothing', () => {
+    fc.assert(
+      fc.property(world, ({ runs, nodes, event, nowMs }) => {
+        const after = carryOut(runs, decide(runs, nodes, event, nowMs, patience))
+        // What a heartbeat missed concerns the attempt before.
+        const heard = nodes.map((item) => ({ ...item, missingSinceMs: new Map() }))
+        const again = decide(after, heard, tick, nowMs, patience).filter(
+          (decision) => decision.kind !== 'assign',
+        )
+        expect(again).toEqual([])
+      }),
+      { numRuns: 500, seed: 4 },
+    )
+  })
+})

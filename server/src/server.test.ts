@@ -1,0 +1,278 @@
+/** The whole server over real sockets: one run’s life, and what interrupts it. Rules: docs/protocol.md. */
+import {
+  isSettled,
+  type NodeToServerEvents,
+  nodeNamespace,
+  protocolVersion,
+  type RunView,
+  wireParser,
+} from '@rankscope/protocol'
+import { io } from 'socket.io-client'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { Bench } from './testing/peers.ts'
+import { lifecycle, record, sampleConfig, scalars, startBody } from './testing/samples.ts'
+
+describe('a run', () => {
+  let bench: Bench
+  beforeAll(async () => {
+    bench = await Bench.start()
+  })
+  afterAll(() => bench.close())
+  afterEach(async () => {
+    // Every test starts with an empty queue and free slots: what its node held ends as the node is silent.
+    const { runs } = await bench.get<{ runs: RunView[] }>('/api/runs')
+    for (const { runId } of runs) await bench.post(`/api/runs/${runId}/commands`, { command: 'stop' })
+    bench.nowMs += 10_000
+    for (const { runId } of runs) await bench.runWhere(runId, (run) => isSettled(run.state))
+  })
+
+  it('goes to a node, runs, and finishes as its records say; a browser sees every record, NaN too (P1, P10)', async () => {
+    const [node, browser] = [bench.node(), bench.browser()]
+    expect(await node.hello()).toEqual({ ok: true, value: { heartbeatEveryMs: 100, abandon: [] } })
+    const { runId } = await bench.createRun(sampleConfig())
+    const [assignment] = await node.assignments.count(1)
+    expect(assignment).toMatchObject({ runId, attempt: 1, resumeFrom: null, config: sampleConfig() })
+    expect(await browser.subscribe(runId)).toEqual({ ok: true, value: { lastCursor: 0 } })
+    const sent = [
+      record(runId, 1, lifecycle('running')),
+      record(runId, 2, startBody(0, 2)),
+      record(runId, 3, scalars(1, { 'train/loss': Number.NaN, 'train/gradNorm': 3.4e38 })),
+      record(runId, 4, lifecycle('finished')),
+    ]
+    expect(await node.records(...sent)).toEqual({ ok: true, value: { rejected: [] } })
+    expect(await browser.records.count(4)).toEqual(
+      sent.map((item, index) => ({ ...item, cursor: index + 1 })),
+    )
+    await browser.runs.until((views) => views.some((view) => view.state === 'finished'))
+    const view = await bench.get(`/api/runs/${runId}`)
+    expect(view).toMatchObject({ state: 'finished', step: 1, totalSteps: 2, latest: { 'train/loss': 'NaN' } })
+    node.close()
+  })
+
+  it('is resumed by a browser from its cursor without gap or repetition, while records go on (P11)', async () => {
+    const node = bench.node()
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    const batch = (first: number, count: number) =>
+      node.records(
+        ...Array.from({ length: count }, (_, index) =>
+          record(runId, first + index, scalars(first + index, { loss: first + index })),
+        ),
+      )
+    await batch(1, 1500)
+    const browser = bench.browser()
+    const going = batch(1501, 500)
+    await browser.subscribe(runId, 700)
+    await going
+    await batch(2001, 3)
+    await browser.records.until((records) => records.at(-1)?.cursor === 2003)
+    expect(browser.records.items.map((item) => item.cursor)).toEqual(
+      Array.from({ length: 1303 }, (_, index) => 701 + index),
+    )
+    node.close()
+  })
+
+  it('is stopped, paused and resumed from its checkpoint by command (P22)', async () => {
+    const node = bench.node()
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await node.records(record(runId, 1, lifecycle('running')))
+    expect((await bench.post(`/api/runs/${runId}/commands`, { command: 'pause' })).json()).toMatchObject({
+      state: 'pausing',
+    })
+    expect(await node.commands.count(1)).toEqual([{ runId, attempt: 1, command: 'pause' }])
+    await node.records(
+      record(runId, 2, { kind: 'checkpoint', step: 7, path: '/checkpoints/7', bytes: 9 }),
+      record(runId, 3, lifecycle('paused')),
+    )
+    await bench.runWhere(runId, (run) => run.state === 'paused' && run.checkpoint?.step === 7)
+    await bench.post(`/api/runs/${runId}/commands`, { command: 'resume' })
+    expect((await node.assignments.count(2))[1]).toMatchObject({ attempt: 2, resumeFrom: '/checkpoints/7' })
+    await node.records(record(runId, 1, lifecycle('running'), 2))
+    await bench.post(`/api/runs/${runId}/commands`, { command: 'stop' })
+    await node.commands.count(2)
+    await node.records(record(runId, 2, lifecycle('stopped'), 2))
+    await bench.runWhere(runId, (run) => run.state === 'stopped')
+    const again = await bench.post(`/api/runs/${runId}/commands`, { command: 'pause' })
+    expect(again.statusCode).toBe(409)
+    expect(again.json()).toMatchObject({ code: 'ILLEGAL_TRANSITION', hint: 'possible now: retry' })
+    node.close()
+  })
+
+  it('whose node falls silent is lost, queued again as a new attempt, and the old attempt fenced (P4, P23)', async () => {
+    const node = bench.node()
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await node.records(
+      record(runId, 1, lifecycle('running')),
+      record(runId, 2, { kind: 'checkpoint', step: 5, path: '/checkpoints/5', bytes: 9 }),
+    )
+    node.close()
+    bench.nowMs += 1000
+    expect((await bench.runWhere(runId, (run) => run.state === 'lost')).error).toBeNull()
+    bench.nowMs += 2000
+    const queued = await bench.runWhere(runId, (run) => run.state === 'queued' && run.waitingFor !== null)
+    expect(queued).toMatchObject({ attempt: 2, checkpoint: { step: 5 }, queuePosition: 1 })
+    expect(queued.waitingFor).toContain('the checkpoint of step 5')
+    const back = bench.node()
+    expect(await back.hello({ activeRuns: [{ runId, attempt: 1 }] })).toMatchObject({
+      value: { abandon: [{ runId, attempt: 1 }] },
+    })
+    expect((await back.assignments.count(1))[0]).toMatchObject({ attempt: 2, resumeFrom: '/checkpoints/5' })
+    const late = await back.records(record(runId, 3, scalars(6, { loss: 1 })))
+    expect(late).toMatchObject({ value: { rejected: [{ seq: 3, code: 'STALE_ATTEMPT' }] } })
+    back.close()
+  })
+
+  it('that a node no longer mentions is queued again, but only once its spool is empty (P25)', async () => {
+    const node = bench.node()
+    await node.hello({ slots: 1 })
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await node.records(record(runId, 1, lifecycle('running')))
+    await node.heartbeat([], 3)
+    bench.nowMs += 600
+    await node.heartbeat([], 3)
+    expect(await bench.get(`/api/runs/${runId}`)).toMatchObject({ state: 'running', attempt: 1 })
+    await node.heartbeat([], 0)
+    bench.nowMs += 600
+    await node.heartbeat([], 0)
+    expect((await node.assignments.count(2))[1]).toMatchObject({ runId, attempt: 2 })
+    node.close()
+  })
+
+  it('that a full node refuses stays in the queue; another refusal is the run’s failure', async () => {
+    const node = bench.node()
+    node.answer = { ok: false, error: { code: 'NODE_BUSY', message: 'full', hint: null } }
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await bench.runWhere(runId, (run) => run.state === 'queued' && run.waitingFor === 'a free slot')
+    node.answer = { ok: false, error: { code: 'MODEL_NOT_FOUND', message: 'none', hint: null } }
+    bench.nowMs += 3000
+    await node.heartbeat([])
+    const failed = await bench.runWhere(runId, (run) => run.state === 'failed')
+    expect(failed).toMatchObject({ attempt: 1, error: { code: 'MODEL_NOT_FOUND' } })
+    node.close()
+  })
+
+  it('that is deleted vanishes from every browser', async () => {
+    const browser = bench.browser()
+    const { runId } = await bench.createRun(sampleConfig())
+    await browser.runs.until((views) => views.some((view) => view.runId === runId))
+    const url = `/api/runs/${runId}`
+    const headers = { host: 'localhost' }
+    expect((await bench.server.app.inject({ method: 'DELETE', url, headers })).statusCode).toBe(204)
+    expect(await browser.deleted.count(1)).toEqual([runId])
+    expect(await browser.subscribe(runId)).toMatchObject({ ok: false, error: { code: 'NOT_FOUND' } })
+  })
+
+  it('survives a restart of the server: records, cursors, and the process that went on meanwhile (P24)', async () => {
+    const node = bench.node()
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await node.records(record(runId, 1, lifecycle('running')), record(runId, 2, scalars(1, { loss: 1 })))
+    await bench.restart()
+    // A long time: nobody could be heard while the server was down.
+    bench.nowMs += 900
+    const back = bench.node()
+    expect(await back.hello({ activeRuns: [{ runId, attempt: 1 }] })).toMatchObject({
+      value: { abandon: [] },
+    })
+    // The spool sends again what it had no answer for.
+    await back.records(record(runId, 2, scalars(1, { loss: 1 })), record(runId, 3, scalars(2, { loss: 2 })))
+    const browser = bench.browser()
+    expect(await browser.subscribe(runId)).toEqual({ ok: true, value: { lastCursor: 3 } })
+    await browser.records.count(3)
+    expect(browser.records.items.map((item) => [item.cursor, item.seq])).toEqual([
+      [1, 1],
+      [2, 2],
+      [3, 3],
+    ])
+    expect(await bench.get(`/api/runs/${runId}`)).toMatchObject({ state: 'running', attempt: 1, step: 2 })
+    back.close()
+  })
+})
+
+describe('a link', () => {
+  let bench: Bench
+  beforeAll(async () => {
+    bench = await Bench.start({ token: 'secret' })
+  })
+  afterAll(() => bench.close())
+
+  const refused = (path: string, auth: object): Promise<Error & { data?: unknown }> =>
+    new Promise((resolve) => {
+      const url = new URL(path, bench.server.url).href
+      const socket = io(url, {
+        parser: wireParser,
+        transports: ['websocket'],
+        auth,
+        forceNew: true,
+        reconnection: false,
+      })
+      socket.on('connect_error', (error) => {
+        socket.close()
+        resolve(error)
+      })
+    })
+
+  it('of a node needs the nodes’ token and the same protocol version (P32)', async () => {
+    expect((await refused('/node', { token: 'secret', protocolVersion })).data).toMatchObject({
+      code: 'UNAUTHORIZED',
+    })
+    const auth = { token: bench.server.nodeToken, protocolVersion: protocolVersion + 1 }
+    expect((await refused('/node', auth)).data).toMatchObject({ code: 'PROTOCOL_VERSION' })
+  })
+
+  it('of a browser needs the token where there is one (P31)', async () => {
+    expect((await refused('/browser', { token: '' })).data).toMatchObject({ code: 'UNAUTHORIZED' })
+  })
+
+  it('answers what does not fit with a coded error, changes nothing, and stays open (P5)', async () => {
+    const socket = io(new URL(nodeNamespace, bench.server.url).href, {
+      parser: wireParser,
+      transports: ['websocket'],
+      auth: { token: bench.server.nodeToken, protocolVersion },
+      forceNew: true,
+    })
+    const send = (event: keyof NodeToServerEvents, ...args: unknown[]): Promise<unknown> =>
+      socket.emitWithAck(event, ...args)
+    const invalid = { ok: false, error: { code: 'MESSAGE_INVALID' } }
+    expect(await send('hello', { nodeId: 7 })).toMatchObject(invalid)
+    expect(await send('hello', null)).toMatchObject(invalid)
+    expect(await send('heartbeat', {})).toMatchObject(invalid)
+    expect(await send('records', { nodeId: 'node-a', records: [] })).toMatchObject(invalid)
+    socket.emit('hello')
+    socket.emit('records', 'no callback')
+    expect(await send('records', null)).toMatchObject(invalid)
+    expect(socket.connected).toBe(true)
+    socket.close()
+  })
+
+  it('delivers the good records of a batch and rejects each poisoned one by itself (P3)', async () => {
+    const node = bench.node()
+    await node.hello()
+    const poison = [
+      { runId: 'x', attempt: 1, seq: 5, timeMs: 0, body: { kind: 'scalars', step: -1, values: {} } },
+      { runId: 7 },
+      null,
+    ] as never[]
+    const answer = await node.records(...poison, record('unknown', 1, lifecycle('running')))
+    expect(answer).toMatchObject({
+      ok: true,
+      value: {
+        rejected: [
+          { runId: 'x', attempt: 1, seq: 5, code: 'MESSAGE_INVALID' },
+          { runId: '', attempt: 0, seq: 0, code: 'MESSAGE_INVALID' },
+          { runId: '', attempt: 0, seq: 0, code: 'MESSAGE_INVALID' },
+          { runId: 'unknown', seq: 1, code: 'NOT_FOUND' },
+        ],
+      },
+    })
+  })
+})

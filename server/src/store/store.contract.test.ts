@@ -1,0 +1,325 @@
+/** One suite over every store. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { RankscopeError } from '@rankscope/protocol'
+import fc from 'fast-check'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import {
+  lifecycle,
+  record,
+  sampleConfig,
+  sampleHello,
+  scalars,
+  spectrum,
+  startBody,
+} from '../testing/samples.ts'
+import { openSqliteStore } from './sqlite.ts'
+import type { Store, StoredRun } from './store.ts'
+
+type Sibling = { name: string; create: () => { open: () => Promise<Store>; remove: () => void } }
+
+const siblings: Sibling[] = [
+  {
+    name: 'sqlite',
+    create: () => {
+      const folder = mkdtempSync(join(tmpdir(), 'rankscope-store-'))
+      return {
+        open: () => openSqliteStore(join(folder, 'store.db')),
+        remove: () => rmSync(folder, { recursive: true, force: true }),
+      }
+    },
+  },
+]
+
+describe.each(siblings)('the $name store', ({ create }) => {
+  const place = create()
+  let store: Store
+  beforeAll(async () => {
+    store = await place.open()
+  })
+  afterEach(async () => {
+    for (const run of await store.listRuns()) await store.deleteRun(run.runId)
+    while (await store.purge());
+    for (const node of await store.listNodes()) await store.deleteNode(node.nodeId)
+  })
+  afterAll(async () => {
+    await store.close()
+    place.remove()
+  })
+
+  /** A run that was given to node-a. */
+  async function assignedRun(runId: string, attempt = 1): Promise<StoredRun> {
+    const [run] = await store.createRuns([
+      { runId, name: `lora-${runId}`, config: sampleConfig(), createdMs: 5 },
+    ])
+    return (await store.updateRun(runId, run!.revision, { state: 'assigned', nodeId: 'node-a', attempt }))!
+  }
+
+  const everything = { names: null, points: 1000, fromStep: null, toStep: null }
+
+  describe('runs', () => {
+    it('are created all or none, queued, as attempt 1, under unique names', async () => {
+      const config = sampleConfig()
+      const created = await store.createRuns([
+        { runId: 'a', name: 'lora-brave-otter', config, createdMs: 1 },
+        { runId: 'b', name: 'lora-brave-otter', config, createdMs: 2 },
+      ])
+      expect(created.map((run) => run.name)).toEqual(['lora-brave-otter', 'lora-brave-otter-2'])
+      expect(created[0]).toMatchObject({ state: 'queued', attempt: 1, config, lastCursor: 0 })
+      await expect(
+        store.createRuns([
+          { runId: 'c', name: 'other', config, createdMs: 3 },
+          { runId: 'a', name: 'again', config, createdMs: 3 },
+        ]),
+      ).rejects.toMatchObject({ code: 'STORE_FAILED' })
+      expect((await store.listRuns()).map((run) => run.runId)).toEqual(['a', 'b'])
+    })
+
+    it('change only from the revision that the change was computed from', async () => {
+      const run = await assignedRun('a')
+      expect(await store.updateRun('a', run.revision - 1, { state: 'queued' })).toBeNull()
+      const changed = await store.updateRun('a', run.revision, { state: 'running' })
+      expect(changed).toMatchObject({ state: 'running', revision: run.revision + 1 })
+      expect(await store.listRuns()).toEqual([changed])
+    })
+
+    it('cannot take the name of another run', async () => {
+      await assignedRun('a')
+      const other = await assignedRun('b')
+      const renaming = store.updateRun('b', other.revision, { name: 'lora-a' })
+      await expect(renaming).rejects.toBeInstanceOf(RankscopeError)
+      await expect(renaming).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+    })
+
+    it('are gone at once when deleted, and purging removes all that belonged to them', async () => {
+      const run = await assignedRun('run')
+      await store.append('node-a', [
+        record('run', 1, scalars(1, { loss: 1 })),
+        record('run', 2, spectrum(1, [2, 1])),
+      ])
+      expect(await store.deleteRun('run')).toBe(true)
+      expect(await store.deleteRun('run')).toBe(false)
+      expect(await store.listRuns()).toEqual([])
+      expect(await store.recordsAfter('run', 0, 10)).toEqual([])
+      while (await store.purge());
+      await store.createRuns([{ runId: run.runId, name: run.name, config: run.config, createdMs: 9 }])
+      expect((await store.series('run', everything)).series).toEqual([])
+      expect((await store.spectraIndex('run')).entries).toEqual([])
+    })
+  })
+
+  it('keeps nodes, the newest hello of each', async () => {
+    const { activeRuns: _, ...hello } = sampleHello()
+    await store.saveNode({ nodeId: 'node-a', hello, firstSeenMs: 1, lastSeenMs: 1 })
+    await store.saveNode({ nodeId: 'node-a', hello: { ...hello, slots: 7 }, firstSeenMs: 2, lastSeenMs: 2 })
+    expect(await store.listNodes()).toEqual([
+      { nodeId: 'node-a', hello: { ...hello, slots: 7 }, firstSeenMs: 1, lastSeenMs: 2 },
+    ])
+    expect(await store.deleteNode('node-a')).toBe(true)
+    expect(await store.listNodes()).toEqual([])
+  })
+
+  describe('records', () => {
+    it('come back exactly as sent, in the order of their cursors, also after reopening (P1)', async () => {
+      await assignedRun('run')
+      const sent = [
+        record('run', 1, lifecycle('running')),
+        record('run', 2, startBody()),
+        record('run', 3, scalars(1, { 'train/loss': Number.NaN, huge: 3.4e38, 'eval/ä': -0, tiny: 5e-324 })),
+        record('run', 4, spectrum(1, [3, 2, 1, Number.POSITIVE_INFINITY])),
+        record('run', 5, { kind: 'log', level: 'info', message: 'zero \0, emoji 🦦, Ünïcode' }),
+      ]
+      const { cursors } = await store.append('node-a', sent)
+      expect(cursors).toEqual([1, 2, 3, 4, 5])
+      const expected = sent.map((item, index) => ({ ...item, cursor: index + 1 }))
+      expect(await store.recordsAfter('run', 0, 100)).toEqual(expected)
+      await store.close()
+      store = await place.open()
+      expect(await store.recordsAfter('run', 2, 2)).toEqual(expected.slice(2, 4))
+    })
+
+    it('are kept once, however often and in whatever order they are delivered (P2)', async () => {
+      let runs = 0
+      const bodies = [
+        lifecycle('running'),
+        startBody(),
+        ...Array.from({ length: 6 }, (_, step) => scalars(step + 1, { loss: step, [`only/${step}`]: step })),
+        { kind: 'checkpoint', step: 3, path: '/c', bytes: 1 } as const,
+        lifecycle('finished'),
+      ]
+      const seqs = bodies.map((_, index) => index + 1)
+      const delivery = fc.tuple(
+        fc.shuffledSubarray(seqs, { minLength: seqs.length }),
+        fc.array(fc.constantFrom(...seqs), { maxLength: 12 }),
+        fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 4, maxLength: 22 }),
+      )
+      let reference: unknown = null
+      await fc.assert(
+        fc.asyncProperty(delivery, async ([order, repeats, sizes]) => {
+          const runId = `r${runs++}`
+          await assignedRun(runId)
+          // Whatever was missed comes again at the end, as the spool would send it.
+          const queue = [...repeats, ...order].map((seq) => record(runId, seq, bodies[seq - 1]!))
+          while (queue.length > 0) {
+            const batch = queue.splice(0, sizes[queue.length % sizes.length])
+            const { rejected } = await store.append('node-a', batch)
+            expect(rejected).toEqual([])
+          }
+          const records = await store.recordsAfter(runId, 0, 100)
+          expect(records.map((item) => item.cursor)).toEqual(seqs)
+          expect(records.map((item) => item.seq).sort((a, b) => a - b)).toEqual(seqs)
+          const run = (await store.listRuns()).find((item) => item.runId === runId)!
+          const { progress, state } = run
+          const { series } = await store.series(runId, everything)
+          // Object keys compare without order, so any order of arrival must give the same.
+          const outcome = { state, progress, series }
+          reference ??= outcome
+          expect(outcome).toEqual(reference)
+          expect(state).toBe('finished')
+        }),
+        { numRuns: 30, seed: 7 },
+      )
+    })
+
+    it('with a known number but another content are rejected, and the rest of the batch stays (P3)', async () => {
+      await assignedRun('run')
+      await store.append('node-a', [record('run', 1, scalars(1, { loss: 1 }))])
+      const { rejected, cursors } = await store.append('node-a', [
+        record('run', 1, scalars(1, { loss: 2 })),
+        record('run', 2, scalars(2, { loss: 2 })),
+      ])
+      expect(rejected).toMatchObject([{ runId: 'run', attempt: 1, seq: 1, code: 'RECORD_CONFLICT' }])
+      expect(cursors).toEqual([null, 2])
+    })
+
+    it.each([
+      ['of an unknown run', 'nobody', 1, 'node-a', 'NOT_FOUND'],
+      ['of an older attempt', 'run', 1, 'node-a', 'STALE_ATTEMPT'],
+      ['of an attempt that was never given out', 'run', 3, 'node-a', 'MESSAGE_INVALID'],
+      ['from a node that does not hold the run', 'run', 2, 'node-b', 'MESSAGE_INVALID'],
+    ])('%s are refused (P4)', async (_, runId, attempt, nodeId, code) => {
+      await assignedRun('run', 2)
+      const { rejected } = await store.append(nodeId, [record(runId, 1, lifecycle('running'), attempt)])
+      expect(rejected).toMatchObject([{ code }])
+      expect(await store.recordsAfter('run', 0, 10)).toEqual([])
+    })
+
+    it('of several runs may share a batch; each run has cursors of its own', async () => {
+      await assignedRun('a')
+      await assignedRun('b')
+      const { cursors, runs } = await store.append('node-a', [
+        record('a', 1, lifecycle('running')),
+        record('b', 1, lifecycle('running')),
+        record('a', 2, scalars(1, { loss: 1 })),
+      ])
+      expect(cursors).toEqual([1, 1, 2])
+      expect(runs.map((run) => [run.runId, run.lastCursor, run.progress.step])).toEqual([
+        ['a', 2, 1],
+        ['b', 1, 0],
+      ])
+    })
+
+    it('of one kind are read newest first by pages, and given oldest first', async () => {
+      await assignedRun('run')
+      const logs = Array.from({ length: 5 }, (_, index) =>
+        record('run', index + 1, { kind: 'log', level: 'info', message: `line ${index + 1}` }),
+      )
+      await store.append('node-a', logs)
+      const newest = await store.recordsOfKind('run', 'log', { beforeCursor: null, limit: 2 })
+      expect(newest.records.map((item) => item.seq)).toEqual([4, 5])
+      expect(newest.cursor).toBe(5)
+      const older = await store.recordsOfKind('run', 'log', { beforeCursor: 4, limit: 2 })
+      expect(older.records.map((item) => item.seq)).toEqual([2, 3])
+    })
+  })
+
+  describe('series', () => {
+    it('lose neither a spike nor a NaN to joining, and say how many points there are', async () => {
+      await assignedRun('run')
+      const count = 5000
+      const value = (step: number) => (step === 1234 ? 1e9 : step === 4321 ? Number.NaN : Math.sin(step))
+      for (let first = 0; first < count; first += 500)
+        await store.append(
+          'node-a',
+          Array.from({ length: 500 }, (_, index) =>
+            record('run', first + index + 1, scalars(first + index, { loss: value(first + index) })),
+          ),
+        )
+      const { series } = await store.series('run', { ...everything, points: 50 })
+      const [{ total, buckets }] = series as [(typeof series)[0]]
+      expect(total).toBe(count)
+      expect(buckets.length).toBeLessThanOrEqual(50)
+      expect(Math.max(...buckets.map((bucket) => bucket.max))).toBe(1e9)
+      expect(buckets.reduce((sum, bucket) => sum + bucket.nanCount, 0)).toBe(1)
+      expect(buckets.at(-1)).toMatchObject({ step: count - 1, last: value(count - 1) })
+      const narrow = await store.series('run', { ...everything, fromStep: 1230, toStep: 1239 })
+      expect(narrow.series[0]!.buckets.map((bucket) => bucket.last)).toEqual(
+        Array.from({ length: 10 }, (_, index) => value(1230 + index)),
+      )
+    })
+
+    it('follow the newest attempt: what older ones said beyond its start is superseded (P9)', async () => {
+      await assignedRun('run')
+      const steps = Array.from({ length: 1500 }, (_, index) =>
+        record('run', index + 1, scalars(index + 1, { loss: 1 })),
+      )
+      await store.append('node-a', [...steps, record('run', 1501, spectrum(1400, [1]))])
+      const [run] = await store.listRuns()
+      await store.updateRun('run', run!.revision, { attempt: 2 })
+      await store.append('node-a', [
+        record('run', 1, startBody(600), 2),
+        ...Array.from({ length: 500 }, (_, index) =>
+          record('run', index + 2, scalars(601 + index, { loss: 2 }), 2),
+        ),
+      ])
+      const { series } = await store.series('run', { ...everything, points: 5000 })
+      expect(series[0]!.total).toBe(1100)
+      expect(series[0]!.buckets.map((bucket) => bucket.last)).toEqual([
+        ...new Array(600).fill(1),
+        ...new Array(500).fill(2),
+      ])
+      const coarse = await store.series('run', { ...everything, points: 10 })
+      expect(coarse.series[0]!.total).toBe(1100)
+      expect(await store.spectraIndex('run')).toMatchObject({ entries: [] })
+      expect(await store.recordsAfter('run', 0, 5000)).toHaveLength(2002)
+    })
+  })
+
+  it('finds spectra by module, part, step and final, and lists their measures without the values', async () => {
+    await assignedRun('run')
+    await store.append('node-a', [
+      record('run', 1, spectrum(10, [3, 2])),
+      record('run', 2, spectrum(20, [4, Number.NaN])),
+      record('run', 3, spectrum(20, [5, 1], true)),
+    ])
+    const none = { module: null, part: null, step: null, final: null }
+    const at20 = await store.spectra('run', { ...none, step: 20, final: false, part: 'total' })
+    expect(at20.spectra.map((item) => item.singularValues)).toEqual([[4, 'NaN']])
+    expect((await store.spectra('run', { ...none, module: 'unknown' })).spectra).toEqual([])
+    const { entries, cursor } = await store.spectraIndex('run')
+    expect(entries.map((entry) => [entry.step, entry.final])).toEqual([
+      [10, false],
+      [20, false],
+      [20, true],
+    ])
+    expect(entries[0]).toMatchObject({ frobenius: 1.5, measures: { effectiveRank: 'NaN', stableRank: 1.25 } })
+    expect(cursor).toBe(3)
+  })
+
+  it('answers reads while a long write goes on, and keeps calls in order', async () => {
+    await assignedRun('run')
+    const batches = Array.from({ length: 6 }, (_, batch) =>
+      store.append(
+        'node-a',
+        Array.from({ length: 400 }, (_, index) =>
+          record('run', batch * 400 + index + 1, scalars(batch * 400 + index, { loss: index })),
+        ),
+      ),
+    )
+    const seen = (await store.recordsAfter('run', 0, 5000)).length
+    const results = await Promise.all(batches)
+    expect(seen % 400).toBe(0)
+    expect(results.map((result) => result.cursors[0])).toEqual([1, 401, 801, 1201, 1601, 2001])
+  })
+})

@@ -1,0 +1,208 @@
+/** A server on a free port with a clock of its own, and real sockets to it: stand-ins for a daemon and a browser. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  type Ack,
+  type Assignment,
+  type BrowserToServerEvents,
+  browserNamespace,
+  type NodeCommand,
+  type NodeHello,
+  type NodeToServerEvents,
+  type NodeView,
+  nodeNamespace,
+  protocolVersion,
+  type RunConfig,
+  type RunRecord,
+  type RunView,
+  type ServerToBrowserEvents,
+  type ServerToNodeEvents,
+  type StoredRecord,
+  type Welcome,
+  wireParser,
+} from '@rankscope/protocol'
+import { io, type Socket } from 'socket.io-client'
+import { type RunningServer, type ServerOptions, startServer } from '../start-server.ts'
+import { sampleHello } from './samples.ts'
+
+/** Heartbeats are sent by hand; silence counts by the bench’s clock, which stands still unless advanced. */
+const times = {
+  heartbeatEveryMs: 100,
+  lostAfterMs: 1000,
+  requeueAfterMs: 3000,
+  missingAfterMs: 500,
+  tickEveryMs: 10,
+}
+
+export class Bench {
+  readonly folder = mkdtempSync(join(tmpdir(), 'rankscope-server-'))
+  nowMs = 1_000_000
+  server!: RunningServer
+  readonly #peers: { close: () => void }[] = []
+
+  static async start(options: Partial<ServerOptions> = {}): Promise<Bench> {
+    const bench = new Bench()
+    await bench.restart(options)
+    return bench
+  }
+
+  /** Stop the server, if it runs, and start it on the same data. */
+  async restart(options: Partial<ServerOptions> = {}): Promise<void> {
+    if (this.server) await this.server.close()
+    this.server = await startServer({
+      port: 0,
+      dataFolder: this.folder,
+      dashboardFolder: join(this.folder, 'no-dashboard'),
+      times,
+      now: () => this.nowMs,
+      ...options,
+    })
+  }
+
+  async close(): Promise<void> {
+    for (const peer of this.#peers) peer.close()
+    await this.server.close()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  node(): FakeNode {
+    const node = new FakeNode(this.server.url, this.server.nodeToken, () => this.nowMs)
+    this.#peers.push(node)
+    return node
+  }
+
+  browser(): FakeBrowser {
+    const browser = new FakeBrowser(this.server.url)
+    this.#peers.push(browser)
+    return browser
+  }
+
+  async get<T>(path: string): Promise<T> {
+    return (await this.server.app.inject({ url: path, headers: { host: 'localhost' } })).json() as T
+  }
+
+  async post(path: string, payload: object) {
+    return this.server.app.inject({ method: 'POST', url: path, payload, headers: { host: 'localhost' } })
+  }
+
+  async createRun(config: RunConfig): Promise<RunView> {
+    return (await this.post('/api/runs', { configs: [config] })).json().runs[0] as RunView
+  }
+
+  /** Resolves when the run is as wanted; polls as a person would, without a wait of fixed length. */
+  async runWhere(runId: string, wanted: (run: RunView) => boolean): Promise<RunView> {
+    for (;;) {
+      const run = await this.get<RunView>(`/api/runs/${runId}`)
+      if (wanted(run)) return run
+      await nextTurn()
+    }
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+/** What was received, and promises for what will be. */
+class Inbox<T> {
+  readonly items: T[] = []
+  #waiting: { wanted: (items: T[]) => boolean; resolve: () => void }[] = []
+
+  add(...items: T[]): void {
+    this.items.push(...items)
+    for (const waiter of this.#waiting) if (waiter.wanted(this.items)) waiter.resolve()
+    this.#waiting = this.#waiting.filter((waiter) => !waiter.wanted(this.items))
+  }
+
+  until(wanted: (items: T[]) => boolean): Promise<void> {
+    if (wanted(this.items)) return Promise.resolve()
+    return new Promise((resolve) => this.#waiting.push({ wanted, resolve }))
+  }
+
+  async count(count: number): Promise<T[]> {
+    await this.until((items) => items.length >= count)
+    return this.items
+  }
+}
+
+export class FakeNode {
+  readonly socket: Socket<ServerToNodeEvents, NodeToServerEvents>
+  readonly assignments = new Inbox<Assignment>()
+  readonly commands = new Inbox<NodeCommand>()
+  /** How assignments are answered. */
+  answer: Ack<null> = { ok: true, value: null }
+  readonly #now: () => number
+
+  constructor(url: string, token: string, now: () => number) {
+    this.#now = now
+    this.socket = io(new URL(nodeNamespace, url).href, {
+      parser: wireParser,
+      transports: ['websocket'],
+      auth: { token, protocolVersion },
+      forceNew: true,
+      reconnection: false,
+    })
+    this.socket.on('assign', (assignment, acknowledge) => {
+      this.assignments.add(assignment)
+      acknowledge(this.answer)
+    })
+    this.socket.on('command', (command, acknowledge) => {
+      this.commands.add(command)
+      acknowledge({ ok: true, value: null })
+    })
+  }
+
+  async hello(changes: Partial<NodeHello> = {}): Promise<Ack<Welcome>> {
+    return this.socket.emitWithAck('hello', sampleHello(changes))
+  }
+
+  async heartbeat(activeRuns: { runId: string; attempt: number }[], spooledRecords = 0) {
+    return this.socket.emitWithAck('heartbeat', {
+      nodeId: 'node-a',
+      timeMs: this.#now(),
+      loadAverage: 0.5,
+      freeMemoryBytes: 1e9,
+      spooledRecords,
+      activeRuns: activeRuns.map((run) => ({ ...run, residentMemoryBytes: null })),
+    })
+  }
+
+  async records(...records: RunRecord[]) {
+    return this.socket.emitWithAck('records', { nodeId: 'node-a', records })
+  }
+
+  close(): void {
+    this.socket.close()
+  }
+}
+
+export class FakeBrowser {
+  readonly socket: Socket<ServerToBrowserEvents, BrowserToServerEvents>
+  readonly records = new Inbox<StoredRecord>()
+  readonly runs = new Inbox<RunView>()
+  readonly nodes = new Inbox<NodeView>()
+  readonly deleted = new Inbox<string>()
+
+  constructor(url: string) {
+    this.socket = io(new URL(browserNamespace, url).href, {
+      parser: wireParser,
+      transports: ['websocket'],
+      auth: { protocolVersion },
+      forceNew: true,
+      reconnection: false,
+    })
+    this.socket.on('records', ({ records }) => this.records.add(...records))
+    this.socket.on('run', (run) => this.runs.add(run))
+    this.socket.on('node', (node) => this.nodes.add(node))
+    this.socket.on('runDeleted', ({ runId }) => this.deleted.add(runId))
+  }
+
+  async subscribe(runId: string, afterCursor = 0) {
+    return this.socket.emitWithAck('subscribeRun', { runId, afterCursor })
+  }
+
+  close(): void {
+    this.socket.close()
+  }
+}
