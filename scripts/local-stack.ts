@@ -1,0 +1,189 @@
+/** A server and one GPU node on this machine, each a process of its own: for `npm start`, the demo and the browser tests. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { RankscopeError } from '@rankscope/protocol'
+
+const root = resolve(import.meta.dirname, '..')
+
+export interface StackProcess {
+  readonly processId: number
+  /** Resolves when the process is gone, with its exit code or the signal’s name. */
+  readonly gone: Promise<string>
+  signal(signal: NodeJS.Signals): void
+}
+
+export interface ServerProcess extends StackProcess {
+  /** For people: with the token where one is needed. */
+  readonly address: string
+  /** For programs, without a token. */
+  readonly url: string
+  readonly nodeToken: string
+}
+
+export interface ServerOptions {
+  readonly state: string
+  readonly host: string
+  readonly port: number
+  readonly nodeToken: string
+  readonly log: string
+}
+
+export interface NodeOptions {
+  readonly server: Pick<ServerProcess, 'url' | 'nodeToken'>
+  readonly state: string
+  readonly name: string | null
+  readonly slots: number | null
+  readonly threads: number | null
+  readonly models: readonly string[]
+  readonly data: readonly string[]
+  readonly log: string
+}
+
+/** Resolves when the server accepts connections. Throws INTERNAL with its last lines where it ends instead. */
+export async function startServerProcess(options: ServerOptions): Promise<ServerProcess> {
+  const { process: child, readyLine } = await start({
+    entry: 'server/src/main.ts',
+    args: ['--port', String(options.port), '--host', options.host, '--data', options.state],
+    // Not on the command line, where every user of the machine could read it.
+    environment: { RANKSCOPE_NODE_TOKEN: options.nodeToken },
+    ready: /^Rankscope is ready: (.+)$/,
+    log: options.log,
+    title: 'the server',
+  })
+  const address = readyLine[1]!
+  return { ...child, address, url: new URL(address).origin, nodeToken: options.nodeToken }
+}
+
+/** Resolves when the server has welcomed the node. */
+export async function startNodeProcess(options: NodeOptions): Promise<StackProcess> {
+  const option = (name: string, value: string | number | null) =>
+    value === null ? [] : [name, String(value)]
+  const { process: child } = await start({
+    entry: 'gpu-node/src/cli/node.ts',
+    args: [
+      ...['--server', options.server.url, '--state', options.state],
+      ...option('--name', options.name),
+      ...option('--slots', options.slots),
+      ...option('--threads', options.threads),
+      ...options.models.flatMap((folder) => ['--models', folder]),
+      ...options.data.flatMap((folder) => ['--data', folder]),
+    ],
+    environment: { RANKSCOPE_TOKEN: options.server.nodeToken },
+    ready: / connected to /,
+    log: options.log,
+    title: 'the node',
+  })
+  return child
+}
+
+interface Start {
+  readonly entry: string
+  readonly args: readonly string[]
+  readonly environment: Record<string, string>
+  readonly ready: RegExp
+  /** File to which stdout and stderr are appended. */
+  readonly log: string
+  readonly title: string
+}
+
+function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExpExecArray }> {
+  mkdirSync(join(order.log, '..'), { recursive: true })
+  const log = createWriteStream(order.log, { flags: 'a' })
+  const child = spawn(process.execPath, ['--import', 'tsx', order.entry, ...order.args], {
+    cwd: root,
+    env: { ...process.env, ...order.environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const gone = new Promise<string>((resolveGone) => {
+    child.on('close', (code, signal) => {
+      log.end()
+      resolveGone(signal ?? `exit code ${code}`)
+    })
+  })
+  const stackProcess: StackProcess = {
+    processId: child.pid!,
+    gone,
+    signal: (signal) => {
+      child.kill(signal)
+    },
+  }
+  return new Promise((resolveReady, reject) => {
+    const lastLines: string[] = []
+    eachLine(child, (line) => {
+      log.write(`${line}\n`)
+      lastLines.push(line)
+      if (lastLines.length > 20) lastLines.shift()
+      const readyLine = order.ready.exec(line)
+      if (readyLine !== null) resolveReady({ process: stackProcess, readyLine })
+    })
+    void gone.then((how) => {
+      const message = `${order.title} ended (${how}) before it was ready:\n${lastLines.join('\n')}`
+      reject(new RankscopeError('INTERNAL', message, { hint: `its log is ${order.log}` }))
+    })
+  })
+}
+
+function eachLine(child: ChildProcess, take: (line: string) => void): void {
+  createInterface({ input: child.stdout! }).on('line', take)
+  createInterface({ input: child.stderr! }).on('line', take)
+}
+
+/** The nodes’ token of this checkout, made at the first start. */
+export function keptNodeToken(state: string): string {
+  const file = join(state, 'node-token')
+  if (existsSync(file)) return readFileSync(file, 'utf8').trim()
+  mkdirSync(state, { recursive: true })
+  const token = randomBytes(24).toString('base64url')
+  writeFileSync(file, `${token}\n`, { mode: 0o600 })
+  return token
+}
+
+/** The wanted port, which must be free, or the first free one from 7777 on where none is named. */
+export async function choosePort(wanted: number | null, host: string): Promise<number> {
+  if (wanted !== null) {
+    if (wanted === 0 || (await isFree(wanted, host))) return wanted
+    throw new RankscopeError('CONFIG_INVALID', `port ${wanted} is taken`, {
+      hint: 'name another with --port, or leave it out to have a free one chosen',
+    })
+  }
+  for (let port = 7777; port < 7877; port++) if (await isFree(port, host)) return port
+  return 0
+}
+
+function isFree(port: number, host: string): Promise<boolean> {
+  return new Promise((resolveFree) => {
+    const probe = createServer()
+    probe.on('error', () => resolveFree(false))
+    probe.listen(port, host, () => probe.close(() => resolveFree(true)))
+  })
+}
+
+/**
+ * Claims the state folder for this process until it ends. Throws CONFIG_INVALID where another one is at work there:
+ * two servers on one database would undo each other.
+ */
+export function claim(state: string): void {
+  const file = join(state, 'running.json')
+  mkdirSync(state, { recursive: true })
+  if (existsSync(file)) {
+    const holder = Number(readFileSync(file, 'utf8'))
+    if (isAlive(holder))
+      throw new RankscopeError('CONFIG_INVALID', `Rankscope already runs in ${state} (process ${holder})`, {
+        hint: 'end it first, or give this one a folder of its own with --state',
+      })
+  }
+  writeFileSync(file, String(process.pid))
+  process.on('exit', () => rmSync(file, { force: true }))
+}
+
+function isAlive(processId: number): boolean {
+  try {
+    return process.kill(processId, 0)
+  } catch {
+    return false
+  }
+}
