@@ -93,12 +93,13 @@ export function readTextFile(file: string, tokenizer: TextTokenizer, blockLength
 /**
  * Language-model examples of exactly `blockLength` tokens, every label present: the documents one after another,
  * each closed by the end token, cut without padding. What does not fill a last block is left out, unless it is
- * all there is.
+ * all there is. No more documents are taken than `maxExamples` blocks need.
  */
 export function packTexts(
   documents: Iterable<string>,
   tokenizer: TextTokenizer,
   blockLength: number,
+  maxExamples = Number.POSITIVE_INFINITY,
 ): TokenExample[] {
   const stream: number[] = []
   const examples: TokenExample[] = []
@@ -109,7 +110,8 @@ export function packTexts(
   for (const document of documents) {
     for (const id of tokenizer.encode(document)) stream.push(id)
     stream.push(tokenizer.endTokenId)
-    while (stream.length >= blockLength) cut(blockLength)
+    while (stream.length >= blockLength && examples.length < maxExamples) cut(blockLength)
+    if (examples.length >= maxExamples) return examples
   }
   if (examples.length === 0 && stream.length > 1) cut(stream.length)
   return examples

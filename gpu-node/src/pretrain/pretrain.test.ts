@@ -1,8 +1,15 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { memory } from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
+import { cpuBackend } from '../backends/cpu.ts'
 import { TextTokenizer } from '../data/tokenizer.ts'
+import { openModelFolder } from '../model/folder.ts'
 import { Random } from '../random.ts'
 import { taskRecords } from '../tasks/index.ts'
 import { specialTokens, tokenizerConfig, trainTokenizer } from './bpe.ts'
+import { miniConfig, pretrain } from './pretrain.ts'
 import { pretrainingDocument } from './text.ts'
 
 const documents = (seed: number, count: number) => {
@@ -67,5 +74,51 @@ describe('the text for pretraining', () => {
     for (const task of ['arithmetic', 'programs', 'choice'] as const)
       for (const { instruction, output } of taskRecords(task, 'test', 200, 0))
         expect(text.includes(`${instruction}\n${output}`)).toBe(false)
+  })
+})
+
+describe('pretraining', () => {
+  it('writes a model folder that loads, the same for the same seed, with a loss that falls', async () => {
+    await cpuBackend.start({ threads: 1 })
+    const before = memory().numTensors
+    const folder = mkdtempSync(join(tmpdir(), 'rankscope-'))
+    const config = {
+      ...miniConfig,
+      hiddenSize: 16,
+      intermediateSize: 16,
+      layers: 1,
+      heads: 2,
+      keyValueHeads: 1,
+      headDim: 8,
+    }
+    const make = async (name: string) => {
+      const losses: number[] = []
+      await pretrain({
+        folder: join(folder, name),
+        seed: 1,
+        tokens: 12 * 4 * 24,
+        blockLength: 24,
+        blocksPerStep: 4,
+        config,
+        onStep: ({ loss }) => losses.push(loss),
+      })
+      const { specs, read } = openModelFolder(join(folder, name))
+      return { losses, weights: specs.map(read) }
+    }
+    const [first, second] = [await make('first'), await make('second')]
+    expect(second).toEqual(first)
+    expect(first.losses).toHaveLength(12)
+    expect(first.losses.at(-1)).toBeLessThan(first.losses[0]!)
+    expect(readdirSync(join(folder, 'first')).sort()).toEqual([
+      'config.json',
+      'generation_config.json',
+      'model.safetensors',
+      'special_tokens_map.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ])
+    expect(TextTokenizer.load(join(folder, 'first')).endTokenId).toBe(config.endTokenIds[0])
+    expect(memory().numTensors).toBe(before)
+    rmSync(folder, { recursive: true })
   })
 })
