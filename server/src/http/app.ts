@@ -39,6 +39,8 @@ export async function createApp(
     forceCloseConnections: true,
     logger: { level: 'error' },
   }).withTypeProvider<ZodTypeProvider>()
+  // Only JSON: what a form of another site can send without asking first is refused.
+  app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (data) => {
     const result = (schema as z.ZodType).safeParse(data)
     if (result.success) return { value: result.data }

@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads'
 import { type ErrorPayload, errorPayload, RankscopeError } from '@rankscope/protocol'
 import type { Store } from './store.ts'
 
-export type SqliteWorkerData = { entry: string; file: string; role: 'write' | 'read' }
+export type SqliteWorkerData = { entry: string; packages: string[]; file: string; role: 'write' | 'read' }
 export type Call = { id: number; method: keyof Store; args: unknown[] }
 export type Reply = { id: number } & ({ ok: true; value: unknown } | { ok: false; error: ErrorPayload })
 
@@ -50,7 +50,8 @@ class StoreThread {
   #failure: Error | null = null
 
   constructor(file: string, role: SqliteWorkerData['role']) {
-    const data: SqliteWorkerData = { entry: new URL('./sqlite-worker.ts', import.meta.url).href, file, role }
+    const entry = new URL('./sqlite-worker.ts', import.meta.url).href
+    const data: SqliteWorkerData = { entry, packages: ['kysely', 'libsql', 'zod'], file, role }
     const worker = new Worker(new URL('../worker-entry.mjs', import.meta.url), { workerData: data })
     this.#worker = worker
     worker.on('message', (reply: Reply) => this.#settle(reply))

@@ -1,0 +1,258 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  checkAnswer,
+  createRunsAnswer,
+  errorAnswer,
+  evaluationsAnswer,
+  healthAnswer,
+  logsAnswer,
+  nodesAnswer,
+  runsAnswer,
+  runViewSchema,
+  samplesAnswer,
+  scalarsAnswer,
+  spectraAnswer,
+  spectraIndexAnswer,
+} from '@rankscope/protocol'
+import type { InjectOptions } from 'fastify'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { z } from 'zod'
+import { Bench } from '../testing/peers.ts'
+import { lifecycle, record, sampleConfig, scalars, spectrum, startBody } from '../testing/samples.ts'
+
+describe('the HTTP API', () => {
+  let bench: Bench
+  let runId: string
+  beforeAll(async () => {
+    bench = await Bench.start()
+    const node = bench.node()
+    await node.hello()
+    runId = (await bench.createRun(sampleConfig({ name: 'said, "aloud"' }))).runId
+    await node.assignments.count(1)
+    await node.records(
+      record(runId, 1, lifecycle('running')),
+      record(runId, 2, startBody(0, 3)),
+      record(runId, 3, scalars(1, { 'train/loss': 2.5, 'train/a,b': 1 })),
+      record(runId, 4, scalars(2, { 'train/loss': Number.NaN })),
+      record(runId, 5, scalars(3, { 'train/loss': Number.NEGATIVE_INFINITY })),
+      record(runId, 6, spectrum(3, [2, 1, Number.NaN], true)),
+      record(runId, 7, { kind: 'log', level: 'warning', message: 'careful' }),
+      record(runId, 8, {
+        kind: 'sample',
+        step: 3,
+        index: 0,
+        prompt: 'p',
+        completion: 'c',
+        expected: null,
+        correct: true,
+      }),
+      record(runId, 9, {
+        kind: 'evaluation',
+        step: 3,
+        examples: 4,
+        loss: Number.NaN,
+        accuracy: 0.5,
+        byType: { add: { examples: 4, accuracy: 0.5 } },
+        elapsedMs: 1,
+      }),
+    )
+  })
+  afterAll(() => bench.close())
+
+  const inject = (options: InjectOptions) =>
+    bench.server.app.inject({ ...options, headers: { host: 'localhost', ...options.headers } })
+  /** Answers are not checked when they are made, so each is held against its schema here. */
+  async function get<S extends z.ZodType>(url: string, schema: S): Promise<z.output<S>> {
+    const response = await inject({ url })
+    expect(response.statusCode, response.body).toBe(200)
+    return schema.parse(response.json())
+  }
+  async function refused(options: InjectOptions, status: number) {
+    const response = await inject(options)
+    expect(response.statusCode, response.body).toBe(status)
+    return errorAnswer.parse(response.json())
+  }
+
+  it('answers every reading route as its schema says', async () => {
+    expect((await get('/api/runs', runsAnswer)).runs).toHaveLength(1)
+    expect((await get('/api/nodes', nodesAnswer)).nodes).toMatchObject([{ state: 'online', runIds: [runId] }])
+    expect(await get('/api/health', healthAnswer)).toMatchObject({ status: 'ok' })
+    expect(await get(`/api/runs/${runId}`, runViewSchema)).toMatchObject({ state: 'running', step: 3 })
+    expect((await get(`/api/runs/${runId}/logs`, logsAnswer)).logs).toMatchObject([
+      { message: 'careful', cursor: 7 },
+    ])
+    expect((await get(`/api/runs/${runId}/samples`, samplesAnswer)).samples).toMatchObject([{ prompt: 'p' }])
+    expect((await get(`/api/runs/${runId}/evaluations`, evaluationsAnswer)).evaluations).toMatchObject([
+      { loss: 'NaN', accuracy: 0.5 },
+    ])
+    expect(await get(`/api/runs/${runId}/spectra/index`, spectraIndexAnswer)).toMatchObject({
+      cursor: 9,
+      entries: [{ step: 3, final: true, measures: { stableRank: 1.25 } }],
+    })
+    const spectra = await get(`/api/runs/${runId}/spectra?step=3&final=true&part=total`, spectraAnswer)
+    expect(spectra.spectra[0]!.singularValues).toEqual([2, 1, 'NaN'])
+    expect((await get(`/api/runs/${runId}/spectra?step=4`, spectraAnswer)).spectra).toEqual([])
+  })
+
+  it('spells numbers that JSON has not: NaN, Infinity, -Infinity (P14)', async () => {
+    const { series, cursor } = await get(
+      `/api/runs/${runId}/scalars?names=train/loss&points=10`,
+      scalarsAnswer,
+    )
+    expect(series).toEqual([
+      {
+        name: 'train/loss',
+        total: 3,
+        steps: [1, 2, 3],
+        last: [2.5, 'NaN', '-Infinity'],
+        min: null,
+        max: null,
+        nanCounts: null,
+        timesMs: [1003, 1004, 1005],
+      },
+    ])
+    expect(cursor).toBe(9)
+    const joined = await get(`/api/runs/${runId}/scalars?names=train/loss&points=1`, scalarsAnswer)
+    expect(joined.series[0]).toMatchObject({
+      total: 3,
+      last: ['-Infinity'],
+      min: ['-Infinity'],
+      max: [2.5],
+      nanCounts: [1],
+    })
+  })
+
+  it('exports every point as CSV and as JSON', async () => {
+    const csv = await inject({ url: `/api/runs/${runId}/export` })
+    expect(csv.headers['content-type']).toContain('text/csv')
+    expect(csv.headers['content-disposition']).toContain("filename*=UTF-8''said%2C%20%22aloud%22.csv")
+    expect(csv.body).toBe('step,"train/a,b",train/loss\n1,1,2.5\n2,,NaN\n3,,-Infinity\n')
+    const json = await inject({ url: `/api/runs/${runId}/export?format=json&names=train/loss` })
+    expect(json.json()).toMatchObject([
+      { name: 'train/loss', steps: [1, 2, 3], values: [2.5, 'NaN', '-Infinity'] },
+    ])
+  })
+
+  it('creates runs all or none, each under a name that can be said aloud', async () => {
+    const payload = { configs: [sampleConfig(), sampleConfig({ method: { name: 'hd-pissa' } })] }
+    const response = await inject({ method: 'POST', url: '/api/runs', payload })
+    expect(response.statusCode).toBe(201)
+    const { runs } = createRunsAnswer.parse(response.json())
+    expect(runs.map((run) => run.name)).toEqual([
+      expect.stringMatching(/^lora-[a-z]+-[a-z]+$/),
+      expect.stringMatching(/^hd-pissa-[a-z]+-[a-z]+$/),
+    ])
+    const broken = { configs: [sampleConfig(), sampleConfig({ training: { globalBatchSize: 3 } })] }
+    const error = await refused({ method: 'POST', url: '/api/runs', payload: broken }, 422)
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', hint: 'take a multiple of 2' })
+    const unknown = { configs: [{ ...sampleConfig(), colour: 'red' }] }
+    const refusal = await refused({ method: 'POST', url: '/api/runs', payload: unknown }, 422)
+    expect(refusal.message).toContain('colour')
+    expect((await get('/api/runs', runsAnswer)).runs).toHaveLength(3)
+  })
+
+  it('checks a configuration without creating a run, by schema and by consistency', async () => {
+    const check = async (config: unknown) => {
+      const response = await inject({ method: 'POST', url: '/api/check', payload: { config } })
+      return checkAnswer.parse(response.json()).findings
+    }
+    expect(await check(sampleConfig())).toEqual([])
+    expect(await check({})).toContainEqual(expect.objectContaining({ severity: 'error', path: 'data' }))
+    expect(await check(sampleConfig({ training: { globalBatchSize: 3 } }))).toMatchObject([
+      { severity: 'error', path: 'training.globalBatchSize' },
+    ])
+  })
+
+  it('renames and tags a run, but not to the name of another', async () => {
+    const [first, second] = (await get('/api/runs', runsAnswer)).runs
+    const url = `/api/runs/${second!.runId}`
+    const response = await inject({ method: 'PATCH', url, payload: { name: 'otter', tags: ['kept'] } })
+    expect(runViewSchema.parse(response.json())).toMatchObject({ name: 'otter', config: { tags: ['kept'] } })
+    const error = await refused({ method: 'PATCH', url, payload: { name: first!.name } }, 422)
+    expect(error.code).toBe('CONFIG_INVALID')
+  })
+
+  it.each([
+    ['an unknown run', { url: '/api/runs/nobody' }, 404, 'NOT_FOUND'],
+    ['an unknown route', { url: '/api/nothing' }, 404, 'NOT_FOUND'],
+    ['a parameter out of range', { url: '/api/runs/x/scalars?points=0' }, 400, 'MESSAGE_INVALID'],
+    ['an unknown parameter', { url: '/api/runs/x/scalars?pionts=9' }, 400, 'MESSAGE_INVALID'],
+    [
+      'a body that is no JSON',
+      { method: 'POST', url: '/api/runs', payload: '{', headers: { 'content-type': 'application/json' } },
+      400,
+      'MESSAGE_INVALID',
+    ],
+    [
+      'a form of another site',
+      { method: 'POST', url: '/api/runs', payload: 'a=b', headers: { 'content-type': 'text/plain' } },
+      415,
+      'MESSAGE_INVALID',
+    ],
+    ['another host name', { url: '/api/runs', headers: { host: 'evil.example' } }, 401, 'UNAUTHORIZED'],
+  ] as [string, InjectOptions, number, string][])(
+    'refuses %s by a coded error (P5)',
+    async (_, options, status, code) => {
+      expect((await refused(options, status)).code).toBe(code)
+    },
+  )
+
+  it('refuses to delete a run that a node holds, and what its state does not allow', async () => {
+    const error = await refused({ method: 'DELETE', url: `/api/runs/${runId}` }, 409)
+    expect(error).toMatchObject({ code: 'ILLEGAL_TRANSITION', hint: 'stop it first' })
+    const resume = {
+      method: 'POST',
+      url: `/api/runs/${runId}/commands`,
+      payload: { command: 'resume' },
+    } as const
+    expect((await refused(resume, 409)).code).toBe('ILLEGAL_TRANSITION')
+  })
+
+  it('describes all of its routes in OpenAPI', async () => {
+    const document = (await inject({ url: '/api/openapi.json' })).json()
+    expect(Object.keys(document.paths)).toEqual(
+      expect.arrayContaining(['/api/runs', '/api/runs/{runId}/scalars', '/api/nodes', '/api/check']),
+    )
+    expect(JSON.stringify(document.paths['/api/runs'].post.requestBody)).toContain('learningRate')
+    expect((await inject({ url: '/api/docs/' })).statusCode).toBe(200)
+  })
+})
+
+describe('the dashboard', () => {
+  let bench: Bench
+  beforeAll(async () => {
+    bench = await Bench.start({ token: 'secret' })
+    const dashboardFolder = join(bench.folder, 'dist')
+    mkdirSync(join(dashboardFolder, 'assets'), { recursive: true })
+    writeFileSync(join(dashboardFolder, 'index.html'), '<html>page</html>')
+    writeFileSync(join(dashboardFolder, 'assets', 'main-abc123.js'), 'code')
+    await bench.restart({ token: 'secret', dashboardFolder })
+  })
+  afterAll(() => bench.close())
+
+  const inject = (url: string, headers: Record<string, string> = { authorization: 'Bearer secret' }) =>
+    bench.server.app.inject({ url, headers: { host: 'gpu.example', ...headers } })
+
+  it('is the page for every address of its own, never from the cache; its assets may be kept for ever', async () => {
+    for (const url of ['/', '/runs/some-run', '/compare?runs=a,b']) {
+      const page = await inject(url)
+      expect(page.body, url).toBe('<html>page</html>')
+      expect(page.headers['cache-control'], url).toBe('no-cache')
+    }
+    const asset = await inject('/assets/main-abc123.js')
+    expect(asset.headers['cache-control']).toBe('public, max-age=31536000, immutable')
+    expect((await inject('/assets/gone.js')).statusCode).toBe(404)
+    expect((await inject('/assets/../../rankscope.db')).statusCode).toBe(404)
+  })
+
+  it('takes the token from the address once and keeps it as a cookie (P31)', async () => {
+    expect((await inject('/', {})).statusCode).toBe(401)
+    expect((await inject('/?token=wrong', {})).statusCode).toBe(401)
+    const first = await inject('/?token=secret', {})
+    expect(first.statusCode).toBe(200)
+    const cookie = String(first.headers['set-cookie'])
+    expect(cookie).toMatch(/HttpOnly; SameSite=Strict/)
+    expect((await inject('/api/runs', { cookie: cookie.split(';')[0]! })).statusCode).toBe(200)
+  })
+})
