@@ -1,6 +1,6 @@
 /** A rank measure of ΔW over the steps. */
 import { Group, Select, Text } from '@mantine/core'
-import { useCallback } from 'react'
+import { memo, useCallback } from 'react'
 import { shortModule } from '../common/format.ts'
 import { useViewChoice, useViewFlag } from '../common/view-state.ts'
 import type { RunStore } from '../live/run-store.ts'
@@ -19,7 +19,8 @@ type Props = {
   height?: number
 }
 
-export function MeasureChart({ curves, stores, view, empty, height = 300 }: Props) {
+export const MeasureChart = memo(function MeasureChart(props: Props) {
+  const { curves, stores, view, empty, height = 300 } = props
   const theme = useChartTheme()
   const [measure, setMeasure] = useViewChoice('measure', measureNames, 'effectiveRank')
   const [scope, setScope] = useViewChoice('measure.over', ['mean', 'module'] as const, 'mean')
@@ -82,4 +83,4 @@ export function MeasureChart({ curves, stores, view, empty, height = 300 }: Prop
       }
     />
   )
-}
+})

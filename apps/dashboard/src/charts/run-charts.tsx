@@ -2,7 +2,7 @@
 import { Group, SegmentedControl, Slider, Text } from '@mantine/core'
 import { isSettled, type RunView } from '@rankscope/protocol'
 import { useViewChoice, useViewNumber } from '../common/view-state.ts'
-import { useTopicVersion } from '../live/live-context.tsx'
+import { useSeriesNames } from '../live/live-context.tsx'
 import type { RunStore } from '../live/run-store.ts'
 import { MeasureChart } from './measure-chart.tsx'
 import classes from './run-charts.module.css'
@@ -23,13 +23,12 @@ export function RunCharts({ runs, stores, groupKey }: Props) {
   const [smoothing, setSmoothing] = useViewNumber('smoothing', 0.6)
   const curves = useCurves(runs, stores, groupKey)
   const view = useSpectrumView(stores)
-  // Charts without data appear with their first point.
-  useTopicVersion(stores, 'scalars')
   const settled = runs.every((run) => isSettled(run.state))
   const soon = (what: string) =>
     settled ? `The run ended without ${what}.` : `Waiting for the first ${what} …`
   const shared = { curves, stores, xAxis, smoothing }
-  const has = (name: string) => stores.some((store) => (store.series.get(name)?.length ?? 0) > 0)
+  // Charts that need not be there appear with their first point.
+  const names = useSeriesNames(stores)
   return (
     <div>
       <Group gap="lg" mb="sm" className={classes['settings']!}>
@@ -75,7 +74,7 @@ export function RunCharts({ runs, stores, groupKey }: Props) {
         <MeasureChart curves={curves} stores={stores} view={view} empty={soon('spectrum')} height={250} />
         <ScalarChart {...shared} definition={accuracyChart} empty={soon('evaluation')} height={306} />
         {scalarCharts
-          .filter((definition) => definition.always || has(definition.name))
+          .filter((definition) => definition.always || names.includes(definition.name))
           .map((definition) => (
             <ScalarChart
               key={definition.key}

@@ -1,5 +1,5 @@
 /** A chart of one scalar over the run. */
-import { useCallback } from 'react'
+import { memo, useCallback } from 'react'
 import { useViewFlag } from '../common/view-state.ts'
 import { noteDrawn } from '../live/timings.ts'
 import { ChartCard } from './chart-card.tsx'
@@ -20,12 +20,14 @@ type Props = {
   primary?: boolean
 }
 
-export function ScalarChart({ definition, curves, stores, xAxis, smoothing, empty, height, primary }: Props) {
+/** Memoised: run views change many times a second, curves do not. */
+export const ScalarChart = memo(function ScalarChart(props: Props) {
+  const { definition, curves, stores, xAxis, smoothing, empty, height, primary } = props
   const theme = useChartTheme()
   const [logY, setLogY] = useViewFlag(`${definition.key}.logy`, definition.logY)
   const [logX, setLogX] = useViewFlag(`${definition.key}.logx`)
   const build = useCallback(
-    () =>
+    ({ width }: { width: number }) =>
       scalarFigure(curves, {
         name: definition.name,
         yTitle: definition.yTitle,
@@ -37,6 +39,7 @@ export function ScalarChart({ definition, curves, stores, xAxis, smoothing, empt
         format: definition.format,
         theme,
         empty,
+        points: Math.max(200, width),
       }),
     [curves, definition, xAxis, logX, logY, smoothing, theme, empty],
   )
@@ -59,4 +62,4 @@ export function ScalarChart({ definition, curves, stores, xAxis, smoothing, empt
       {...(primary ? { onDrawn: measure } : {})}
     />
   )
-}
+})

@@ -40,10 +40,9 @@ export type ScalarOptions = {
   format: 'plain' | 'percent' | 'si'
   theme: ChartTheme
   empty: string
+  /** Points drawn per curve at most: about one per pixel of the plot. */
+  points: number
 }
-
-/** Points per curve that are drawn at most; a chart is rarely wider. */
-export const drawnPointsPerCurve = 1200
 
 const numberFormats = {
   plain: {},
@@ -107,7 +106,7 @@ function prepare(curve: Curve, options: ScalarOptions, secondsDivisor: number): 
   if (options.xAxis === 'time') for (let index = 0; index < x.length; index++) x[index]! /= secondsDivisor
   const drawable = options.logY ? positive : (values: Float64Array) => values
   const smoothed = smooth(drawable(series.last.view()), options.smoothing)
-  const joined = envelope(drawable(series.low.view()), drawable(series.high.view()), drawnPointsPerCurve)
+  const joined = envelope(drawable(series.low.view()), drawable(series.high.view()), options.points)
   const pick = (values: ArrayLike<number>) => Float64Array.from(joined.index, (index) => values[index]!)
   return {
     curve,

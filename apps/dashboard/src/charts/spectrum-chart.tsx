@@ -1,7 +1,7 @@
 /** Singular values of ΔW of one module at one step, for one run or overlaid for many. */
 import { Group, SegmentedControl, Select, Text } from '@mantine/core'
 import { isSettled, type SpectrumPart } from '@rankscope/protocol'
-import { useCallback } from 'react'
+import { memo, useCallback } from 'react'
 import { shortModule } from '../common/format.ts'
 import { useViewFlag } from '../common/view-state.ts'
 import type { RunStore } from '../live/run-store.ts'
@@ -33,7 +33,8 @@ type Props = {
   height?: number
 }
 
-export function SpectrumChart({ curves, stores, view, empty, height = 300 }: Props) {
+export const SpectrumChart = memo(function SpectrumChart(props: Props) {
+  const { curves, stores, view, empty, height = 300 } = props
   const theme = useChartTheme()
   const [logY, setLogY] = useViewFlag('spectrum.logy', true)
   const [logX, setLogX] = useViewFlag('spectrum.logx')
@@ -118,9 +119,9 @@ export function SpectrumChart({ curves, stores, view, empty, height = 300 }: Pro
       }
     />
   )
-}
+})
 
-export function ModuleSelect({ view }: { view: SpectrumView }) {
+function ModuleSelect({ view }: { view: SpectrumView }) {
   const option = (module: string) => ({ value: module, label: shortModule(module) })
   const watched = view.modules.filter((module) => view.liveModules.has(module))
   const others = view.modules.filter((module) => !view.liveModules.has(module))

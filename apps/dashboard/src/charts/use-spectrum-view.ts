@@ -1,6 +1,6 @@
 /** Which spectrum is looked at: module, part and step, shared by the spectrum and the rank charts through the address. */
 import { type SpectrumPart, spectrumParts } from '@rankscope/protocol'
-import { useEffect, useMemo, useRef, useState } from 'react'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { useViewChoice, useViewText } from '../common/view-state.ts'
 import { fetchSpectra } from '../live/hydrate.ts'
 import { useTopicVersion } from '../live/live-context.tsx'
@@ -54,17 +54,14 @@ export function useSpectrumView(stores: readonly RunStore[]): SpectrumView {
   const step = stepText === '' || !Number.isFinite(Number(stepText)) ? null : Number(stepText)
   const error = useMissingValues(stores, version, module, part, step)
 
-  return {
-    ...known,
-    module,
-    setModule,
-    part,
-    setPart,
-    steps,
-    step,
-    setStep: (next) => setStepText(next === null ? '' : String(next)),
-    error,
-  }
+  const setStep = useCallback(
+    (next: number | null) => setStepText(next === null ? '' : String(next)),
+    [setStepText],
+  )
+  return useMemo(
+    () => ({ ...known, module, setModule, part, setPart, steps, step, setStep, error }),
+    [known, module, setModule, part, setPart, steps, step, setStep, error],
+  )
 }
 
 /** Fetch the singular values that the view needs and that did not come live. */

@@ -72,16 +72,41 @@ export function useRunStores(
   )
 }
 
-/** Re-renders when the topic of any of the stores changes; at most once per frame. */
-export function useTopicVersion(stores: readonly RunStore[], topic: Topic): number {
-  const subscribe = useCallback(
+/** React is told of changes at most this often: charts draw themselves, the rest need not hurry. */
+const renderEveryMs = 150
+
+/** Subscribe to several stores, with pauses between notifications; the last change is never lost. */
+function useStores(stores: readonly RunStore[]) {
+  return useCallback(
     (listener: () => void) => {
-      const stops = stores.map((store) => store.subscribe(listener))
+      let timer: ReturnType<typeof setTimeout> | null = null
+      const changed = () => {
+        timer ??= setTimeout(() => {
+          timer = null
+          listener()
+        }, renderEveryMs)
+      }
+      const stops = stores.map((store) => store.subscribe(changed))
       return () => {
+        if (timer !== null) clearTimeout(timer)
         for (const stop of stops) stop()
       }
     },
     [stores],
   )
-  return useSyncExternalStore(subscribe, () => stores.reduce((sum, store) => sum + store.version(topic), 0))
+}
+
+/** Re-renders when the topic of any of the stores changes. */
+export function useTopicVersion(stores: readonly RunStore[], topic: Topic): number {
+  return useSyncExternalStore(useStores(stores), () =>
+    stores.reduce((sum, store) => sum + store.version(topic), 0),
+  )
+}
+
+/** Names of the scalars that any of the runs has; re-renders only when there is a new one. */
+export function useSeriesNames(stores: readonly RunStore[]): readonly string[] {
+  const names = useSyncExternalStore(useStores(stores), () =>
+    [...new Set(stores.flatMap((store) => [...store.series.keys()]))].sort().join(' '),
+  )
+  return useMemo(() => names.split(' '), [names])
 }
