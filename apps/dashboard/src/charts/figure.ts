@@ -65,7 +65,7 @@ export function axis(theme: ChartTheme, title: string): Partial<Layout['xaxis']>
     linecolor: theme.grid,
     zeroline: false,
     tickfont: { size: 11, color: theme.dimmed },
-    tickformat: '~g',
+    exponentformat: 'e',
     hoverformat: '.4~g',
   }
 }

@@ -3,7 +3,7 @@ import { Switch, Table, Text } from '@mantine/core'
 import type { RunView } from '@rankscope/protocol'
 import { Notice } from '../common/notice.tsx'
 import { useViewFlag } from '../common/view-state.ts'
-import { fieldAt } from '../launch/schema.ts'
+import { fieldAt, settingTitle } from '../launch/schema.ts'
 import { RunSwatch } from '../runs/run-swatch.tsx'
 import { diffConfigs } from './config-diff.ts'
 
@@ -37,11 +37,12 @@ export function DiffTable({ runs }: { runs: readonly RunView[] }) {
             </Table.Thead>
             <Table.Tbody>
               {shown.map((row) => {
-                const field = runs.map((run) => fieldAt(run.config, row.path)).find((found) => found !== null)
+                const owner = runs.find((run) => fieldAt(run.config, row.path) !== null) ?? runs[0]!
+                const field = fieldAt(owner.config, row.path)
                 return (
                   <Table.Tr key={row.path} fw={row.differs ? 500 : 400}>
                     <Table.Td title={field?.description ?? ''}>
-                      <Text size="sm">{field?.title ?? row.path}</Text>
+                      <Text size="sm">{settingTitle(owner.config, row.path)}</Text>
                       <Text size="xs" c="dimmed">
                         {row.path}
                       </Text>

@@ -40,7 +40,7 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
   }
   return (
     <>
-      <Table.ScrollContainer minWidth={980}>
+      <Table.ScrollContainer minWidth={1060}>
         <Table verticalSpacing="xs" highlightOnHover data-testid="summary-table">
           <Table.Thead>
             <Table.Tr>
@@ -61,14 +61,19 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
                   <Table.Td>
                     <Group gap={8} wrap="nowrap">
                       <RunSwatch runId={run.runId} />
-                      <Anchor component={Link} to={`/runs/${run.runId}`} size="sm">
+                      <Anchor
+                        component={Link}
+                        to={`/runs/${run.runId}`}
+                        size="sm"
+                        style={{ whiteSpace: 'nowrap' }}
+                      >
                         {run.name}
                       </Anchor>
                       {members.length > 1 ? (
                         <Text span size="xs" c="dimmed">
                           and {members.length - 1} more
                         </Text>
-                      ) : (
+                      ) : run.state === 'finished' ? null : (
                         <StateBadge run={run} />
                       )}
                     </Group>

@@ -1,7 +1,7 @@
 import { comparison, methodNames, runConfigSchema } from '@rankscope/protocol'
 import { describe, expect, it } from 'vitest'
 import { makeDraft, planRuns, presetBase, runBase, withChange } from './draft.ts'
-import { configFields, fieldAt, initialValues } from './schema.ts'
+import { configFields, fieldAt, initialValues, settingTitle } from './schema.ts'
 
 const base = presetBase('comparison')
 
@@ -21,6 +21,8 @@ describe('the form’s fields', () => {
     expect(fieldAt(config, 'data.source.task')?.kind).toBe('choice')
     expect(fieldAt(config, 'method.mute')?.kind).toBe('wordOrObject')
     expect(fieldAt(config, 'method.nonsense')).toBeNull()
+    expect(settingTitle(config, 'method.name')).toBe('Method')
+    expect(settingTitle(config, 'data.source.kind')).toBe('Source')
   })
 })
 

@@ -153,6 +153,14 @@ export function fieldAt(config: unknown, path: string): Field | null {
   return found
 }
 
+/** What people call the setting at a path; the word that tells a union’s members apart takes the union’s title. */
+export function settingTitle(config: unknown, path: string): string {
+  const field = fieldAt(config, path)
+  if (field) return field.title
+  const parent = fieldAt(config, path.slice(0, Math.max(0, path.lastIndexOf('.'))))
+  return parent?.kind === 'variants' ? parent.title : path
+}
+
 /** Fields inside a field, given its value. */
 export function childrenOf(field: Field, value: unknown): readonly Field[] {
   if (field.kind === 'object' || field.kind === 'wordOrObject') return field.fields

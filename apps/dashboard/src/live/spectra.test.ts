@@ -44,12 +44,13 @@ describe('the index of spectra', () => {
     expect(index.at(module, 'total', 1)?.step).toBe(4)
     expect(index.at('other', 'total', 10)).toBeNull()
   })
-  it('lists modules by layer number and tells which are watched live', () => {
+  it('lists modules in the model’s order and tells which are watched live', () => {
     const index = new SpectrumIndex()
     index.add(entry(9, { module: 'model.layers.10.mlp.up_proj', final: true }))
     index.add(entry(4))
-    expect(index.modules()).toEqual([module, 'model.layers.10.mlp.up_proj'])
+    index.add(entry(9, { module: 'model.layers.2.mlp.down_proj', final: true }))
+    expect(index.modules()).toEqual([module, 'model.layers.2.mlp.down_proj', 'model.layers.10.mlp.up_proj'])
     expect(index.liveModules()).toEqual([module])
-    expect(index.finals('total')).toHaveLength(1)
+    expect(index.finals('total')).toHaveLength(2)
   })
 })

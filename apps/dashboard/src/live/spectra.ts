@@ -1,5 +1,11 @@
 /** The spectra of one run: measures for all of them, singular values for those that came live or were asked for. */
-import { fromFloat64Bytes, fromJsonNumber, type RecordBodyOf, type SpectrumPart } from '@rankscope/protocol'
+import {
+  fromFloat64Bytes,
+  fromJsonNumber,
+  type RecordBodyOf,
+  type SpectrumPart,
+  targetModuleNames,
+} from '@rankscope/protocol'
 
 export type SpectrumEntry = {
   step: number
@@ -129,9 +135,23 @@ export function entryFromRecord(body: RecordBodyOf<'spectrum'>): SpectrumEntry {
   }
 }
 
-/** `model.layers.2…` before `model.layers.10…`. */
+/** The model’s order: layer 2 before layer 10, q, k, v, o, gate, up, down within a layer; others by name. */
 export function compareModules(a: string, b: string): number {
-  return a.localeCompare(b, 'en', { numeric: true })
+  const [layerA, layerB] = [withoutProjection(a), withoutProjection(b)]
+  return (
+    layerA.localeCompare(layerB, 'en', { numeric: true }) ||
+    projectionOrder(a) - projectionOrder(b) ||
+    a.localeCompare(b, 'en', { numeric: true })
+  )
+}
+
+function withoutProjection(module: string): string {
+  return /layers\.\d+/.exec(module)?.[0] ?? module
+}
+
+function projectionOrder(module: string): number {
+  const index = targetModuleNames.findIndex((name) => module.endsWith(`.${name}`))
+  return index === -1 ? targetModuleNames.length : index
 }
 
 function key(module: string, part: SpectrumPart): string {

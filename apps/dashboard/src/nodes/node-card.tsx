@@ -1,5 +1,5 @@
 /** One node: state, devices, backends, running runs, load, and what it offers. */
-import { Anchor, Badge, Group, List, Paper, SimpleGrid, Table, Text, Tooltip } from '@mantine/core'
+import { Anchor, Badge, Group, List, Paper, SimpleGrid, Stack, Table, Text, Tooltip } from '@mantine/core'
 import type { NodeView } from '@rankscope/protocol'
 import { IconCheck, IconMinus } from '@tabler/icons-react'
 import { Link } from 'react-router'
@@ -53,28 +53,26 @@ export function NodeCard({ node, nowMs }: { node: NodeView; nowMs: number }) {
           </Table>
         </Part>
         <Part title="Backends">
-          <List size="sm" spacing={4} listStyleType="none">
+          <Stack gap={6}>
             {hello.backends.map((backend) => (
-              <List.Item
-                key={backend.name}
-                icon={
-                  backend.available ? (
-                    <IconCheck size={14} color="var(--mantine-color-teal-6)" />
-                  ) : (
-                    <IconMinus size={14} />
-                  )
-                }
-              >
-                <Text span size="sm" fw={backend.name === hello.selectedBackend ? 600 : 400}>
-                  {backend.name}
-                  {backend.name === hello.selectedBackend ? ' (chosen by auto)' : ''}
-                </Text>
-                <Text size="xs" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
-                  {backend.detail}
-                </Text>
-              </List.Item>
+              <Group key={backend.name} gap={8} wrap="nowrap" align="flex-start">
+                {backend.available ? (
+                  <IconCheck size={15} color="var(--mantine-color-teal-6)" aria-label="available" />
+                ) : (
+                  <IconMinus size={15} aria-label="not available" />
+                )}
+                <div style={{ minWidth: 0 }}>
+                  <Text size="sm" lh={1.2} fw={backend.name === hello.selectedBackend ? 600 : 400}>
+                    {backend.name}
+                    {backend.name === hello.selectedBackend ? ' (chosen by auto)' : ''}
+                  </Text>
+                  <Text size="xs" c="dimmed" lineClamp={3} title={backend.detail}>
+                    {backend.detail}
+                  </Text>
+                </div>
+              </Group>
             ))}
-          </List>
+          </Stack>
         </Part>
         <Part
           title={`Running, ${node.runIds.length} of ${hello.slots} ${hello.slots === 1 ? 'slot' : 'slots'}`}

@@ -1,20 +1,11 @@
 /** The complete configuration: as a table of settings with their help, or as JSON to copy. */
-import {
-  Button,
-  Code,
-  CopyButton,
-  Group,
-  Paper,
-  SegmentedControl,
-  SimpleGrid,
-  Table,
-  Text,
-} from '@mantine/core'
+import { Button, Code, CopyButton, Group, Paper, SegmentedControl, Table, Text } from '@mantine/core'
 import type { RunConfig } from '@rankscope/protocol'
 import { downloadText } from '../charts/download.ts'
 import { flattenConfig } from '../common/flatten.ts'
 import { useViewChoice } from '../common/view-state.ts'
-import { fieldAt, groupTitle } from '../launch/schema.ts'
+import { fieldAt, groupTitle, settingTitle } from '../launch/schema.ts'
+import classes from './config-panel.module.css'
 
 export function ConfigPanel({ config, name }: { config: RunConfig; name: string }) {
   const [shape, setShape] = useViewChoice('config.as', ['table', 'json'] as const, 'table')
@@ -55,9 +46,9 @@ function Settings({ config }: { config: RunConfig }) {
     groups.set(group, [...(groups.get(group) ?? []), [path, value]])
   }
   return (
-    <SimpleGrid cols={{ base: 1, sm: 2, xl: 3 }} spacing="sm">
+    <div className={classes['columns']}>
       {[...groups].map(([group, settings]) => (
-        <Paper key={group} withBorder p="sm">
+        <Paper key={group} withBorder p="sm" className={classes['group']!}>
           <Text fw={600} size="sm" mb={4}>
             {groupTitle(group)}
           </Text>
@@ -68,7 +59,7 @@ function Settings({ config }: { config: RunConfig }) {
                 return (
                   <Table.Tr key={path}>
                     <Table.Td title={field?.description ?? path} c="dimmed" pr="sm">
-                      {field?.title ?? path.split('.').slice(1).join('.')}
+                      {settingTitle(config, path)}
                     </Table.Td>
                     <Table.Td ta="right" className="numeric" style={{ overflowWrap: 'anywhere' }}>
                       {value}
@@ -80,6 +71,6 @@ function Settings({ config }: { config: RunConfig }) {
           </Table>
         </Paper>
       ))}
-    </SimpleGrid>
+    </div>
   )
 }

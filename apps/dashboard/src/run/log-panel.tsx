@@ -63,7 +63,7 @@ export function LogPanel({ store }: { store: RunStore }) {
           onChange={(event) => setFollow(event.currentTarget.checked)}
         />
         <Text size="xs" c="dimmed" className="numeric">
-          {lines.length.toLocaleString('en-US')} lines
+          {lines.length === 1 ? '1 line' : `${lines.length.toLocaleString('en-US')} lines`}
         </Text>
         <Tooltip label="Save the shown lines">
           <ActionIcon

@@ -21,7 +21,14 @@ export function StateBadge({ run, size = 'sm' }: { run: RunView; size?: 'sm' | '
     run.waitingFor ??
     (run.queuePosition === null ? null : `number ${run.queuePosition} in the queue`)
   const badge = (
-    <Badge color={colours[run.state]} variant="light" size={size} tt="none" data-testid="run-state">
+    <Badge
+      color={colours[run.state]}
+      variant="light"
+      size={size}
+      tt="none"
+      flex="none"
+      data-testid="run-state"
+    >
       {run.state}
     </Badge>
   )
