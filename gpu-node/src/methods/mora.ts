@@ -12,9 +12,10 @@
  */
 import type { MethodConfigOf } from '@rankscope/protocol'
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
-import { eye, tensor2d, tidy } from '@tensorflow/tfjs-core'
+import { eye, tidy } from '@tensorflow/tfjs-core'
 import { add, linear, matMul } from '../ops/linear.ts'
 import { rope } from '../ops/pointwise.ts'
+import { parameter } from '../ops/update.ts'
 import { AdamW } from '../train/optimizer.ts'
 import { foldColumns, wrapColumns } from './columns.ts'
 import { Dropout } from './dropout.ts'
@@ -129,7 +130,7 @@ function rotationTables(blocks: number, size: number) {
     const values = Float32Array.from({ length: blocks * half }, (_, index) =>
       f(Math.floor(index / half) * 10_000 ** ((-2 * (index % half)) / size)),
     )
-    return copyOf(tensor2d(values, [blocks, half]))
+    return parameter(values, [blocks, half], { trainable: false })
   }
   return { cos: table(Math.cos), sin: table(Math.sin) }
 }
