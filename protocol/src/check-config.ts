@@ -65,6 +65,10 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
   ) {
     warning('optimizer.weightDecay', 'decays W itself, since the method updates W directly')
   }
+  if (config.optimizer.epsilon === 0)
+    warning('optimizer.epsilon', 'with ε = 0 an entry whose gradient is exactly zero becomes NaN')
+  if (config.export.adapter && config.method.name !== 'lora' && config.method.name !== 'pissa')
+    warning('export.adapter', 'has no effect: only LoRA and PiSSA have an exact adapter')
   checkMethod(config, config.method, error, warning)
   return findings
 }
@@ -100,6 +104,12 @@ function checkMethod(config: RunConfig, method: MethodConfig, error: Report, war
           'method.attribution',
           'first-order factors are defined for fixed adapters only',
           'use fixed adapters',
+        )
+      if (method.attribution && config.optimizer.weightDecay > 0)
+        error(
+          'method.attribution',
+          'weight decay moves W beside the update, so that its parts would not add up',
+          'set the weight decay to 0',
         )
       if (method.adapters === 'evolving' && method.slices === 'shared-top' && devices > 1)
         warning('method.slices', 'devices start from the same adapters and drift apart')

@@ -67,7 +67,7 @@ const mute = field(
     .union([
       z.literal('exact'),
       z.strictObject({
-        literal: field(z.number().positive().max(1), {
+        literal: field(z.number().min(1e-37).max(1), {
           title: 'Mute scalar γ',
           description: 'The adapter’s factor in the forward pass; gradients are divided by it.',
           logarithmic: true,

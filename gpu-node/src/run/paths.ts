@@ -1,6 +1,6 @@
 /** Paths of a configuration, looked up inside the folders that a node's owner allowed and nowhere else. */
 import { existsSync, realpathSync } from 'node:fs'
-import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { isAbsolute, relative, resolve, sep } from 'node:path'
 import { type ErrorCode, RankscopeError } from '@rankscope/protocol'
 import type { Roots } from './environment.ts'
 
@@ -21,24 +21,27 @@ function resolveInside(
   absent: ErrorCode,
   setting: string,
 ): string {
-  const candidates = isAbsolute(path) ? [path] : roots.map((root) => join(root, path))
-  if (anywhere && !isAbsolute(path)) candidates.unshift(resolve(path))
-  const found = candidates.find((candidate) => existsSync(candidate))
-  const inside = (real: string) =>
-    roots.some((root) => existsSync(root) && contains(realpathSync(root), real))
-  // An absolute path outside the roots is refused whether or not there is anything: no probing for files.
-  const named = isAbsolute(path) ? resolve(path) : null
-  if (!anywhere && named !== null && !roots.some((root) => contains(resolve(root), named)))
-    throw forbidden(setting, path)
+  const candidates: { root: string | null; full: string }[] = isAbsolute(path)
+    ? [{ root: null, full: resolve(path) }]
+    : roots.map((root) => ({ root, full: resolve(root, path) }))
+  if (anywhere && !isAbsolute(path)) candidates.unshift({ root: null, full: resolve(path) })
+  // What leads outside is refused whether or not there is anything: nobody probes for files.
+  const escapes = ({ root, full }: { root: string | null; full: string }) =>
+    root === null
+      ? !roots.some((allowed) => contains(resolve(allowed), full))
+      : !contains(resolve(root), full)
+  if (!anywhere && candidates.some(escapes)) throw forbidden(setting, path)
+  const found = candidates.find(({ full }) => existsSync(full))?.full
   if (found === undefined) {
     const where = roots.length > 0 ? ` under ${roots.join(', ')}` : ''
     throw new RankscopeError(absent, `${setting}: there is no ${path}${where}`, {
       hint: 'Name something that the node offers, or a path inside the folders that it allows.',
     })
   }
-  // Links are followed before the check, so that none leads outside.
+  // Links are followed before the last check, so that none leads outside.
   const real = realpathSync(found)
-  if (!anywhere && !inside(real)) throw forbidden(setting, path)
+  if (!anywhere && !roots.some((root) => existsSync(root) && contains(realpathSync(root), real)))
+    throw forbidden(setting, path)
   return real
 }
 

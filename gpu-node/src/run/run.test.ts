@@ -1,0 +1,190 @@
+/** Whole runs on a real model: what they tell, how they are interrupted, how they fail. */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  fromFloat64Bytes,
+  type RecordBody,
+  type RecordBodyOf,
+  type RecordKind,
+  type RunConfigInput,
+  recordBodySchema,
+  runConfigSchema,
+} from '@rankscope/protocol'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../model/folder.ts'
+import { sharedMissing, sharedPath } from '../shared-material.ts'
+import { executeRun, RunControl, type RunEnvironment } from './run.ts'
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'rankscope-'))
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const base: RunConfigInput = {
+  model: { path: 'stories260K' },
+  data: {
+    source: {
+      kind: 'tokens',
+      path: 'gsm8k_stories260K_a.jsonl',
+      evaluationPath: 'gsm8k_stories260K_b.jsonl',
+    },
+    maxLength: 192,
+    shuffle: true,
+    limit: 60,
+  },
+  method: { name: 'hd-pissa', rank: 2 },
+  parallel: { devices: 2 },
+  optimizer: { learningRate: 1e-3 },
+  training: { globalBatchSize: 4, microBatchSize: 2, maxSteps: 6 },
+  evaluation: { examples: 8 },
+  spectra: { everySteps: 2, modules: ['model.layers.0.self_attn.q_proj'], atEnd: false },
+}
+
+async function run(changes: Partial<RunConfigInput> = {}, surroundings: Partial<RunEnvironment> = {}) {
+  const records: RecordBody[] = []
+  const control = surroundings.control ?? new RunControl()
+  const outcome = await executeRun(runConfigSchema.parse({ ...base, ...changes }), {
+    roots: { models: [sharedPath('data/models')], data: [sharedPath('golden/data')], anywhere: false },
+    folder: join(folder, 'run'),
+    cacheFolder: join(folder, 'cache'),
+    threads: 1,
+    memoryBytes: 4 * 2 ** 30,
+    checkpointFrom: null,
+    ...surroundings,
+    control,
+    emit(body) {
+      records.push(body)
+      surroundings.emit?.(body)
+    },
+  })
+  const all = <K extends RecordKind>(kind: K) =>
+    records.filter((body): body is RecordBodyOf<K> => body.kind === kind)
+  const losses = all('scalars').flatMap(({ step, values }) => {
+    const loss = values['train/loss']
+    return loss === undefined ? [] : [[step, loss] as const]
+  })
+  return { outcome, records, all, losses }
+}
+
+describe.skipIf(sharedMissing)(`runs ${sharedMissing ?? ''}`, () => {
+  it('a whole run tells its start, every step, spectra of exact steps, evaluations, exports and a summary', async () => {
+    const { outcome, records, all, losses } = await run({
+      evaluation: { examples: 8, everySteps: 3, atStart: true },
+      spectra: { everySteps: 2, modules: ['model.layers.0.self_attn.q_proj'], atEnd: true },
+      targetModules: ['q_proj'],
+      export: { model: true },
+    })
+    expect(outcome.state).toBe('finished')
+    for (const body of records) expect(recordBodySchema.safeParse(body).success, body.kind).toBe(true)
+    expect(records[0]).toMatchObject({ kind: 'lifecycle', state: 'running' })
+    expect(records.at(-1)).toMatchObject({ kind: 'lifecycle', state: 'finished' })
+    expect(all('start')[0]).toMatchObject({ totalSteps: 6, startStep: 0, totalParameters: 260_032 })
+    expect(losses.map(([step]) => step)).toEqual([1, 2, 3, 4, 5, 6])
+    expect(all('evaluation').map(({ step }) => step)).toEqual([0, 3, 6])
+    const live = all('spectrum').filter(({ final }) => !final)
+    expect(
+      live.every(({ step, module }) => step % 2 === 0 && module === 'model.layers.0.self_attn.q_proj'),
+    ).toBe(true)
+    expect(live.length).toBeGreaterThan(0)
+    const final = all('spectrum').filter((spectrum) => spectrum.final)
+    expect(final).toHaveLength(5)
+    for (const { singularValues, rows, columns } of final)
+      expect(fromFloat64Bytes(singularValues)).toHaveLength(Math.min(rows, columns))
+    expect(all('summary')[0]).toMatchObject({ steps: 6, finalLoss: losses.at(-1)![1] })
+    const model = all('artifact')[0]!
+    expect(openModelFolder(model.path).config.layers).toBe(5)
+  })
+
+  it('paused at a step, a run goes on from its checkpoint with the same losses', async () => {
+    const whole = await run({})
+    const control = new RunControl()
+    const first = await run(
+      {},
+      {
+        control,
+        emit: (body) => {
+          if (body.kind === 'scalars' && body.step === 3) control.request('pause')
+        },
+      },
+    )
+    if (first.outcome.state !== 'paused') throw new Error(`the run is ${first.outcome.state}`)
+    const second = await run({}, { checkpointFrom: first.outcome.checkpoint })
+    expect(second.all('start')[0]).toMatchObject({ startStep: 3 })
+    expect([...first.losses, ...second.losses]).toEqual(whole.losses)
+    expect(second.all('summary')[0]).toMatchObject({ tokens: whole.all('summary')[0]!.tokens })
+  })
+
+  it('a checkpoint on request does not end the run; a stop does, after the step', async () => {
+    const control = new RunControl()
+    const { outcome, all, losses } = await run(
+      {},
+      {
+        control,
+        emit: (body) => {
+          if (body.kind !== 'scalars') return
+          if (body.step === 2) control.request('checkpoint')
+          if (body.step === 4) control.request('stop')
+        },
+      },
+    )
+    expect(outcome).toEqual({ state: 'stopped', steps: 4 })
+    expect(losses).toHaveLength(4)
+    expect(all('checkpoint').map(({ step }) => step)).toEqual([2])
+    expect(existsSync(all('checkpoint')[0]!.path)).toBe(true)
+  })
+
+  it('watching more or less changes no loss', async () => {
+    const some = await run({ spectra: { everySteps: 1, atEnd: false } })
+    const none = await run({ spectra: { everySteps: null, atEnd: false }, evaluation: { atEnd: false } })
+    expect(some.losses).toEqual(none.losses)
+  })
+
+  it.each<[string, Partial<RunConfigInput>, Partial<RunEnvironment>, string, RegExp]>([
+    ['no such model', { model: { path: 'nothing' } }, {}, 'MODEL_NOT_FOUND', /nothing/],
+    ['a model elsewhere', { model: { path: '/etc' } }, {}, 'PATH_FORBIDDEN', /\/etc/],
+    ['a path that climbs out', { model: { path: '../golden' } }, {}, 'PATH_FORBIDDEN', /golden/],
+    [
+      'no such data',
+      { data: { source: { kind: 'tokens', path: 'nothing.jsonl' } } },
+      {},
+      'DATA_NOT_FOUND',
+      /nothing.jsonl/,
+    ],
+    ['too little memory', {}, { memoryBytes: 2 ** 20 }, 'OUT_OF_MEMORY', /needs about 0\.\d+ GiB/],
+    [
+      'more components than there are',
+      { method: { name: 'hd-pissa', rank: 40 } },
+      {},
+      'RANK_TOO_LARGE',
+      /q_proj/,
+    ],
+    ['an unknown module to watch', { spectra: { modules: ['lm_head'] } }, {}, 'CONFIG_INVALID', /lm_head/],
+    ['settings that contradict', { training: { globalBatchSize: 5 } }, {}, 'CONFIG_INVALID', /multiple/],
+    ['no such checkpoint', {}, { checkpointFrom: '/nowhere' }, 'CHECKPOINT_BROKEN', /nowhere/],
+    [
+      'Adam without epsilon, where a gradient is zero',
+      { method: { name: 'lora', rank: 2 }, optimizer: { epsilon: 0 } },
+      {},
+      'NUMERIC',
+      /step \d+/,
+    ],
+  ])('%s ends as failed with a coded error', async (_, changes, surroundings, code, message) => {
+    const { outcome, records } = await run(changes, surroundings)
+    expect(outcome).toMatchObject({
+      state: 'failed',
+      error: { code, message: expect.stringMatching(message) },
+    })
+    expect(records.at(-1)).toMatchObject({ kind: 'lifecycle', state: 'failed', error: { code } })
+  })
+
+  it('a broken line of the data is named', async () => {
+    writeFileSync(join(folder, 'broken.jsonl'), '{"input_ids":[1,2],"labels":[1,2]}\n{"input_ids":[1,')
+    const roots = { models: [sharedPath('data/models')], data: [folder], anywhere: false }
+    const { outcome } = await run({ data: { source: { kind: 'tokens', path: 'broken.jsonl' } } }, { roots })
+    expect(outcome).toMatchObject({
+      error: { code: 'DATA_BROKEN', message: expect.stringContaining('broken.jsonl:2') },
+    })
+  })
+})
