@@ -35,8 +35,11 @@ export function RunsTable({ runs, grouped, selected, setSelected, sort, setSort 
   const now = useNow(1000, countsSeconds(runs))
   const columns = useMemo(() => runColumns(now), [now])
   const data = useMemo(() => [...runs], [runs])
-  const sorting: SortingState = [sort]
-  const rowSelection: RowSelectionState = Object.fromEntries(selected.map((runId) => [runId, true]))
+  const sorting: SortingState = useMemo(() => [{ id: sort.id, desc: sort.desc }], [sort.id, sort.desc])
+  const rowSelection: RowSelectionState = useMemo(
+    () => Object.fromEntries(selected.map((runId) => [runId, true])),
+    [selected],
+  )
   const table = useReactTable({
     data,
     columns,
@@ -45,6 +48,8 @@ export function RunsTable({ runs, grouped, selected, setSelected, sort, setSort 
     getCoreRowModel: getCoreRowModel(),
     getSortedRowModel: getSortedRowModel(),
     enableSortingRemoval: false,
+    // There are no pages; resetting them would set state at every change of the data.
+    autoResetPageIndex: false,
     onSortingChange: (update) => {
       const [next] = typeof update === 'function' ? update(sorting) : update
       if (next) setSort(next)
