@@ -1,6 +1,7 @@
 /**
- * How fast records get to disk, and from a node to a browser. Prints two tables.
- * `node --import tsx bench/ingest.ts [--runs 4] [--seconds 5] [--rate 20]`
+ * `npm run bench -- ingest`: records per second into the store, and the time from a node to a browser.
+ *
+ * Options: --runs 4 (live runs), --rate 20 (records per second of each), --seconds 5.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -183,6 +184,7 @@ async function benchLatency(folder: string, runs: number, seconds: number, rate:
 
 const { values } = parseArgs({
   options: { runs: { type: 'string' }, seconds: { type: 'string' }, rate: { type: 'string' } },
+  allowPositionals: true,
 })
 const folder = mkdtempSync(join(tmpdir(), 'rankscope-bench-'))
 try {

@@ -1,7 +1,7 @@
 /**
  * MessagePack (github.com/msgpack/msgpack/blob/master/spec.md) for plain values: null, booleans, numbers, strings,
  * bytes, arrays, objects. Every double survives, bit for bit but for NaN’s payload: a number is written as an
- * integer only where 32 bits hold it, and -0 stays -0. (notepack.io 3.0, behind socket.io-msgpack-parser,
+ * integer only where 32 bits hold it, and -0 stays -0. (notepack.io 2.2, behind socket.io-msgpack-parser 3.0,
  * writes integral doubles beyond 2⁶⁴ modulo 2⁶⁴, so that a diverged loss of 3.4e38 arrives as 0.)
  */
 

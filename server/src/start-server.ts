@@ -1,4 +1,5 @@
 /** Puts the server together: store, books, scheduler, HTTP, sockets. Used by `main.ts`, the scripts and tests. */
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { browserNamespace, nodeNamespace, wireParser } from '@rankscope/protocol'
@@ -98,7 +99,8 @@ export async function startServer(
   await app.listen({ port: options.port, host })
   scheduler.start()
   const { port } = app.server.address() as { port: number }
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const name = reachableName(host)
+  const url = `http://${name.includes(':') ? `[${name}]` : name}:${port}`
   return {
     address: browserToken === null ? url : `${url}/?token=${encodeURIComponent(browserToken)}`,
     url,
@@ -115,6 +117,13 @@ export async function startServer(
       await store.close()
     },
   }
+}
+
+/** An address that others can use: of the wildcard, which means all of them, the first that leads outside. */
+function reachableName(host: string): string {
+  if (host !== '0.0.0.0' && host !== '::') return host
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
+  return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'
 }
 
 /** Removes the records of deleted runs bit by bit, also those left from before a restart. */
