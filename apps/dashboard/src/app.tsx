@@ -1,5 +1,6 @@
 /** The pages and their addresses. */
-import { Navigate, Route, Routes } from 'react-router'
+import { useLayoutEffect } from 'react'
+import { Navigate, Route, Routes, useLocation, useNavigationType } from 'react-router'
 import { useAdoptLocation } from './common/view-state.ts'
 import { ComparePage } from './compare/compare-page.tsx'
 import { LaunchPage } from './launch/launch-page.tsx'
@@ -11,6 +12,13 @@ import { Shell } from './shell/shell.tsx'
 
 export function App() {
   useAdoptLocation()
+  const { pathname } = useLocation()
+  const navigation = useNavigationType()
+  // A new page begins at its top; going back keeps what the browser remembers.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the path tells of every new page
+  useLayoutEffect(() => {
+    if (navigation === 'PUSH') window.scrollTo(0, 0)
+  }, [pathname, navigation])
   return (
     <Shell>
       <Routes>

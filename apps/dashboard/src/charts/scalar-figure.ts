@@ -125,7 +125,8 @@ function lines(prepared: Prepared, options: ScalarOptions): Data[] {
   const strong = curve.emphasis === 'strong'
   const main: Data = {
     type: 'scatter',
-    mode: options.markers ? 'lines+markers' : 'lines',
+    // A single point has no line to show.
+    mode: options.markers || x.length === 1 ? 'lines+markers' : 'lines',
     name: curve.label,
     x,
     y: prepared.smoothed,
