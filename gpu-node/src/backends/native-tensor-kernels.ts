@@ -37,25 +37,23 @@ const elementwise =
     return out
   }
 
+/** Matrices, or batches of them where one side may be a single matrix for all. */
 const batchMatMul: Attempt = ({ a, b }, { transposeA, transposeB }, backend) => {
-  const [batch, rows, columns] = [a!.shape[0]!, a!.shape[1]!, a!.shape[2]!]
-  const [batchB, rowsB, columnsB] = [b!.shape[0]!, b!.shape[1]!, b!.shape[2]!]
-  const shared = batchB === 1 && batch > 1
-  if (!areFloats(a!, b!) || a!.shape.length !== 3 || (batch !== batchB && !shared)) return undefined
-  const [m, k] = transposeA ? [columns, rows] : [rows, columns]
+  const [outerA, outerB] = [a!.shape.slice(0, -2), b!.shape.slice(0, -2)]
+  const [countA, countB] = [util.sizeFromShape(outerA), util.sizeFromShape(outerB)]
+  if (!areFloats(a!, b!) || (!util.arraysEqual(outerA, outerB) && countB !== 1)) return undefined
+  const [rowsA, columnsA] = a!.shape.slice(-2) as [number, number]
+  const [rowsB, columnsB] = b!.shape.slice(-2) as [number, number]
+  const [m, k] = transposeA ? [columnsA, rowsA] : [rowsA, columnsA]
   const n = transposeB ? rowsB : columnsB
-  const out = backend.allocate([batch, m, n])
+  const out = backend.allocate([...(outerA.length >= outerB.length ? outerA : outerB), m, n])
   backend.library.gemm(
     transposeA ? 1 : 0,
     transposeB ? 1 : 0,
-    ...[m, n, k, 1],
-    backend.address(a!),
-    columns,
-    backend.address(b!),
-    columnsB,
-    0,
-    backend.address(out),
-    ...[n, batch, rows * columns, shared ? 0 : rowsB * columnsB, m * n],
+    ...([m, n, k, 1] as const),
+    ...([backend.address(a!), columnsA, backend.address(b!), columnsB] as const),
+    ...([0, backend.address(out), n, countA] as const),
+    ...([rowsA * columnsA, countB === 1 ? 0 : rowsB * columnsB, m * n] as const),
   )
   return out
 }

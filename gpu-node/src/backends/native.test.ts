@@ -1,7 +1,18 @@
 /** What is particular to the native backend: the gemm at odd shapes, NaN, determinism, memory, refusals. */
-import { abs, add, neg, slice, type Tensor, tensor1d, tensor2d, tidy } from '@tensorflow/tfjs-core'
+import {
+  abs,
+  add,
+  matMul,
+  neg,
+  slice,
+  type Tensor,
+  tensor1d,
+  tensor2d,
+  tensor3d,
+  tidy,
+} from '@tensorflow/tfjs-core'
 import koffi from 'koffi'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { runFused } from '../ops/kernels.ts'
 import { parameter, updateKernels } from '../ops/update.ts'
 import { Random } from '../random.ts'
@@ -180,6 +191,20 @@ describe.skipIf(reason !== '')(`native ${reason && `(skipped: ${reason})`}`, () 
     expect([...add(slice(x, [1], [2]), tensor1d([1, 1])).dataSync()]).toEqual([-1, 4])
     expect([...x.dataSync()]).toEqual([1, -2, 3])
     x.dispose()
+  })
+
+  test('products of TensorFlow.js run natively for matrices, batches and a shared right side', () => {
+    const { library: calls } = runningNativeBackend()!
+    const gemm = vi.spyOn(calls, 'gemm')
+    const [a, b] = [normal(2 * 3 * 4), normal(2 * 4 * 5)]
+    const batched = matMul(tensor3d(a, [2, 3, 4]), tensor3d(b, [2, 4, 5])).dataSync()
+    const shared = matMul(tensor3d(a, [2, 3, 4]), tensor3d(b.slice(0, 20), [1, 4, 5])).dataSync()
+    const single = (i: number, j: number) =>
+      matMul(tensor2d(a.slice(12 * i, 12 * i + 12), [3, 4]), tensor2d(b.slice(20 * j, 20 * j + 20), [4, 5]))
+    expect([...batched]).toEqual([...single(0, 0).dataSync(), ...single(1, 1).dataSync()])
+    expect([...shared]).toEqual([...single(0, 0).dataSync(), ...single(1, 0).dataSync()])
+    expect(gemm).toHaveBeenCalledTimes(6)
+    gemm.mockRestore()
   })
 
   test('a token outside the vocabulary is an error that names it', () => {

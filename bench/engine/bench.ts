@@ -1,0 +1,113 @@
+/**
+ * `npm run bench -- engine [--sizes A,C] [--steps 5] [--rounds 3] [--threads 2] [--backend native] [--rank 16]
+ * [--python python3]`: training steps of every method against the machine's own matrix products, and against PyTorch
+ * and PEFT where that Python has them (`--python none`: without).
+ *
+ * Every case runs in a process of its own, all cases take turns for a number of rounds, and medians over all rounds are
+ * shown, so that what else the machine does disturbs all alike.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { availableParallelism, cpus, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { type Measured, renderReport } from './report.ts'
+import { type CaseResult, caseName, type MethodKind, type StepCase, sizes } from './sizes.ts'
+
+const methods: { method: MethodKind; devices: number }[] = [
+  { method: 'full', devices: 1 },
+  { method: 'lora', devices: 1 },
+  { method: 'pissa', devices: 1 },
+  ...[1, 4, 8].map((devices) => ({ method: 'hd-pissa' as const, devices })),
+]
+/** PyTorch computes HD-PiSSA with a process per device; eight would not fit most machines. */
+const peerDevicesAtMost = 4
+
+export async function benchEngine(args: string[]): Promise<void> {
+  const options = readOptions(args)
+  const measured: Measured[] = []
+  for (const name of options.sizes) {
+    const size = sizes[name]
+    if (!size) throw new Error(`there is no size ${name}; known: ${Object.keys(sizes).join(', ')}`)
+    // A device needs at least one sequence of its own.
+    const cases = methods
+      .filter(({ devices }) => size.batch % devices === 0)
+      .map((method): StepCase => ({ size, ...method, ...options }))
+    measured.push(...takeTurns(cases, options.rounds, options.python))
+  }
+  const { text, markdown } = renderReport(measured, {
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memoryGigabytes: Math.round(totalmem() / 1e9),
+    date: new Date().toISOString().slice(0, 10),
+    ...options,
+  })
+  console.log(text)
+  save(measured, markdown)
+}
+
+function readOptions(args: string[]) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      sizes: { type: 'string', default: 'A,C' },
+      steps: { type: 'string', default: '5' },
+      rounds: { type: 'string', default: '3' },
+      threads: { type: 'string', default: String(availableParallelism()) },
+      rank: { type: 'string', default: '16' },
+      backend: { type: 'string', default: 'native' },
+      python: { type: 'string', default: 'python3' },
+    },
+  })
+  const count = (name: 'steps' | 'rounds' | 'threads' | 'rank') => {
+    const number = Number(values[name])
+    if (!Number.isInteger(number) || number < 1)
+      throw new Error(`--${name} takes a number from 1, not ${values[name]}`)
+    return number
+  }
+  return {
+    sizes: values.sizes.split(','),
+    ...{ steps: count('steps'), rounds: count('rounds'), threads: count('threads'), rank: count('rank') },
+    ...{ backend: values.backend, python: values.python === 'none' ? null : findPython(values.python) },
+  }
+}
+
+function findPython(command: string): string | null {
+  const found =
+    spawnSync(command, ['-c', 'import torch, transformers, peft'], { stdio: 'ignore' }).status === 0
+  if (!found) console.error(`${command} has no torch, transformers and peft: no comparison with them.`)
+  return found ? command : null
+}
+
+function takeTurns(cases: readonly StepCase[], rounds: number, python: string | null): Measured[] {
+  const measured = cases.map((stepCase): Measured => ({ stepCase, ours: [], peer: [] }))
+  for (let round = 1; round <= rounds; round++) {
+    for (const { stepCase, ours, peer } of measured) {
+      console.error(`size ${stepCase.size.name}, round ${round} of ${rounds}: ${caseName(stepCase)}`)
+      const json = JSON.stringify(stepCase)
+      const main = fileURLToPath(new URL('../main.ts', import.meta.url))
+      ours.push(run(process.execPath, ['--import', import.meta.resolve('tsx'), main, 'engine-case', json]))
+      const peers = fileURLToPath(new URL('./peers.py', import.meta.url))
+      if (python && stepCase.devices <= peerDevicesAtMost) peer.push(run(python, [peers, json]))
+    }
+  }
+  return measured
+}
+
+function run(command: string, args: string[]): CaseResult {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 26 })
+  if (status !== 0) throw new Error(`${command} failed:\n${stderr}`)
+  return JSON.parse(stdout.trim().split('\n').at(-1)!) as CaseResult
+}
+
+function save(measured: Measured[], markdown: string): void {
+  const folder = fileURLToPath(new URL('../results/', import.meta.url))
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(
+    join(folder, 'engine.json'),
+    `${JSON.stringify({ date: new Date().toISOString(), measured }, null, 2)}\n`,
+  )
+  writeFileSync(join(folder, 'engine.md'), markdown)
+  console.log(`\nSaved as engine.json and engine.md in ${folder}`)
+}

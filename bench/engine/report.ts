@@ -1,0 +1,93 @@
+/** Turns measurements into the table that is printed and its Markdown twin for docs/benchmarks.md. */
+import { type CaseResult, caseName, type StepCase, stepFlops } from './sizes.ts'
+
+export interface Measured {
+  readonly stepCase: StepCase
+  /** One result per round. */
+  readonly ours: CaseResult[]
+  readonly peer: CaseResult[]
+}
+
+export interface Machine {
+  readonly processor: string
+  readonly cores: number
+  readonly memoryGigabytes: number
+  readonly date: string
+  readonly threads: number
+  readonly rank: number
+  readonly rounds: number
+  readonly steps: number
+}
+
+const columns = [
+  'size',
+  'method',
+  'step ms',
+  'tokens/s',
+  'GFLOP/s',
+  'sgemm GFLOP/s',
+  'share',
+  'share by processor time',
+  'peak RSS MB',
+]
+const peerColumns = ['PyTorch step ms', 'times as fast', 'by processor time', 'PyTorch peak RSS MB']
+
+export function renderReport(
+  measured: readonly Measured[],
+  machine: Machine,
+): { text: string; markdown: string } {
+  const withPeers = measured.some(({ peer }) => peer.length > 0)
+  const header = withPeers ? [...columns, ...peerColumns] : columns
+  const rows = measured.map((entry) => (withPeers ? [...row(entry), ...peerRow(entry)] : row(entry)))
+  const { processor, cores, memoryGigabytes, date, threads, rank, rounds, steps } = machine
+  const descriptions = new Set(
+    measured.flatMap(({ ours, peer }) => [...ours, ...peer].map((r) => r.description)),
+  )
+  const caption = [
+    `${processor}, ${cores} cores, ${memoryGigabytes} GB; ${date}; ${[...descriptions].join('; ')}.`,
+    `float32, ${threads} threads, rank ${rank}; medians of ${rounds} rounds of ${steps} steps, optimizer included.`,
+  ]
+  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((cells) => cells[i]!.length)))
+  const line = (cells: readonly string[]) => cells.map((cell, i) => cell.padStart(widths[i]!)).join('  ')
+  const table = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return {
+    text: [...caption, '', line(header), ...rows.map(line)].join('\n'),
+    markdown: `${[caption.join(' '), '', table(header), table(header.map(() => '---')), ...rows.map(table)].join('\n')}\n`,
+  }
+}
+
+function row({ stepCase, ours }: Measured): string[] {
+  const flops = stepFlops(stepCase)
+  const wall = median(ours.flatMap((result) => result.wallMs))
+  const tokens = stepCase.size.batch * stepCase.size.sequence
+  const share = (times: 'wallMs' | 'processorMs', peaks: 'peakWall' | 'peakProcessor') =>
+    median(ours.flatMap((r) => r[times].map((ms, i) => flops / ms / 1e6 / r[peaks][i]!)))
+  return [
+    stepCase.size.name,
+    caseName(stepCase),
+    wall.toFixed(0),
+    ((tokens / wall) * 1000).toFixed(0),
+    (flops / wall / 1e6).toFixed(0),
+    median(ours.flatMap((result) => result.peakWall)).toFixed(0),
+    share('wallMs', 'peakWall').toFixed(2),
+    share('processorMs', 'peakProcessor').toFixed(2),
+    megabytes(ours),
+  ]
+}
+
+function peerRow({ ours, peer }: Measured): string[] {
+  if (peer.length === 0) return peerColumns.map(() => '')
+  const ratio = (times: 'wallMs' | 'processorMs') =>
+    (median(peer.flatMap((r) => r[times])) / median(ours.flatMap((r) => r[times]))).toFixed(2)
+  const wall = median(peer.flatMap((result) => result.wallMs))
+  return [wall.toFixed(0), ratio('wallMs'), ratio('processorMs'), megabytes(peer)]
+}
+
+const megabytes = (results: readonly CaseResult[]): string =>
+  (Math.max(...results.map((result) => result.peakRssBytes)) / 1e6).toFixed(0)
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((left, right) => left - right)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
