@@ -44,7 +44,10 @@ export class FakeServer {
   /** Listens on a free port, later on the same one. */
   async listen(): Promise<void> {
     const http = createServer()
-    const io = new Server<NodeToServerEvents, ServerToNodeEvents>(http, { parser: wireParser })
+    const io = new Server<NodeToServerEvents, ServerToNodeEvents>(http, {
+      parser: wireParser,
+      maxHttpBufferSize: 64 * 2 ** 20,
+    })
     const namespace = io.of(nodeNamespace)
     namespace.use((socket, next) => {
       const { token, protocolVersion: version } = socket.handshake.auth

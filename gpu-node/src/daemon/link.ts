@@ -76,6 +76,8 @@ export function openLink(options: LinkOptions): Link {
   let everWelcomed = false
   let closed = false
   let lastTrouble = ''
+  /** What was reported already: the records of a replaced attempt are rejected one by one. */
+  const rejections = new Set<string>()
   let wake = () => {}
 
   socket.on('connect', () => {
@@ -165,8 +167,12 @@ export function openLink(options: LinkOptions): Link {
     const records = batch.map(({ record }) => record)
     const reply = await timed.emitWithAck('records', { nodeId: options.nodeId, records })
     if (reply.ok) {
-      for (const { runId, seq, code, message } of take(reply, recordAckSchema, 'records').rejected)
-        report(`the server did not take record ${seq} of ${runId}: ${code}: ${message}`)
+      for (const { runId, attempt, seq, code, message } of take(reply, recordAckSchema, 'records').rejected) {
+        const subject = `${runId}, attempt ${attempt}: ${code}`
+        if (!rejections.has(subject))
+          report(`the server takes no more of ${subject}: record ${seq}: ${message}`)
+        rejections.add(subject)
+      }
       return 'taken'
     }
     if (reply.error.code !== 'MESSAGE_INVALID') {

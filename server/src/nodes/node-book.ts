@@ -1,7 +1,7 @@
 /** All nodes that ever said hello, with what is known of them now. */
 import { EventEmitter } from 'node:events'
 import type { Heartbeat, NodeHello, NodeView } from '@rankscope/protocol'
-import type { SchedulerNode } from '../scheduler/place.ts'
+import { attemptKey, type SchedulerNode } from '../scheduler/place.ts'
 import type { Store, StoredNode } from '../store/store.ts'
 
 type KnownNode = StoredNode & {
@@ -127,11 +127,12 @@ export function missingRuns(
   nowMs: number,
 ): Map<string, number> {
   if (heartbeat.spooledRecords > 0) return new Map()
-  const mentioned = new Set(heartbeat.activeRuns.map((run) => `${run.runId}/${run.attempt}`))
+  const mentioned = new Set(heartbeat.activeRuns.map(attemptKey))
   return new Map(
     expected
-      .filter((run) => !mentioned.has(`${run.runId}/${run.attempt}`))
-      .map((run) => [run.runId, before.get(run.runId) ?? nowMs]),
+      .map(attemptKey)
+      .filter((key) => !mentioned.has(key))
+      .map((key) => [key, before.get(key) ?? nowMs]),
   )
 }
 

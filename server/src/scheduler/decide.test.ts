@@ -218,13 +218,15 @@ describe('lost nodes', () => {
   })
 
   it('that no longer mention a run have it queued again (P25)', () => {
-    const forgetful = [node('a', { missingSinceMs: new Map([['x', 0]]) })]
+    const forgetful = [node('a', { missingSinceMs: new Map([['x/3', 0]]) })]
     expect(decide(held('running'), forgetful, tick, 4, patience)).toEqual([])
     expect(kinds(decide(held('running'), forgetful, tick, 5, patience))).toEqual([
       'x→lost',
       'requeue x',
       'assign x',
     ])
+    const again = [run('x', { state: 'assigned', nodeId: 'a', attempt: 4 })]
+    expect(decide(again, forgetful, tick, 6, patience), 'the new attempt is not missing yet').toEqual([])
   })
 })
 
@@ -285,10 +287,10 @@ describe('whatever happens', () => {
         online: fc.boolean(),
         lastSeenMs: fc.integer({ min: 0, max: 40 }),
         busyUntilMs: fc.integer({ min: 0, max: 60 }),
-        missing: fc.subarray(['r0', 'r1', 'r2', 'r3', 'r4', 'r5']),
+        missing: fc.subarray(['r0/1', 'r1/1', 'r2/2', 'r3/2', 'r4/3', 'r5/1']),
       })
       .map(({ missing, ...rest }) =>
-        node(nodeId, { ...rest, missingSinceMs: new Map(missing.map((runId) => [runId, 35])) }),
+        node(nodeId, { ...rest, missingSinceMs: new Map(missing.map((key) => [key, 35])) }),
       )
   const runIds = ['r0', 'r1', 'r2', 'r3', 'r4', 'r5']
   const anyEvent: fc.Arbitrary<SchedulerEvent> = fc.oneof(

@@ -11,7 +11,7 @@ import {
   type RunState,
 } from '@rankscope/protocol'
 import type { StoredRun } from '../store/store.ts'
-import { type Placement, place, type SchedulerNode } from './place.ts'
+import { attemptKey, type Placement, place, type SchedulerNode } from './place.ts'
 
 export type SchedulerEvent =
   | { kind: 'tick' }
@@ -193,7 +193,7 @@ function findLost(draft: Draft, nodes: readonly SchedulerNode[], nowMs: number, 
     if (!isActive(run.state) && run.state !== 'lost') continue
     const node = nodes.find((other) => other.nodeId === run.nodeId)
     const silentMs = node?.online ? 0 : nowMs - (node?.lastSeenMs ?? 0)
-    const missingSinceMs = node?.online ? node.missingSinceMs.get(run.runId) : undefined
+    const missingSinceMs = node?.online ? node.missingSinceMs.get(attemptKey(run)) : undefined
     const isMissing = missingSinceMs !== undefined && nowMs - missingSinceMs >= patience.missingAfterMs
     if (silentMs < patience.lostAfterMs && !isMissing) continue
     // A run that was to end anyway has ended; one that was to pause keeps the checkpoint that it has.

@@ -15,8 +15,13 @@ export type SchedulerNode = {
   lastSeenMs: number
   /** It refused a run for lack of room; not asked again before. */
   busyUntilMs: number
-  /** Runs given to it that its heartbeats, with nothing left in the spool, do not mention: since when. */
+  /** Attempts (by `attemptKey`) given to it that its heartbeats, with nothing left in the spool, do not mention: since when. */
   missingSinceMs: ReadonlyMap<string, number>
+}
+
+/** A new attempt on the same node starts with a clean record. */
+export function attemptKey({ runId, attempt }: { runId: string; attempt: number }): string {
+  return `${runId}/${attempt}`
 }
 
 export type Placement = { runId: string; nodeId: string; resumeFrom: string | null }

@@ -1,0 +1,85 @@
+/**
+ * A real server and a real node, each a process of its own, on a free port and with a state folder of their own, for
+ * tests of the whole. RANKSCOPE_TEST_MODELS names folders of models beside the built-in ones.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { ApiClient } from '../scripts/api-client.ts'
+import {
+  type ServerProcess,
+  type StackProcess,
+  startNodeProcess,
+  startServerProcess,
+} from '../scripts/local-stack.ts'
+
+const nodeToken = 'token-of-the-browser-tests'
+
+export class TestStack {
+  readonly #state = mkdtempSync(join(tmpdir(), 'rankscope-e2e-'))
+  #server!: ServerProcess
+  #node!: StackProcess
+  api!: ApiClient
+
+  /** What a person would open. */
+  get address(): string {
+    return this.#server.address
+  }
+
+  /** Resolves when the node is online. */
+  async start(): Promise<void> {
+    await this.#startServer(0)
+    await this.startNode()
+  }
+
+  async startNode(): Promise<void> {
+    this.#node = await startNodeProcess({
+      server: this.#server,
+      state: join(this.#state, 'node'),
+      name: 'test-node',
+      slots: 3,
+      threads: 1,
+      models: (process.env['RANKSCOPE_TEST_MODELS'] ?? '').split(delimiter).filter((folder) => folder !== ''),
+      data: [],
+      log: join(this.#state, 'logs', 'node.log'),
+    })
+  }
+
+  /** `SIGKILL` as a crash, `SIGTERM` as an update; resolves when the process is gone. */
+  async stopServer(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    this.#server.signal(signal)
+    await this.#server.gone
+  }
+
+  /** The same database on the same port. */
+  async restartServer(): Promise<void> {
+    await this.#startServer(Number(new URL(this.#server.url).port))
+  }
+
+  async stopNode(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    this.#node.signal(signal)
+    await this.#node.gone
+  }
+
+  /** What the node’s daemon reported. */
+  nodeLog(): string {
+    return readFileSync(join(this.#state, 'logs', 'node.log'), 'utf8')
+  }
+
+  async end(): Promise<void> {
+    await this.stopNode('SIGKILL')
+    await this.stopServer('SIGKILL')
+    rmSync(this.#state, { recursive: true, force: true })
+  }
+
+  async #startServer(port: number): Promise<void> {
+    this.#server = await startServerProcess({
+      state: join(this.#state, 'server'),
+      host: '127.0.0.1',
+      port,
+      nodeToken,
+      log: join(this.#state, 'logs', 'server.log'),
+    })
+    this.api = new ApiClient(this.#server.url, null)
+  }
+}
