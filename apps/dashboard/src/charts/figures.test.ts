@@ -115,7 +115,7 @@ describe('the rounding floor', () => {
 })
 
 describe('a measure over steps', () => {
-  it('is the mean over watched modules, at steps that all of them have', () => {
+  it('is the mean of the newest value of each watched module, once all have one', () => {
     const index = new SpectrumIndex()
     const add = (module: string, step: number, effectiveRank: number, final = false) =>
       index.add({
@@ -129,17 +129,18 @@ describe('a measure over steps', () => {
         measures: { effectiveRank },
         singularValues: null,
       } satisfies SpectrumEntry)
+    add('a', 2, 7)
     add('a', 4, 1)
     add('b', 4, 3)
     add('a', 8, 2)
     add('only at the end', 8, 9, true)
     expect(measureOverSteps(index, { measure: 'effectiveRank', module: null, part: 'total' })).toEqual({
-      x: [4],
-      y: [2],
+      x: [4, 8],
+      y: [2, 2.5],
     })
     expect(measureOverSteps(index, { measure: 'effectiveRank', module: 'a', part: 'total' })).toEqual({
-      x: [4, 8],
-      y: [1, 2],
+      x: [2, 4, 8],
+      y: [7, 1, 2],
     })
   })
 })

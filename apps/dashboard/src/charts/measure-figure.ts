@@ -72,26 +72,29 @@ export function measureFigure(curves: readonly MeasureCurve[], options: MeasureO
   }
 }
 
-/** The measure at each step that has it; for the mean, steps at which every watched module has a spectrum. */
+/**
+ * The measure at each step that has it. For the mean over the watched modules, at every step that one of them
+ * has, with the newest value of each: under load a spectrum may be left out. Begins when all have one.
+ */
 export function measureOverSteps(
   spectra: SpectrumIndex,
   options: Pick<MeasureOptions, 'measure' | 'module' | 'part'>,
 ): { x: number[]; y: number[] } {
   const modules = options.module === null ? watched(spectra) : [options.module]
-  const sums = new Map<number, { sum: number; count: number }>()
-  for (const module of modules) {
-    const seen = new Set<number>()
-    for (const entry of spectra.list(module, options.part)) {
-      if (seen.has(entry.step)) continue
-      seen.add(entry.step)
-      const sum = sums.get(entry.step) ?? { sum: 0, count: 0 }
-      sum.sum += measureOf(entry, options.measure)
-      sum.count++
-      sums.set(entry.step, sum)
-    }
+  const lists = modules.map((module) => spectra.list(module, options.part))
+  const steps = [...new Set(lists.flatMap((list) => list.map((entry) => entry.step)))].sort((a, b) => a - b)
+  const line: { x: number[]; y: number[] } = { x: [], y: [] }
+  const next = lists.map(() => 0)
+  for (const step of steps) {
+    lists.forEach((list, index) => {
+      while ((list[next[index]!]?.step ?? Number.POSITIVE_INFINITY) <= step) next[index]!++
+    })
+    if (next.includes(0)) continue
+    const values = lists.map((list, index) => measureOf(list[next[index]! - 1]!, options.measure))
+    line.x.push(step)
+    line.y.push(values.reduce((sum, value) => sum + value, 0) / values.length)
   }
-  const steps = [...sums].filter(([, { count }]) => count === modules.length).sort(([a], [b]) => a - b)
-  return { x: steps.map(([step]) => step), y: steps.map(([, { sum, count }]) => sum / count) }
+  return line
 }
 
 export function measureOf(entry: SpectrumEntry, measure: MeasureName): number {

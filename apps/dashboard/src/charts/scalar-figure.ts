@@ -46,7 +46,7 @@ export type ScalarOptions = {
 
 const numberFormats = {
   plain: {},
-  percent: { tickformat: '.0%', hoverformat: '.1%', rangemode: 'tozero' },
+  percent: { tickformat: '~%', hoverformat: '.1%', rangemode: 'tozero' },
   si: { tickformat: '~s', hoverformat: '.4~s' },
 } as const
 

@@ -37,7 +37,7 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
   const { curves, stores, view, empty, height = 300 } = props
   const theme = useChartTheme()
   const [logY, setLogY] = useViewFlag('spectrum.logy', true)
-  const [logX, setLogX] = useViewFlag('spectrum.logx')
+  const [logX, setLogX] = useViewFlag('spectrum.logx', true)
   const [normalised, setNormalised] = useViewFlag('spectrum.normalised')
   const [showFloor, setShowFloor] = useViewFlag('spectrum.floor', true)
   const { module, part, step } = view
