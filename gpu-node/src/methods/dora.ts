@@ -64,7 +64,7 @@ export const dora: Method<'dora'> = {
       ]),
       optimizer,
     )
-    const dropout = new Dropout(config.dropout, devices, seed)
+    const dropout = new Dropout(config.dropout, devices, seed, state.collective)
     const factors = config.detachNorm
       ? ({ magnitude, norms }: Unit): Tensor => overConstant(magnitude, norms)
       : (unit: Unit) => trainedFactors(unit, scale)

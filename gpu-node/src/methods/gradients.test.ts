@@ -193,8 +193,9 @@ describe('the muted layer of HD-PiSSA', () => {
     const [gA] = await toy.gradients()
     const { Dropout } = await import('./dropout.ts')
     const dropout = new Dropout(0.4, 3, 1)
-    dropout.beginPass({ step: 1, microBatch: 0 })
+    dropout.beginPass({ step: 1, microBatch: 0, sequence: 5 })
     const mask = dropout.mask(toyModule, 15, 9)
+    expect(new Set(mask)).toEqual(new Set([0, Math.fround(1 / 0.6)]))
     const kept = mask.filter((value) => value !== 0).length / mask.length
     expect(kept).toBeGreaterThan(0.45)
     expect(kept).toBeLessThan(0.75)
@@ -221,8 +222,8 @@ describe('the muted layer of HD-PiSSA', () => {
     const [gA, gB] = await toy.gradients()
     const { Dropout } = await import('./dropout.ts')
     const dropout = new Dropout(0.4, 3, 1)
-    dropout.beginPass({ step: 1, microBatch: 0 })
-    const masks = slices(dropout.mask(toyModule, 27, 7), 3, 9, 7)
+    dropout.beginPass({ step: 1, microBatch: 0, sequence: 5 })
+    const masks = slices(dropout.mask(toyModule, 27, 7, 9), 3, 9, 7)
     const [a, b] = [slices(await toy.named('A'), 3, 9, 2), slices(await toy.named('B'), 3, 2, 7)]
     const expected = deviceData(toy).map(({ x, t }, k) => {
       const { d } = denseGradient(x, matrix(toy.w0, 9, 7), t, 1 / 5)
@@ -248,7 +249,7 @@ describe('the muted layer of HD-PiSSA', () => {
     const { Dropout } = await import('./dropout.ts')
     const mask = (step: number, microBatch: number) => {
       const dropout = new Dropout(0.5, 2, 9)
-      dropout.beginPass({ step, microBatch })
+      dropout.beginPass({ step, microBatch, sequence: 2 })
       return dropout.mask('m', 4, 8)
     }
     expect(mask(3, 1)).toEqual(mask(3, 1))

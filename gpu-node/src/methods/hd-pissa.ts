@@ -16,8 +16,9 @@ import type { Variable } from '@tensorflow/tfjs-core'
 import { plainLinear } from '../model/llama.ts'
 import { accumulate, adamDelta } from '../ops/update.ts'
 import { Random } from '../random.ts'
-import { adamSettings, moments } from '../train/optimizer.ts'
+import { adamSettings, momentsPerDevice } from '../train/optimizer.ts'
 import { addProducts, deviceTerms, Scratch, type WeightWriter, weightWriter } from './direct-update.ts'
+import { Dropout } from './dropout.ts'
 import type { AttachContext, DeltaPart, Method, ModuleShape, TargetModule, Triplets } from './method.ts'
 import { mutedHook } from './muted.ts'
 import { principalFactors } from './principal.ts'
@@ -25,13 +26,17 @@ import { type MethodState, readValues } from './state.ts'
 import { directStepSquares } from './update-norm.ts'
 
 type Config = MethodConfigOf<'hd-pissa'>
-type Moments = ReturnType<typeof moments>
+type Moments = ReturnType<typeof momentsPerDevice>
 
-/** One module: everything [K, …]. */
+/** One module. */
 interface Unit {
   readonly target: TargetModule
+  /** A [K, m, r], B [K, r, n] of all devices. */
   readonly a: Variable
   readonly b: Variable
+  /** Those of the devices in this process, which gradients are wanted for; the same where all are. */
+  readonly ownA: Variable
+  readonly ownB: Variable
   readonly momentsA: Moments
   readonly momentsB: Moments
   readonly writer: WeightWriter
@@ -103,11 +108,16 @@ export const hdPissa: Method<'hd-pissa'> = {
     )
     const byModule = new Map(units.map((unit) => [unit.target.name, unit]))
     const scratch = new Scratch(state)
-    const hook = mutedHook(config, { units: byModule, devices, seed, scale, model })
+    const hook = mutedHook(config, {
+      units: byModule,
+      dropout: new Dropout(config.dropout, devices, seed, state.collective),
+      scale,
+      model,
+    })
 
     return {
       gradients: 'per-device',
-      trained: units.flatMap(({ a, b }) => [a, b]),
+      trained: units.flatMap(({ ownA, ownB }) => [ownA, ownB]),
       trainableParameters: targets.reduce((sum, target) => sum + hdPissa.parameterCount(config, target), 0),
       linear: hook.linear,
       beginPass: hook.beginPass,
@@ -115,11 +125,15 @@ export const hdPissa: Method<'hd-pissa'> = {
       async update(gradients, settings) {
         const adam = adamSettings(optimizer, settings)
         let updateSquares = 0
-        for (const { target, a, b, momentsA, momentsB, writer, parts } of units) {
+        for (const { target, a, b, ownA, ownB, momentsA, momentsB, writer, parts } of units) {
+          const ownDeltaA = scratch.get('dA', ownA.shape)
+          const ownDeltaB = scratch.get('dB', ownB.shape)
+          adamDelta({ ...adam, ...momentsA, gradient: gradients.get(ownA), delta: ownDeltaA })
+          adamDelta({ ...adam, ...momentsB, gradient: gradients.get(ownB), delta: ownDeltaB })
           const deltaA = scratch.get('dA', a.shape)
           const deltaB = scratch.get('dB', b.shape)
-          adamDelta({ ...adam, ...momentsA, gradient: gradients.get(a), delta: deltaA })
-          adamDelta({ ...adam, ...momentsB, gradient: gradients.get(b), delta: deltaB })
+          await state.joinDevices(deltaA, ownDeltaA)
+          await state.joinDevices(deltaB, ownDeltaB)
           const change = { a, b, deltaA, deltaB, factor, secondOrder: config.secondOrder }
           if (settings.watched.has(target.name)) updateSquares += await directStepSquares(target, change)
           writer.write(change, settings.learningRate * optimizer.weightDecay)
@@ -131,6 +145,8 @@ export const hdPissa: Method<'hd-pissa'> = {
           if (config.adapters === 'evolving') {
             accumulate(a, deltaA)
             accumulate(b, deltaB)
+            if (ownA !== a) accumulate(ownA, ownDeltaA)
+            if (ownB !== b) accumulate(ownB, ownDeltaB)
           }
         }
         return { updateSquares }
@@ -178,8 +194,10 @@ function makeUnit(
     target,
     a,
     b,
-    momentsA: moments(state, `${name}.A`, shapeA),
-    momentsB: moments(state, `${name}.B`, shapeB),
+    ownA: state.ownDevices(a),
+    ownB: state.ownDevices(b),
+    momentsA: momentsPerDevice(state, `${name}.A`, shapeA),
+    momentsB: momentsPerDevice(state, `${name}.B`, shapeB),
     writer: weightWriter(target, state, config.compensated),
     parts: config.attribution ? attributionSums(config, state, target, shapeA, shapeB) : null,
   }

@@ -45,7 +45,7 @@ export const hira: Method<'hira'> = {
       ]),
       optimizer,
     )
-    const dropout = new Dropout(probability, devices, seed)
+    const dropout = new Dropout(probability, devices, seed, state.collective)
     const frozen = (module: string, x: Tensor2D) =>
       linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
     const effective = ({ target, a, b }: Unit): Tensor2D => hadamardWeight(target.weight, a, b)

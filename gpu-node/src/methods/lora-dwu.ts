@@ -14,7 +14,7 @@ import { plainLinear } from '../model/llama.ts'
 import { linear, mutedLinear } from '../ops/linear.ts'
 import { accumulate, adamDelta } from '../ops/update.ts'
 import { Random } from '../random.ts'
-import { adamSettings, moments } from '../train/optimizer.ts'
+import { adamSettings, momentsPerDevice } from '../train/optimizer.ts'
 import { deviceTerms, Scratch, weightWriter } from './direct-update.ts'
 import { kaimingUniform } from './kaiming.ts'
 import type { Method, TargetModule } from './method.ts'
@@ -40,12 +40,16 @@ export const loraDwu: Method<'lora-dwu'> = {
     const units = targets.map((target) => {
       const { name, rows, columns } = target
       const shapeB = [devices, rank, columns]
+      const a = state.variable(`${name}.A`, [devices, rows, rank], () => drawA(target))
+      const b = state.zeros(`${name}.B`, shapeB)
       return {
         target,
-        a: state.variable(`${name}.A`, [devices, rows, rank], () => drawA(target)),
-        b: state.zeros(`${name}.B`, shapeB),
+        a,
+        b,
+        ownA: state.ownDevices(a),
+        ownB: state.ownDevices(b),
         sumB: state.zeros(`${name}.sum_dB`, shapeB),
-        momentsB: moments(state, `${name}.B`, shapeB),
+        momentsB: momentsPerDevice(state, `${name}.B`, shapeB),
         writer: weightWriter(target, state, 'none'),
       }
     })
@@ -54,13 +58,13 @@ export const loraDwu: Method<'lora-dwu'> = {
 
     return {
       gradients: 'per-device',
-      trained: units.map(({ b }) => b),
+      trained: units.map(({ ownB }) => ownB),
       trainableParameters: targets.reduce((sum, target) => sum + loraDwu.parameterCount(config, target), 0),
 
       linear(module, x: Tensor2D) {
         const unit = byModule.get(module)
         if (!unit) return linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
-        return mutedLinear(x, unit.target.weight, unit.a, unit.b, scale, unit.target.bias)
+        return mutedLinear(x, unit.target.weight, unit.ownA, unit.ownB, scale, unit.target.bias)
       },
 
       beginPass: () => undefined,
@@ -68,10 +72,12 @@ export const loraDwu: Method<'lora-dwu'> = {
       async update(gradients, settings) {
         const adam = adamSettings(optimizer, settings)
         let updateSquares = 0
-        for (const { target, a, b, sumB, momentsB, writer } of units) {
+        for (const { target, a, b, ownB, sumB, momentsB, writer } of units) {
           const deltaA = scratch.get('zeros', a.shape)
+          const ownDeltaB = scratch.get('dB', ownB.shape)
+          adamDelta({ ...adam, ...momentsB, gradient: gradients.get(ownB), delta: ownDeltaB })
           const deltaB = scratch.get('dB', b.shape)
-          adamDelta({ ...adam, ...momentsB, gradient: gradients.get(b), delta: deltaB })
+          await state.joinDevices(deltaB, ownDeltaB)
           const change = { a, b, deltaA, deltaB, factor, secondOrder: false }
           if (settings.watched.has(target.name)) updateSquares += await directStepSquares(target, change)
           writer.write(change, settings.learningRate * optimizer.weightDecay)

@@ -38,7 +38,7 @@ export const lora: Method<'lora'> = {
       )
       return { a, b: state.zeros(`${name}.B`, [config.rank, columns]) }
     }
-    const dropout = new Dropout(config.dropout, devices, seed)
+    const dropout = new Dropout(config.dropout, devices, seed, state.collective)
     const byModule = new Map(pairs.map((pair) => [pair.target.name, pair]))
     return {
       ...lowRankAdaptation(pairs, scale, dropout, state, optimizer, model),

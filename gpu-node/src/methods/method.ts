@@ -68,6 +68,8 @@ export interface PassPosition {
   readonly step: number
   /** 0-based micro-batch of that step. */
   readonly microBatch: number
+  /** Rows of X per example, padding included. */
+  readonly sequence: number
 }
 
 export interface StepSettings {

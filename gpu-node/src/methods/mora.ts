@@ -59,7 +59,7 @@ export const mora: Method<'mora'> = {
       units.map(({ target, m }) => ({ name: `${target.name}.M`, parameter: m })),
       optimizer,
     )
-    const dropout = new Dropout(config.dropout, devices, seed)
+    const dropout = new Dropout(config.dropout, devices, seed, state.collective)
     const hook = (drop: boolean) => (module: string, x: Tensor2D) => {
       const unit = byModule.get(module)
       const y = linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))

@@ -26,19 +26,19 @@ import {
 import type { LinearHook } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
 import { add, linear, matMul, mutedLinear } from '../ops/linear.ts'
-import { Dropout } from './dropout.ts'
+import type { Dropout } from './dropout.ts'
 import type { PassPosition, TargetModule } from './method.ts'
 
 interface MutedUnit {
   readonly target: TargetModule
-  readonly a: Variable
-  readonly b: Variable
+  /** Adapters of the devices in this process. */
+  readonly ownA: Variable
+  readonly ownB: Variable
 }
 
 interface MutedContext {
   readonly units: ReadonlyMap<string, MutedUnit>
-  readonly devices: number
-  readonly seed: number
+  readonly dropout: Dropout
   /** s */
   readonly scale: number
   readonly model: Model
@@ -48,17 +48,17 @@ type MutedConfig = Pick<MethodConfigOf<'hd-pissa'>, 'mute' | 'dropout' | 'dropou
 
 export function mutedHook(
   config: MutedConfig,
-  { units, devices, seed, scale, model }: MutedContext,
+  { units, dropout, scale, model }: MutedContext,
 ): { linear: LinearHook; beginPass(position: PassPosition): void } {
-  const dropout = new Dropout(config.dropout, devices, seed)
   const layer = (unit: MutedUnit, x: Tensor2D): Tensor2D => {
-    const { target, a, b } = unit
+    const { target, ownA: a, ownB: b } = unit
+    const devices = a.shape[0]!
     const { weight, bias } = target
     if (config.mute !== 'exact') return denseMuted(unit, x, { scale, ...config.mute })
     if (!dropout.active) return mutedLinear(x, weight, a, b, scale, bias)
     if (config.dropoutMode === 'weight') {
       const shape: [number, number, number] = [devices, target.rows, target.columns]
-      const mask = dropout.mask(target.name, devices * target.rows, target.columns)
+      const mask = dropout.mask(target.name, devices * target.rows, target.columns, target.rows)
       return denseMuted(unit, x, { scale, mask: () => tensor3d(mask, shape) })
     }
     const mask = tensor2d(dropout.mask(target.name, x.shape[0], x.shape[1]), x.shape)
@@ -79,7 +79,7 @@ type DenseMute =
   | { readonly scale: number; readonly literal: number; readonly flushSubnormals: boolean }
 
 /** A muted layer whose adapter gradients come from the dense D [K, m, n]. */
-function denseMuted({ target, a, b }: MutedUnit, x: Tensor2D, mute: DenseMute): Tensor2D {
+function denseMuted({ target, ownA: a, ownB: b }: MutedUnit, x: Tensor2D, mute: DenseMute): Tensor2D {
   const { weight, bias } = target
   const devices = a.shape[0]!
   const perDevice = (t: Tensor) => reshape(t, [devices, t.shape[0]! / devices, t.shape[1]!])

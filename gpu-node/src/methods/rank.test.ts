@@ -5,10 +5,11 @@ import { numericalRank } from '../linalg/rank-measures.ts'
 import { selectLinearAlgebra } from '../linalg/select.ts'
 import { spectrum } from '../linalg/spectrum.ts'
 import { denseDelta } from '../train/golden-case.ts'
+import { Dropout } from './dropout.ts'
 import { distance, type Matrix, matrix, minus, multiply, norm, plus } from './float64.ts'
 import { HdOracle } from './hd-oracle.ts'
 import type { DeltaPart } from './method.ts'
-import { ToyLayer, type ToySettings } from './toy-layer.ts'
+import { ToyLayer, type ToySettings, toyModule } from './toy-layer.ts'
 import { effectiveWeights, hdOracle, moraMap, trainedMatrices } from './toy-oracle.ts'
 
 beforeAll(async () => {
@@ -233,12 +234,26 @@ describe('invariant 32: merged weight, inference and training layers are one fun
     toy.dispose()
   })
 
-  it.each(['lora', 'dora', 'hira', 'mora'] as const)('%s: dropout is for training only', async (name) => {
-    const toy = await trained({ name, rank: 2, dropout: 0.5 })
-    const merged = multiply(matrix(toy.x, 30, rows), matrix(await toy.merged(), rows, columns))
-    expect(distance(await toy.output(), merged.values)).toBeGreaterThan(1e-3)
+  it.each([
+    { name: 'lora', rank: 2, alpha: 3 },
+    { name: 'dora', rank: 2, alpha: 3 },
+    { name: 'dora', rank: 2, detachNorm: false },
+    { name: 'hira', rank: 2 },
+    { name: 'mora', rank: 2 },
+  ] as const)('%j: dropout thins the input of the change only, and in training only', async (method) => {
+    const toy = await trained({ ...method, dropout: 0.5 })
+    const merged = matrix(await toy.merged(), rows, columns)
+    const x = matrix(toy.x, 30, rows)
+    const w0 = matrix(toy.w0, rows, columns)
+    const dropout = new Dropout(0.5, 1, 1)
+    const position = { step: 9, microBatch: 1, sequence: 30 }
+    for (const part of [toy.adaptation, dropout]) part.beginPass(position)
+    const mask = dropout.mask(toyModule, 30, rows)
+    const thinned = { ...x, values: x.values.map((value, i) => value * mask[i]!) }
+    const expected = plus(multiply(x, w0), multiply(thinned, minus(merged, w0)))
+    expect(distance(await toy.output(), expected.values)).toBeLessThan(1e-5)
     const inference = toy.adaptation.inference()
-    expect(distance(await toy.output(inference.linear), merged.values)).toBeLessThan(1e-5)
+    expect(distance(await toy.output(inference.linear), multiply(x, merged).values)).toBeLessThan(1e-5)
     inference.dispose()
     toy.dispose()
   })

@@ -4,6 +4,7 @@
  */
 import { RankscopeError } from '@rankscope/protocol'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Collective } from '../collectives/collective.ts'
 import { copy, parameter } from '../ops/update.ts'
 
 /** Values by name, from a checkpoint or from a test. */
@@ -22,12 +23,15 @@ export interface StateEntry {
 }
 
 export class MethodState {
+  /** The other ranks, where each device is a process of its own; null where all devices are here. */
+  readonly collective: Collective | null
   readonly #initial: InitialValues | null
   readonly #entries = new Map<string, StateEntry>()
   readonly #owned: Variable[] = []
 
-  constructor(initial: InitialValues | null = null) {
+  constructor(initial: InitialValues | null = null, collective: Collective | null = null) {
     this.#initial = initial
+    this.collective = collective
   }
 
   /** Whether the values of `name` come from outside, so that there is no need to compute them. */
@@ -45,6 +49,31 @@ export class MethodState {
 
   zeros(name: string, shape: readonly number[]): Variable {
     return this.variable(name, shape, () => new Float32Array(sizeOf(shape)))
+  }
+
+  /** Zeros [K, …] of which this process holds those of its own devices; saved whole. */
+  zerosPerDevice(name: string, shape: readonly number[]): Variable {
+    const { collective } = this
+    if (!collective) return this.zeros(name, shape)
+    const local = [1, ...shape.slice(1)]
+    const given = this.#given(name, shape)
+    const made = parameter(given ? partOf(given, collective) : new Float32Array(sizeOf(local)), local)
+    this.#owned.push(made)
+    this.#register({ name, shape, read: async () => collective.allGather(await readValues(made)) })
+    return made
+  }
+
+  /** The devices of this process out of a variable [K, …]: itself, or a copy of the rank's part. */
+  ownDevices(all: Variable): Variable {
+    const { collective } = this
+    if (!collective) return all
+    const values = partOf(all.dataSync() as Float32Array, collective)
+    return this.own(parameter(values, [1, ...all.shape.slice(1)]))
+  }
+
+  /** What every rank found for its devices, written over `all` [K, …]; nothing to do where all devices are here. */
+  async joinDevices(all: Variable, own: Variable): Promise<void> {
+    if (this.collective) assignValues(all, await this.collective.allGather(await readValues(own)))
   }
 
   /** A constant that lives on the host. */
@@ -97,6 +126,11 @@ export class MethodState {
     if (this.#entries.has(entry.name)) throw new Error(`two parts of the state are named ${entry.name}`)
     this.#entries.set(entry.name, entry)
   }
+}
+
+function partOf(values: Float32Array, { rank, size }: Collective): Float32Array {
+  const length = values.length / size
+  return values.slice(rank * length, (rank + 1) * length)
 }
 
 /** A copy of a tensor's values that nobody else changes. */

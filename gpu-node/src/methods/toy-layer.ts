@@ -159,8 +159,8 @@ export class ToyLayer {
   /** Gradients of the loss at the present weights, on all rows or on those of one device (then as if it were alone). */
   gradientStore(): GradientStore {
     const gradients = new GradientStore(this.adaptation.trained)
-    this.adaptation.beginPass({ step: Math.max(1, this.#steps), microBatch: 0 })
     const { rows, columns, devices, perDevice, lossScale } = this.settings
+    this.adaptation.beginPass({ step: Math.max(1, this.#steps), microBatch: 0, sequence: perDevice })
     const x = tensor2d(this.x, [devices * perDevice, rows])
     const t = tensor2d(this.t, [devices * perDevice, columns])
     const share = this.adaptation.gradients === 'averaged' ? 1 / devices : 1

@@ -33,6 +33,17 @@ describe('clipping', () => {
     store.dispose()
   })
 
+  it('without clipping the norm reported for devices is the root mean square of theirs', async () => {
+    const store = storeOf([
+      [3, 0.3],
+      [4, 0.4],
+    ])
+    const { norm, factor } = await clipGradients(store, 'per-device', 2, null)
+    expect(norm).toBeCloseTo(Math.sqrt((25 + 0.25) / 2), 5)
+    expect(factor).toBe(1)
+    store.dispose()
+  })
+
   it('each device is clipped by its own norm over all of its gradients', async () => {
     // Device 0 has norm 5, device 1 has norm 0.5.
     const store = storeOf([

@@ -16,6 +16,14 @@ export function moments(state: MethodState, name: string, shape: readonly number
   return { m: state.zeros(`${name}.adam_m`, shape), v: state.zeros(`${name}.adam_v`, shape) }
 }
 
+/** The same for a parameter [K, …] whose devices are optimised each by itself. */
+export function momentsPerDevice(state: MethodState, name: string, shape: readonly number[]) {
+  return {
+    m: state.zerosPerDevice(`${name}.adam_m`, shape),
+    v: state.zerosPerDevice(`${name}.adam_v`, shape),
+  }
+}
+
 export function adamSettings(
   optimizer: RunConfig['optimizer'],
   step: { step: number; learningRate: number; gradientFactor: number },

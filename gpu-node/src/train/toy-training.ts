@@ -1,5 +1,6 @@
 /** For tests: a small Llama with random weights in memory, random tokens, and the real training loop over them. */
 import { accumulationSteps, type RunConfig, type RunConfigInput, runConfigSchema } from '@rankscope/protocol'
+import type { Collective } from '../collectives/collective.ts'
 import type { TokenExample } from '../data/examples.ts'
 import { createSampler } from '../data/sampler.ts'
 import { selectLinearAlgebra } from '../linalg/select.ts'
@@ -49,7 +50,8 @@ export async function toyTraining(
   {
     initial = null,
     examples = toyExamples(24),
-  }: { initial?: InitialValues | null; examples?: TokenExample[] } = {},
+    collective = null,
+  }: { initial?: InitialValues | null; examples?: TokenExample[]; collective?: Collective | null } = {},
 ): Promise<ToyTraining> {
   const config = runConfigSchema.parse({
     optimizer: { learningRate: 1e-2 },
@@ -64,7 +66,7 @@ export async function toyTraining(
     return [name, parameter(start, shape)] as const
   })
   const model = new Model(toyLlama, new Map(weights), null)
-  const state = new MethodState(initial)
+  const state = new MethodState(initial, collective)
   const targets = targetsOf(model, config)
   const { devices } = config.parallel
   const adaptation = await attachMethod(config.method, {
@@ -92,6 +94,7 @@ export async function toyTraining(
     seed: config.seed,
   })
   const training: Training = {
+    ...(collective && { collective }),
     model,
     adaptation,
     examples,

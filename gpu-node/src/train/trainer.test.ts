@@ -64,6 +64,18 @@ describe.each(everyMethod)('%s', (_, method, devices) => {
 })
 
 describe('devices', () => {
+  it('the logged loss is the mean over devices, for methods of either kind', async () => {
+    const config = {
+      parallel: { devices: 4 },
+      training: { globalBatchSize: 8, microBatchSize: 2, maxSteps: 1 },
+    }
+    const full = await losses({ ...config, method: { name: 'full' } })
+    for (const name of ['hd-pissa', 'lora-dwu', 'intermediate'] as const) {
+      const found = await losses({ ...config, method: { name, rank: 2 } })
+      expect(found.losses[0]! / full.losses[0]!).toBeCloseTo(1, 6)
+    }
+  })
+
   it.each([2, 4, 8])('averaging methods: %i devices are one device with the whole batch', async (devices) => {
     const examples = toyExamples(32).map((example) => ({
       // One length: the mean of the devices' means is then the mean over all.

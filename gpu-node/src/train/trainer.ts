@@ -3,7 +3,8 @@
  * happens between two steps (evaluation, spectra, checkpoints, requests to leave) is the caller's, through `between`.
  */
 import { RankscopeError, type RunConfig } from '@rankscope/protocol'
-import type { Scalar } from '@tensorflow/tfjs-core'
+import { type Scalar, tensor } from '@tensorflow/tfjs-core'
+import { type Collective, sumNumbers, sumOverRanks } from '../collectives/collective.ts'
 import { stepBatches } from '../data/batch.ts'
 import type { TokenExample } from '../data/examples.ts'
 import type { Sampler, StepPlan } from '../data/sampler.ts'
@@ -11,13 +12,15 @@ import type { Adaptation } from '../methods/method.ts'
 import { loss, type TokenBatch } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
 import { backward } from '../ops/gradients.ts'
-import { clipGradients } from './clipping.ts'
+import { type ClippingResult, clipGradients } from './clipping.ts'
 import { GradientStore } from './gradient-store.ts'
 import type { LearningRateSchedule } from './schedule.ts'
 
 export interface Training {
   readonly model: Model
   readonly adaptation: Adaptation
+  /** The other ranks, where each device is a process of its own. */
+  readonly collective?: Collective
   readonly examples: readonly TokenExample[]
   readonly sampler: Sampler
   readonly schedule: LearningRateSchedule
@@ -82,12 +85,12 @@ async function optimiserStep(
   gradients: GradientStore,
   plan: StepPlan,
 ): Promise<StepReport> {
-  const { adaptation, schedule, devices, maxGradNorm, watched, examples } = training
+  const { adaptation, schedule, watched, examples } = training
   const step = plan.step + 1
   const learningRate = schedule.at(plan.step)
   gradients.clear()
   const meanLoss = await accumulateGradients(training, gradients, plan)
-  const { norm, factor } = await clipGradients(gradients, adaptation.gradients, devices, maxGradNorm)
+  const { norm, factor } = await clipShared(training, gradients)
   const settings = { step, learningRate, gradientFactor: factor, watched }
   const { updateSquares } = await adaptation.update(gradients, settings)
   const rows = plan.microBatches.filter(({ counted }) => counted).flatMap((batch) => batch.rows.flat())
@@ -105,14 +108,17 @@ async function optimiserStep(
 
 /** Adds the gradients of all micro-batches of a step; returns the loss that is logged for it. */
 async function accumulateGradients(
-  { model, adaptation, examples, devices, padTokenId, lossReduction, checkpointBlocks }: Training,
+  training: Training,
   gradients: GradientStore,
   plan: StepPlan,
 ): Promise<number> {
-  const batches = stepBatches(plan, examples, padTokenId, lossReduction)
+  const { model, adaptation, collective, examples, devices, padTokenId, lossReduction, checkpointBlocks } =
+    training
+  const own = collective ? planOfDevice(plan, collective.rank) : plan
+  const batches = stepBatches(own, examples, padTokenId, lossReduction)
   let total = 0
   for (const [microBatch, batch] of batches.entries()) {
-    adaptation.beginPass({ step: plan.step + 1, microBatch })
+    adaptation.beginPass({ step: plan.step + 1, microBatch, sequence: batch.sequence })
     // Weights make the loss the sum over devices, which is what per-device optimizers need.
     const weighted = adaptation.gradients === 'averaged' ? scaleWeights(batch, 1 / devices) : batch
     const value = backward(
@@ -123,7 +129,37 @@ async function accumulateGradients(
     if (batch.counted) total += await takeNumber(value)
     else value.dispose()
   }
-  return adaptation.gradients === 'averaged' ? total : total / devices
+  const meanLoss = adaptation.gradients === 'averaged' ? total : total / devices
+  if (!collective) return meanLoss
+  if (adaptation.gradients === 'averaged') await joinGradients(gradients, collective)
+  return (await sumNumbers(collective, [meanLoss]))[0]!
+}
+
+/** The rows of one device. */
+function planOfDevice(plan: StepPlan, device: number): StepPlan {
+  const microBatches = plan.microBatches.map((batch) => ({ ...batch, rows: [batch.rows[device]!] }))
+  return { ...plan, microBatches }
+}
+
+/** Each gradient becomes the sum of all ranks' gradients. */
+async function joinGradients(gradients: GradientStore, collective: Collective): Promise<void> {
+  for (const parameter of gradients.parameters) {
+    const values = (await gradients.get(parameter).data()) as Float32Array
+    const sum = await sumOverRanks(collective, values)
+    gradients.replace(parameter, tensor(sum, parameter.shape))
+  }
+}
+
+/** Clips what this process holds: the gradients of all devices, or those of its own device. */
+async function clipShared(
+  { adaptation, collective, devices, maxGradNorm }: Training,
+  gradients: GradientStore,
+): Promise<ClippingResult> {
+  const kind = adaptation.gradients
+  if (!collective || kind === 'averaged') return clipGradients(gradients, kind, devices, maxGradNorm)
+  const own = await clipGradients(gradients, kind, 1, maxGradNorm)
+  const [squares] = await sumNumbers(collective, [own.norm ** 2])
+  return { ...own, norm: Math.sqrt(squares! / devices) }
 }
 
 function scaleWeights(batch: TokenBatch, factor: number): TokenBatch {

@@ -1,0 +1,53 @@
+/**
+ * What K processes exchange while they train one run, one rank per device: one interface, siblings beside this file.
+ *
+ * Every rank calls the same operations in the same order with arrays of the same lengths. What comes back is equal in
+ * every bit on every rank, so that weights which all ranks update alike stay alike.
+ */
+export interface Collective {
+  /** 0 ≤ rank < size */
+  readonly rank: number
+  readonly size: number
+  /** The values of all ranks one after the other, [size · length]. */
+  allGather(values: Float32Array): Promise<Float32Array>
+  /** Resolves when every rank has called it. */
+  barrier(): Promise<void>
+  /** Ends the exchange; nothing may be called afterwards. */
+  close(): Promise<void>
+}
+
+/** Largest part of a sum that is gathered at a time, in floats per rank. */
+const chunkLength = 1 << 20
+
+/** Σ over ranks in rank order: the same rounding everywhere, which a library's own reduction does not promise. */
+export async function sumOverRanks(collective: Collective, values: Float32Array): Promise<Float32Array> {
+  const total = new Float32Array(values.length)
+  for (let start = 0; start < values.length; start += chunkLength) {
+    const part = values.slice(start, start + chunkLength)
+    const gathered = await collective.allGather(part)
+    for (let i = 0; i < part.length; i++) {
+      let sum = 0
+      for (let rank = 0; rank < collective.size; rank++) sum += gathered[rank * part.length + i]!
+      total[start + i] = sum
+    }
+  }
+  return total
+}
+
+/** The same for a few numbers in float64, as pairs of float32 (a value and what its rounding lost). */
+export async function sumNumbers(collective: Collective, values: readonly number[]): Promise<number[]> {
+  const heads = values.map(Math.fround)
+  const parts = [...heads, ...values.map((value, i) => value - heads[i]!)]
+  const gathered = await collective.allGather(Float32Array.from(parts))
+  return values.map((_, i) => {
+    let sum = 0
+    for (let rank = 0; rank < collective.size; rank++) {
+      const start = rank * parts.length
+      sum += gathered[start + i]!
+      // A head that is not finite has no tail.
+      const tail = gathered[start + values.length + i]!
+      if (Number.isFinite(tail)) sum += tail
+    }
+    return sum
+  })
+}

@@ -1,0 +1,117 @@
+/** What every collective does, whatever carries it; and that K ranks train what K virtual devices train. */
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { selectBackend } from '../backends/select.ts'
+import { distance } from '../methods/float64.ts'
+import { everyMethod, type ToyConfig, toyTraining } from '../train/toy-training.ts'
+import { exercise } from './exercise.ts'
+import { localGroup } from './local.ts'
+
+const mpirun = spawnSync('mpirun', ['--version'], { encoding: 'utf8' })
+const mpiMissing =
+  mpirun.status === 0 ? null : 'skipped: mpirun is not installed (Debian: openmpi-bin, libopenmpi-dev)'
+
+function expectContract(results: Awaited<ReturnType<typeof exercise>>[], size: number): void {
+  expect(results.map(({ rank }) => rank).sort()).toEqual([...Array(size).keys()])
+  for (const found of results) {
+    expect(found.size).toBe(size)
+    expect(found.gathered).toEqual([...Array(size).keys()].flatMap((k) => [k, 10 * k + 0.5]))
+    expect(found.sum[0]).toBeCloseTo((0.1 * (size * (size + 1))) / 2, 6)
+    expect(found.sum).toEqual(results[0]!.sum)
+    expect(Number(found.numbers[0])).toBeCloseTo((Math.PI * size * (size + 1)) / 2, 12)
+    expect(found.numbers[1]).toBe('NaN')
+    expect(Number(found.numbers[2]) / (size * 1e30)).toBeCloseTo(1, 12)
+    expect(found.empty).toBe(0)
+    expect(found.corners).toEqual([1, 1, size])
+  }
+}
+
+describe('the contract of a collective', () => {
+  it.each([1, 2, 4])('tasks of one process, %i ranks', async (size) => {
+    expectContract(await Promise.all(localGroup(size).map(exercise)), size)
+  })
+
+  it.skipIf(mpiMissing).each([2, 4])(`MPI processes, %i ranks ${mpiMissing ?? ''}`, async (size) => {
+    const folder = mkdtempSync(join(tmpdir(), 'rankscope-'))
+    try {
+      const script = join(import.meta.dirname, 'contract-rank.ts')
+      const run = await launch(size, [process.execPath, '--import', 'tsx', script, folder])
+      expect(run.status, run.output).toBe(0)
+      const results = [...Array(size).keys()].map((rank) =>
+        JSON.parse(readFileSync(join(folder, `${rank}.json`), 'utf8')),
+      )
+      expectContract(results, size)
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
+  function launch(size: number, command: string[]): Promise<{ status: number | null; output: string }> {
+    const options = ['--oversubscribe', '--bind-to', 'none', '-n', String(size)]
+    const root = process.getuid?.() === 0 ? ['--allow-run-as-root'] : []
+    const child = spawn('mpirun', [...root, ...options, ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (part) => {
+        output += part
+      })
+    return new Promise((resolve) => child.on('close', (status) => resolve({ status, output })))
+  }
+})
+
+describe('K ranks train what K virtual devices train', () => {
+  beforeAll(async () => {
+    await selectBackend('auto', { threads: 1 })
+  })
+
+  it.each(everyMethod.filter(([label]) => label !== 'intermediate'))('%s', async (_, method) => {
+    const devices = 2
+    const config: ToyConfig = {
+      method,
+      parallel: { devices },
+      optimizer: { learningRate: 5e-3, maxGradNorm: 2 },
+      training: { globalBatchSize: 8, microBatchSize: 2, maxSteps: 4 },
+    }
+    const virtual = await toyTraining(config)
+    const expected = await virtual.run()
+    const weights = await virtual.weights()
+    const saved = await stateOf(virtual)
+    virtual.dispose()
+    const ranks = await Promise.all(
+      localGroup(devices).map(async (collective) => {
+        const toy = await toyTraining(config, { collective })
+        const reports = await toy.run()
+        const found = { reports, weights: await toy.weights(), state: await stateOf(toy) }
+        toy.dispose()
+        return found
+      }),
+    )
+    for (const { reports, weights: found, state } of ranks) {
+      for (const key of ['loss', 'gradNorm', 'learningRate', 'tokens'] as const) {
+        const theirs = reports.map((report) => report[key])
+        expect(
+          distance(
+            theirs,
+            expected.map((report) => report[key]),
+          ),
+          key,
+        ).toBeLessThan(1e-5)
+      }
+      for (const [name, values] of weights)
+        expect(distance(found.get(name)!, values), name).toBeLessThan(1e-4)
+      expect(found).toEqual(ranks[0]!.weights)
+      // What a checkpoint would hold has the same names and sizes, so that either mode resumes the other.
+      expect([...state.keys()]).toEqual([...saved.keys()])
+      for (const [name, values] of saved) expect(state.get(name)!.length, name).toBe(values.length)
+    }
+  })
+
+  async function stateOf(toy: Awaited<ReturnType<typeof toyTraining>>): Promise<Map<string, Float32Array>> {
+    const found = new Map<string, Float32Array>()
+    for (const { name, read } of toy.state.entries()) found.set(name, await read())
+    return found
+  }
+})
