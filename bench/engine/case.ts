@@ -1,4 +1,7 @@
-/** Measures one case in a process of its own, by the real training loop, and prints the result as a line of JSON. */
+/**
+ * Measures one case in a process of its own, by the real training loop: `case.ts '<StepCase as JSON>'` prints the result
+ * as a line of JSON.
+ */
 import { methodConfigSchema, optimizerSchema, targetModuleNames } from '@rankscope/protocol'
 import { matMul, ones } from '@tensorflow/tfjs-core'
 import { selectBackend } from '../../gpu-node/src/backends/select.ts'
@@ -18,7 +21,7 @@ import type { CaseResult, ModelSize, StepCase } from './sizes.ts'
 const warmUpSteps = 3
 const productSize = 1536
 
-export async function runCase(json: string): Promise<void> {
+async function runCase(json: string): Promise<void> {
   const { size, method, devices, rank, threads, backend, steps } = JSON.parse(json) as StepCase
   const started = await selectBackend(backend as Parameters<typeof selectBackend>[0], { threads })
   const random = new Random(42)
@@ -165,3 +168,5 @@ function madeUp({ rows, columns }: { rows: number; columns: number }, rank: numb
   const v = random.fillNormal(new Float32Array(columns * rank), 0, 1 / Math.sqrt(columns))
   return { u, s: new Float32Array(rank).fill(1), v }
 }
+
+await runCase(process.argv[2] ?? '')

@@ -1,10 +1,11 @@
 /**
- * `npm run bench -- engine [--sizes A,C] [--steps 5] [--rounds 3] [--threads 2] [--backend native] [--rank 16]
- * [--python python3]`: training steps of every method against the machine's own matrix products, and against PyTorch
- * and PEFT where that Python has them (`--python none`: without).
+ * `npm run bench -- engine`: training steps of every method against the machine's matrix products and PyTorch.
+ *
+ * Options: --sizes A,C (or demo, V), --steps 5, --rounds 3, --threads (all), --backend native, --rank 16,
+ * --python python3 (one that has torch, transformers and peft; none: no comparison).
  *
  * Every case runs in a process of its own, all cases take turns for a number of rounds, and medians over all rounds are
- * shown, so that what else the machine does disturbs all alike.
+ * shown, so that what else the machine does disturbs all alike. Processor time tells what a busy machine would do idle.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -12,8 +13,8 @@ import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type Measured, renderReport } from './report.ts'
-import { type CaseResult, caseName, type MethodKind, type StepCase, sizes } from './sizes.ts'
+import { type Measured, renderReport } from './engine/report.ts'
+import { type CaseResult, caseName, type MethodKind, type StepCase, sizes } from './engine/sizes.ts'
 
 const methods: { method: MethodKind; devices: number }[] = [
   { method: 'full', devices: 1 },
@@ -24,8 +25,8 @@ const methods: { method: MethodKind; devices: number }[] = [
 /** PyTorch computes HD-PiSSA with a process per device; eight would not fit most machines. */
 const peerDevicesAtMost = 4
 
-export async function benchEngine(args: string[]): Promise<void> {
-  const options = readOptions(args)
+function benchEngine(): void {
+  const options = readOptions()
   const measured: Measured[] = []
   for (const name of options.sizes) {
     const size = sizes[name]
@@ -47,9 +48,8 @@ export async function benchEngine(args: string[]): Promise<void> {
   save(measured, markdown)
 }
 
-function readOptions(args: string[]) {
+function readOptions() {
   const { values } = parseArgs({
-    args,
     options: {
       sizes: { type: 'string', default: 'A,C' },
       steps: { type: 'string', default: '5' },
@@ -86,9 +86,9 @@ function takeTurns(cases: readonly StepCase[], rounds: number, python: string | 
     for (const { stepCase, ours, peer } of measured) {
       console.error(`size ${stepCase.size.name}, round ${round} of ${rounds}: ${caseName(stepCase)}`)
       const json = JSON.stringify(stepCase)
-      const main = fileURLToPath(new URL('../main.ts', import.meta.url))
-      ours.push(run(process.execPath, ['--import', import.meta.resolve('tsx'), main, 'engine-case', json]))
-      const peers = fileURLToPath(new URL('./peers.py', import.meta.url))
+      const main = fileURLToPath(new URL('./engine/case.ts', import.meta.url))
+      ours.push(run(process.execPath, ['--import', import.meta.resolve('tsx'), main, json]))
+      const peers = fileURLToPath(new URL('./engine/peers.py', import.meta.url))
       if (python && stepCase.devices <= peerDevicesAtMost) peer.push(run(python, [peers, json]))
     }
   }
@@ -102,7 +102,7 @@ function run(command: string, args: string[]): CaseResult {
 }
 
 function save(measured: Measured[], markdown: string): void {
-  const folder = fileURLToPath(new URL('../results/', import.meta.url))
+  const folder = fileURLToPath(new URL('./results/', import.meta.url))
   mkdirSync(folder, { recursive: true })
   writeFileSync(
     join(folder, 'engine.json'),
@@ -111,3 +111,5 @@ function save(measured: Measured[], markdown: string): void {
   writeFileSync(join(folder, 'engine.md'), markdown)
   console.log(`\nSaved as engine.json and engine.md in ${folder}`)
 }
+
+benchEngine()
