@@ -26,15 +26,16 @@ const verdictSchema = z.union([
 ])
 type Verdict = z.infer<typeof verdictSchema>
 
-let prepared: { reason: string | undefined } | undefined
+/** Verdicts of this thread by library. */
+const prepared = new Map<string | null, string | undefined>()
 
 /**
  * Prepares this process for the OpenBLAS at `library` (null: none is used); to be called before anything loads it.
  * Returns why that OpenBLAS must not be used, or undefined when it may.
  */
 export function prepareOpenblas(library: string | null): string | undefined {
-  prepared ??= { reason: prepare(library) }
-  return prepared.reason
+  if (!prepared.has(library)) prepared.set(library, prepare(library))
+  return prepared.get(library)
 }
 
 function prepare(library: string | null): string | undefined {

@@ -72,7 +72,7 @@ export class NativeMemory {
     this.use.peakLiveBytes = this.use.liveBytes
   }
 
-  /** Makes room for `bytes` more; sizes that were used least recently as a group go first. */
+  /** Makes room for `bytes` more; the sizes that have been in use longest go first. */
   #trim(bytes: number): void {
     const limit = Math.max(this.#highestBytes, this.use.liveBytes + bytes) * slack
     for (const size of this.#idle.keys()) {

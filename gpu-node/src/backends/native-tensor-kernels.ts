@@ -3,7 +3,7 @@
  * (float32, equal shapes), all others and all other cases run as the cpu backend has them.
  */
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs-core'
-import { getKernel, getKernelsForBackend, registerKernel, util } from '@tensorflow/tfjs-core'
+import { getKernelsForBackend, registerKernel, util } from '@tensorflow/tfjs-core'
 import type { NativeBackend } from './native-backend.ts'
 
 /** A native version of a kernel; undefined hands the case to the cpu backend's kernel. */
@@ -77,9 +77,4 @@ const attempts: Readonly<Record<string, Attempt>> = {
 
 function areFloats(...tensors: TensorInfo[]): boolean {
   return tensors.every((tensor) => tensor.dtype === 'float32')
-}
-
-/** For the contract's check that nothing is missing. */
-export function hasCpuKernel(name: string): boolean {
-  return getKernel(name, 'cpu') !== undefined
 }
