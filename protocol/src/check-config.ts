@@ -65,6 +65,12 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
   ) {
     warning('optimizer.weightDecay', 'decays W itself, since the method updates W directly')
   }
+  if (config.parallel.mode === 'processes' && config.method.name === 'intermediate')
+    error(
+      'parallel.mode',
+      'the intermediate method is defined for virtual devices only',
+      'set parallel.mode to virtual',
+    )
   if (config.optimizer.epsilon === 0)
     warning('optimizer.epsilon', 'with ε = 0 an entry whose gradient is exactly zero becomes NaN')
   if (config.export.adapter && config.method.name !== 'lora' && config.method.name !== 'pissa')

@@ -1,5 +1,7 @@
 /** What surrounds a run: where its records go, which folders it may touch, what may interrupt it. */
+
 import type { ErrorPayload, RecordBody, RecordBodyOf } from '@rankscope/protocol'
+import type { Collective } from '../collectives/collective.ts'
 
 /** Folders in which paths of a configuration are looked up. */
 export interface Roots {
@@ -25,11 +27,13 @@ export interface RunEnvironment {
   /** Checkpoint folder to go on from, or null to start afresh. */
   readonly checkpointFrom: string | null
   readonly control: RunControl
+  /** In a rank of a run with one process per device: the other ranks. Rank 0 tells, evaluates and writes. */
+  readonly collective?: Collective
 }
 
 export type RunRequest = 'stop' | 'pause' | 'checkpoint'
 
-/** Requests from outside, honoured between two optimiser steps (and between two examples of an evaluation). */
+/** Requests from outside, honoured between two optimiser steps. */
 export class RunControl {
   #leave: 'stop' | 'pause' | null = null
   #checkpoint = false

@@ -26,8 +26,13 @@ const runtimeBytes = 350 * 2 ** 20
 /** Largest part of the logits that exists at a time. */
 const logitsChunkBytes = 64 * 2 ** 20
 
-/** `sequence`: tokens of the longest example. */
-export function estimateMemory(config: RunConfig, model: LlamaConfig, sequence: number): MemoryEstimate {
+/** `sequence`: tokens of the longest example; `oneDevice`: the process computes one device of several. */
+export function estimateMemory(
+  config: RunConfig,
+  model: LlamaConfig,
+  sequence: number,
+  oneDevice = false,
+): MemoryEstimate {
   const { method, parallel, targetModules, training } = config
   const devices = parallel.devices
   let stateFloats = 0
@@ -43,7 +48,7 @@ export function estimateMemory(config: RunConfig, model: LlamaConfig, sequence: 
       gradientFloats += model.layers * need.transientFloats
     }
   }
-  const rows = devices * training.microBatchSize * sequence
+  const rows = (oneDevice ? 1 : devices) * training.microBatchSize * sequence
   const activationBytes = 4 * activationFloats(model, rows, config.resources.gradientCheckpointing)
   const logitsBytes = Math.min(logitsChunkBytes, 4 * rows * model.vocabularySize)
   const bytes = {

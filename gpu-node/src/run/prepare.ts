@@ -40,9 +40,10 @@ export interface PreparedRun {
 }
 
 export async function prepareRun(config: RunConfig, environment: RunEnvironment): Promise<PreparedRun> {
-  const { emit, roots, cacheFolder } = environment
+  const { emit, roots, cacheFolder, collective } = environment
   const warnings = requireConsistent(config).map(({ path, message }) => `${path}: ${message}`)
-  const threads = config.resources.threads ?? environment.threads
+  // Ranks of a job share the threads that the configuration names.
+  const threads = collective ? environment.threads : (config.resources.threads ?? environment.threads)
 
   const folder = resolveModelPath(config.model.path, roots)
   const modelConfig = readConfig(folder)
@@ -65,7 +66,10 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   })
 
   const longest = data.train.reduce((length, { inputIds }) => Math.max(length, inputIds.length), 1)
-  requireMemory(estimateMemory(config, modelConfig, longest), environment.memoryBytes)
+  requireMemory(
+    estimateMemory(config, modelConfig, longest, collective !== undefined),
+    environment.memoryBytes,
+  )
   const checkpoint =
     environment.checkpointFrom === null ? null : openCheckpoint(environment.checkpointFrom, config)
 
@@ -73,7 +77,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const backend = await selectBackend(config.resources.backend, { threads })
   tellBackend(backend, emit)
   const model = loadModel(folder)
-  const state = new MethodState(checkpoint?.initial ?? null)
+  const state = new MethodState(checkpoint?.initial ?? null, collective ?? null)
   const dispose = () => {
     state.dispose()
     model.dispose()
@@ -94,6 +98,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     }
     const adaptation = await attachMethod(config.method, context)
     const training: Training = {
+      ...(collective && { collective }),
       model,
       adaptation,
       examples: data.train,

@@ -1,4 +1,5 @@
 /** Whole runs on a real model: what they tell, how they are interrupted, how they fail. */
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,6 +22,11 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'rankscope-'))
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const mpiMissing =
+  spawnSync('mpirun', ['--version']).status === 0
+    ? null
+    : 'skipped: mpirun is not installed (Debian: openmpi-bin, libopenmpi-dev)'
 
 const base: RunConfigInput = {
   model: { path: 'stories260K' },
@@ -177,6 +183,41 @@ describe.skipIf(sharedMissing)(`runs ${sharedMissing ?? ''}`, () => {
       error: { code, message: expect.stringMatching(message) },
     })
     expect(records.at(-1)).toMatchObject({ kind: 'lifecycle', state: 'failed', error: { code } })
+  })
+
+  it.skipIf(mpiMissing).each([
+    { name: 'hd-pissa', rank: 2 },
+    { name: 'lora', rank: 2, dropout: 0.1 },
+  ] as const)(`two MPI processes are two virtual devices: %j ${mpiMissing ?? ''}`, async (method) => {
+    const virtual = await run({ method })
+    const control = new RunControl()
+    const processes = { method, parallel: { devices: 2, mode: 'processes' } } as const
+    const ranks = await run(processes, { folder: join(folder, 'ranks') })
+    expect(ranks.outcome.state).toBe('finished')
+    expect(ranks.losses.map(([step]) => step)).toEqual(virtual.losses.map(([step]) => step))
+    ranks.losses.forEach(([, loss], i) => {
+      expect(loss / virtual.losses[i]![1]).toBeCloseTo(1, 5)
+    })
+    // Paused as processes, the run goes on with virtual devices.
+    const paused = await run(processes, {
+      folder: join(folder, 'ranks'),
+      control,
+      emit: (body) => {
+        if (body.kind === 'start') control.request('pause')
+      },
+    })
+    if (paused.outcome.state !== 'paused') throw new Error(`the run is ${paused.outcome.state}`)
+    const resumed = await run({ method }, { checkpointFrom: paused.outcome.checkpoint })
+    const joined = [...paused.losses, ...resumed.losses]
+    expect(joined).toHaveLength(virtual.losses.length)
+    expect(joined.at(-1)![1] / virtual.losses.at(-1)![1]).toBeCloseTo(1, 5)
+  })
+
+  it.skipIf(mpiMissing)('a failure of the ranks is the failure of the run', async () => {
+    const parallel = { devices: 2, mode: 'processes' } as const
+    const { outcome, records } = await run({ parallel, method: { name: 'hd-pissa', rank: 40 } })
+    expect(outcome).toMatchObject({ state: 'failed', error: { code: 'RANK_TOO_LARGE' } })
+    expect(records.filter(({ kind }) => kind === 'lifecycle').at(-1)).toMatchObject({ state: 'failed' })
   })
 
   it('a broken line of the data is named', async () => {

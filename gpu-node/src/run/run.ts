@@ -12,6 +12,7 @@ import type { RunEnvironment, RunOutcome } from './environment.ts'
 import { evaluate } from './evaluation.ts'
 import { exportArtifacts } from './exports.ts'
 import { type PreparedRun, prepareRun } from './prepare.ts'
+import { runRanks } from './ranks.ts'
 
 export type { Roots, RunEnvironment, RunOutcome, RunRequest } from './environment.ts'
 export { RunControl } from './environment.ts'
@@ -23,6 +24,7 @@ export type ExecuteRun = (config: RunConfig, environment: RunEnvironment) => Pro
  * Never throws: a failure is the last record, `lifecycle` with state `failed` and a coded error, and the outcome.
  */
 export const executeRun: ExecuteRun = async (config, environment) => {
+  if (config.parallel.mode === 'processes' && !environment.collective) return runRanks(config, environment)
   const { emit } = environment
   const counted = { steps: 0 }
   emit({ kind: 'lifecycle', state: 'running', error: null })
@@ -70,6 +72,8 @@ class Run {
   #lastLoss: number | null = null
   #lastEvaluation: RecordBodyOf<'evaluation'> | null = null
   #lastCheckpoint: string | null = null
+  /** The same on every rank: what rank 0 was asked. */
+  #leave: 'stop' | 'pause' | null = null
   /** When the present step began: training time leaves out what happens between steps. */
   #stepStartMs = 0
   #tokensHere = 0
@@ -91,20 +95,40 @@ class Run {
 
   async execute(): Promise<RunOutcome> {
     const { config, start, training, progress } = this.#prepared
-    const { emit, control } = this.#environment
-    emit(start)
-    if (config.evaluation.atStart && progress.step === 0) {
+    this.#environment.emit(start)
+    if (config.evaluation.atStart && progress.step === 0 && this.#leads) {
       const result = await this.#evaluate()
       this.#progress = { ...this.#progress, baseAccuracy: result?.accuracy ?? null }
     }
-    if (control.leave === null) {
+    await this.#hearRequests()
+    if (this.#leave === null) {
       this.#enterTraining()
       await train(training, progress.step, (report) => this.#between(report))
     }
-    if (control.leave === 'pause' && this.#progress.step < this.#prepared.sampler.totalSteps)
-      return this.#pause()
-    if (control.leave === 'stop') return { state: 'stopped', steps: this.#progress.step }
+    const steps = this.#progress.step
+    if (this.#leave === 'pause' && steps < this.#prepared.sampler.totalSteps) return this.#pause()
+    if (this.#leave === 'stop' || !this.#leads) return { state: 'stopped', steps }
     return this.#finish()
+  }
+
+  /** Rank 0, or the only process: the one that looks at the weights, evaluates and writes. */
+  get #leads(): boolean {
+    return (this.#environment.collective?.rank ?? 0) === 0
+  }
+
+  /** Takes up what was requested meanwhile; true where a checkpoint was. All ranks hear what rank 0 was asked. */
+  async #hearRequests(): Promise<boolean> {
+    const { control, collective } = this.#environment
+    const asked = control.takeCheckpointRequest()
+    if (!collective) {
+      this.#leave = control.leave
+      return asked
+    }
+    const codes = [null, 'stop', 'pause'] as const
+    const own = Float32Array.of(codes.indexOf(control.leave), asked ? 1 : 0)
+    const [leave = 0, checkpoint] = await collective.allGather(own)
+    this.#leave = codes[leave] ?? null
+    return checkpoint === 1
   }
 
   /** Lets go of what is still being computed. */
@@ -115,17 +139,16 @@ class Run {
   /** What happens after each step: tell, look at ΔW, evaluate, save, obey. */
   async #between(report: StepReport): Promise<Verdict> {
     const { config, watched, sampler } = this.#prepared
-    const { control } = this.#environment
     const { step } = report
     this.#tellStep(report)
     if (!Number.isFinite(report.loss)) return 'leave'
     const due = (every: number | null) => every !== null && step % every === 0
-    if (due(config.spectra.everySteps)) await this.#spectra.record(step, watched)
-    if (due(config.evaluation.everySteps) && step < sampler.totalSteps) {
+    if (due(config.spectra.everySteps) && this.#leads) await this.#spectra.record(step, watched)
+    if (due(config.evaluation.everySteps) && step < sampler.totalSteps && this.#leads) {
       await this.#evaluate()
       this.#enterTraining()
     }
-    const asked = control.takeCheckpointRequest()
+    const asked = await this.#hearRequests()
     if (asked || due(config.checkpoint.everySteps)) {
       await this.#checkpoint()
       this.#enterTraining()
@@ -133,7 +156,7 @@ class Run {
     // Messages and finished spectra get their turn.
     await new Promise((resolve) => setImmediate(resolve))
     this.#stepStartMs = performance.now()
-    return control.leave === null ? 'continue' : 'leave'
+    return this.#leave === null ? 'continue' : 'leave'
   }
 
   #tellStep(report: StepReport): void {
@@ -185,7 +208,13 @@ class Run {
     const { step } = this.#progress
     emit({ kind: 'phase', phase: 'checkpointing', progress: null, detail: `step ${step}` })
     const { keep } = config.checkpoint
-    const saved = await saveCheckpoint(join(folder, 'checkpoints'), state, config, this.#progress, keep)
+    const place = join(folder, 'checkpoints')
+    // Every rank takes part in reading: each holds the moments of its own device.
+    if (!this.#leads) {
+      for (const { read } of state.entries()) await read()
+      return place
+    }
+    const saved = await saveCheckpoint(place, state, config, this.#progress, keep)
     emit({ kind: 'checkpoint', step, ...saved })
     this.#lastCheckpoint = saved.path
     return saved.path

@@ -1,0 +1,161 @@
+/**
+ * A run with one process per device: starts an MPI job and forwards what its ranks tell. The process that calls this
+ * never loads MPI itself. A job is all or nothing: when a rank is lost the launcher ends the others, and the run fails
+ * with COLLECTIVE_FAILED, to be started again from its checkpoint.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { errorPayload, RankscopeError, type RecordBody, type RunConfig } from '@rankscope/protocol'
+import type { RunEnvironment, RunOutcome, RunRequest } from './environment.ts'
+import { MessageReader, writeMessage } from './rank-messages.ts'
+
+/** What every rank is told, as a JSON file. */
+export interface RankOrder {
+  readonly config: RunConfig
+  readonly socket: string
+  readonly environment: Pick<
+    RunEnvironment,
+    'roots' | 'folder' | 'cacheFolder' | 'threads' | 'memoryBytes' | 'checkpointFrom'
+  >
+}
+
+export type FromRank =
+  | { readonly type: 'hello'; readonly rank: number }
+  | { readonly type: 'record'; readonly body: RecordBody }
+  | { readonly type: 'outcome'; readonly rank: number; readonly outcome: RunOutcome }
+export type ToRank = { readonly type: 'request'; readonly request: RunRequest }
+
+const requestPollMs = 100
+const killAfterMs = 3000
+
+/** Runs `config` with K ranks. Never throws, as executeRun. RANKSCOPE_MPIRUN names another launcher, options included. */
+export async function runRanks(config: RunConfig, environment: RunEnvironment): Promise<RunOutcome> {
+  const folder = mkdtempSync(join(tmpdir(), 'rankscope-ranks-'))
+  const { devices } = config.parallel
+  const { roots, cacheFolder, threads, memoryBytes, checkpointFrom, emit } = environment
+  const order: RankOrder = {
+    config,
+    socket: join(folder, 'ranks.sock'),
+    environment: {
+      roots,
+      folder: environment.folder,
+      cacheFolder,
+      threads: Math.max(1, Math.floor((config.resources.threads ?? threads) / devices)),
+      memoryBytes: memoryBytes === null ? null : memoryBytes / devices,
+      checkpointFrom,
+    },
+  }
+  const orderFile = join(folder, 'order.json')
+  writeFileSync(orderFile, JSON.stringify(order))
+  const told = { outcome: null as RunOutcome | null, failure: null as RunOutcome | null, steps: 0 }
+  const server = createServer((socket) => listen(socket, environment, told))
+  try {
+    await new Promise<void>((resolve) => server.listen(order.socket, resolve))
+    const ended = await launch(devices, orderFile)
+    const outcome = told.failure ?? told.outcome
+    if (outcome) return outcome
+    throw new RankscopeError('COLLECTIVE_FAILED', `the MPI job ended (${ended}) before its run did`, {
+      hint: 'A rank was lost; start the run again from its checkpoint.',
+    })
+  } catch (error) {
+    const payload = errorPayload(error)
+    emit({ kind: 'lifecycle', state: 'failed', error: payload })
+    return { state: 'failed', steps: told.steps, error: payload }
+  } finally {
+    server.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Records come from rank 0 alone; an outcome from every rank, of which a failure counts first. */
+function listen(
+  socket: Socket,
+  { emit, control }: RunEnvironment,
+  told: { outcome: RunOutcome | null; failure: RunOutcome | null; steps: number },
+): void {
+  let requests: NodeJS.Timeout | undefined
+  const sent = new Set<RunRequest>()
+  const send = (request: RunRequest) => writeMessage(socket, { type: 'request', request } satisfies ToRank)
+  const reader = new MessageReader((value) => {
+    const message = value as FromRank
+    switch (message.type) {
+      case 'hello':
+        if (message.rank !== 0) return
+        requests = setInterval(() => {
+          const { leave } = control
+          if (control.takeCheckpointRequest()) send('checkpoint')
+          if (leave === null || sent.has(leave)) return
+          sent.add(leave)
+          send(leave)
+        }, requestPollMs)
+        return
+      case 'record':
+        if (message.body.kind === 'scalars') told.steps = message.body.step
+        emit(message.body)
+        return
+      case 'outcome':
+        if (message.rank === 0) told.outcome = message.outcome
+        else if (message.outcome.state === 'failed' && told.failure === null) {
+          told.failure = message.outcome
+          emit({ kind: 'lifecycle', state: 'failed', error: message.outcome.error })
+        }
+        return
+      default:
+        message satisfies never
+    }
+  })
+  socket.on('data', (part) => reader.push(part))
+  socket.on('close', () => clearInterval(requests))
+  // A rank that dies breaks its connection; the job's end tells why.
+  socket.on('error', () => undefined)
+}
+
+/** Resolves with how the job ended. Throws COLLECTIVE_FAILED where the launcher cannot be started. */
+function launch(size: number, orderFile: string): Promise<string> {
+  const asRoot = process.getuid?.() === 0 ? ['--allow-run-as-root'] : []
+  const own = process.env['RANKSCOPE_MPIRUN']?.split(' ').filter((word) => word !== '')
+  const [command = 'mpirun', ...options] = own ?? [
+    'mpirun',
+    ...asRoot,
+    '--oversubscribe',
+    '--bind-to',
+    'none',
+  ]
+  const entry = join(import.meta.dirname, 'rank-entry.ts')
+  const rank = [process.execPath, '--import', import.meta.resolve('tsx'), entry, orderFile]
+  return new Promise((resolve, reject) => {
+    const job = spawn(command, [...options, '-n', String(size), ...rank], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let complaints = ''
+    job.stderr.on('data', (part) => {
+      complaints = (complaints + part).slice(-2000)
+    })
+    const end = () => {
+      job.kill('SIGTERM')
+      setTimeout(() => job.kill('SIGKILL'), killAfterMs).unref()
+    }
+    process.once('exit', end)
+    job.once('error', (cause) => {
+      process.off('exit', end)
+      reject(
+        new RankscopeError('COLLECTIVE_FAILED', `${command} cannot be started: ${cause.message}`, {
+          cause,
+          hint: 'Install Open MPI (Debian: openmpi-bin and libopenmpi-dev), or set parallel.mode to virtual.',
+        }),
+      )
+    })
+    job.once('close', (status, signal) => {
+      process.off('exit', end)
+      const reason = signal ?? `exit code ${status}`
+      resolve(
+        complaints === ''
+          ? String(reason)
+          : `${reason}: ${complaints.trim().split('\n').slice(-6).join(' / ')}`,
+      )
+    })
+  })
+}
