@@ -7,14 +7,22 @@ const comparisonMethods: Record<
   'lora' | 'pissa' | 'hd-pissa' | 'full',
   Pick<RunConfigInput, 'method' | 'optimizer' | 'parallel'>
 > = {
-  lora: { method: { name: 'lora', rank: 4 }, optimizer: { learningRate: 2e-3 }, parallel: { devices: 4 } },
-  pissa: { method: { name: 'pissa', rank: 4 }, optimizer: { learningRate: 2e-3 }, parallel: { devices: 4 } },
-  'hd-pissa': {
-    method: { name: 'hd-pissa', rank: 4, aggregate: 'sum' },
-    optimizer: { learningRate: 2e-3 },
+  lora: {
+    method: { name: 'lora', rank: 4 },
+    optimizer: { learningRate: 5e-3 },
     parallel: { devices: 4 },
   },
-  full: { method: { name: 'full' }, optimizer: { learningRate: 1e-3 }, parallel: { devices: 4 } },
+  pissa: {
+    method: { name: 'pissa', rank: 4 },
+    optimizer: { learningRate: 5e-3 },
+    parallel: { devices: 4 },
+  },
+  'hd-pissa': {
+    method: { name: 'hd-pissa', rank: 4, aggregate: 'sum' },
+    optimizer: { learningRate: 4e-3 },
+    parallel: { devices: 4 },
+  },
+  full: { method: { name: 'full' }, optimizer: { learningRate: 2e-3 }, parallel: { devices: 4 } },
 }
 export type ComparisonMethod = keyof typeof comparisonMethods
 export const comparisonMethodNames = Object.keys(comparisonMethods) as ComparisonMethod[]
@@ -23,13 +31,14 @@ export const comparisonMethodNames = Object.keys(comparisonMethods) as Compariso
 export const comparisonBase = {
   model: { path: 'rankscope-mini' },
   data: {
-    source: { kind: 'task', task: 'programs', trainExamples: 4096, evaluationExamples: 128 },
+    source: { kind: 'task', task: 'arithmetic', trainExamples: 6144, evaluationExamples: 128 },
+    template: 'plain',
     maxLength: 128,
   },
   schedule: { kind: 'cosine', warmupRatio: 0.03 },
-  training: { epochs: 1, globalBatchSize: 32, microBatchSize: 8 },
-  evaluation: { everySteps: 32, atStart: true, examples: 128, maxNewTokens: 16, samples: 4 },
-  spectra: { everySteps: 4 },
+  training: { epochs: 1, globalBatchSize: 16, microBatchSize: 4 },
+  evaluation: { everySteps: 96, atStart: true, examples: 128, maxNewTokens: 40, samples: 4 },
+  spectra: { everySteps: 8 },
 } as const satisfies Omit<RunConfigInput, 'method'>
 
 /** One run per method on the same data, in one group. Throws where `base` is invalid. */

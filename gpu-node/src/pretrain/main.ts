@@ -48,7 +48,7 @@ async function main(): Promise<void> {
     tokens,
     onStep({ step, loss, tokens: count }, totalSteps) {
       seen += count
-      if (step % 100 !== 0 && step !== totalSteps) return
+      if (step % 500 !== 0 && step !== totalSteps) return
       const seconds = (performance.now() - started) / 1000
       console.log(
         `step ${step}/${totalSteps}  loss ${loss.toFixed(4)}  ${Math.round(seen / seconds)} tokens/s`,

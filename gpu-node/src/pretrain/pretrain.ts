@@ -54,10 +54,10 @@ export interface PretrainOptions {
   blockLength?: number
   /** Sequences of one optimiser step. */
   blocksPerStep?: number
+  /** Peak learning rate of AdamW. */
+  learningRate?: number
   onStep?: (report: StepReport, totalSteps: number) => void
 }
-
-const peakLearningRate = 3e-3
 
 /** The active backend trains; the result is the same for the same options, backend and number of threads. */
 export async function pretrain({
@@ -66,7 +66,8 @@ export async function pretrain({
   tokens,
   config = miniConfig,
   blockLength = 128,
-  blocksPerStep = 16,
+  blocksPerStep = 4,
+  learningRate = 2e-3,
   onStep,
 }: PretrainOptions): Promise<void> {
   mkdirSync(folder, { recursive: true })
@@ -78,7 +79,7 @@ export async function pretrain({
   try {
     const tokenizer = TextTokenizer.load(folder)
     const examples = packTexts(documents(seed), tokenizer, blockLength, Math.floor(tokens / blockLength))
-    const { schedule, optimizer } = settings(seed)
+    const { schedule, optimizer } = settings(seed, learningRate)
     const sampler = createSampler({
       examples: examples.length,
       devices: 1,
@@ -132,12 +133,12 @@ export async function pretrain({
 }
 
 /** β₂ is lower than in fine-tuning: a few thousand steps are too few for a memory of a thousand. */
-function settings(seed: number): Pick<RunConfig, 'schedule' | 'optimizer'> {
+function settings(seed: number, learningRate: number): Pick<RunConfig, 'schedule' | 'optimizer'> {
   return runConfigSchema.parse({
     seed,
     data: { source: { kind: 'text', path: 'generated' } },
     method: { name: 'full' },
-    optimizer: { learningRate: peakLearningRate, beta2: 0.99, maxGradNorm: 1 },
+    optimizer: { learningRate, beta2: 0.99, maxGradNorm: 1 },
     schedule: { kind: 'cosine', warmupRatio: 0.03 },
   })
 }

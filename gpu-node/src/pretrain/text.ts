@@ -243,8 +243,8 @@ const families: readonly [weight: number, Passage][] = [
         : `${name} had ${have + change} ${items} and lost ${change}. Then ${name} had ${have} ${items}.`
     },
   ],
-  [6, notes],
-  [4, selection],
+  [4, notes],
+  [3, selection],
   [3, chain],
   [1, openQuestion],
   [
