@@ -125,15 +125,34 @@ export const hdPissa: Method<'hd-pissa'> = {
       async update(gradients, settings) {
         const adam = adamSettings(optimizer, settings)
         let updateSquares = 0
-        for (const { target, a, b, ownA, ownB, momentsA, momentsB, writer, parts } of units) {
-          const ownDeltaA = scratch.get('dA', ownA.shape)
-          const ownDeltaB = scratch.get('dB', ownB.shape)
+        // Among ranks the changes of all modules are found first and exchanged together; alone, one module's at a time.
+        const changes = (unit: Unit) => {
+          const slot = state.collective ? unit.target.name : 'module'
+          return {
+            ownDeltaA: scratch.get(`dA ${slot}`, unit.ownA.shape),
+            ownDeltaB: scratch.get(`dB ${slot}`, unit.ownB.shape),
+            deltaA: scratch.get(`dA ${slot}`, unit.a.shape),
+            deltaB: scratch.get(`dB ${slot}`, unit.b.shape),
+          }
+        }
+        const find = (unit: Unit) => {
+          const { ownA, ownB, momentsA, momentsB } = unit
+          const { ownDeltaA, ownDeltaB } = changes(unit)
           adamDelta({ ...adam, ...momentsA, gradient: gradients.get(ownA), delta: ownDeltaA })
           adamDelta({ ...adam, ...momentsB, gradient: gradients.get(ownB), delta: ownDeltaB })
-          const deltaA = scratch.get('dA', a.shape)
-          const deltaB = scratch.get('dB', b.shape)
-          await state.joinDevices(deltaA, ownDeltaA)
-          await state.joinDevices(deltaB, ownDeltaB)
+        }
+        if (state.collective) {
+          units.forEach(find)
+          const pairs = units.map(changes).flatMap(({ deltaA, ownDeltaA, deltaB, ownDeltaB }) => [
+            { all: deltaA, own: ownDeltaA },
+            { all: deltaB, own: ownDeltaB },
+          ])
+          await state.joinDevices(pairs)
+        }
+        for (const unit of units) {
+          if (!state.collective) find(unit)
+          const { target, a, b, ownA, ownB, writer, parts } = unit
+          const { deltaA, deltaB, ownDeltaA, ownDeltaB } = changes(unit)
           const change = { a, b, deltaA, deltaB, factor, secondOrder: config.secondOrder }
           if (settings.watched.has(target.name)) updateSquares += await directStepSquares(target, change)
           writer.write(change, settings.learningRate * optimizer.weightDecay)

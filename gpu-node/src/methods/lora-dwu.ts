@@ -72,12 +72,15 @@ export const loraDwu: Method<'lora-dwu'> = {
       async update(gradients, settings) {
         const adam = adamSettings(optimizer, settings)
         let updateSquares = 0
-        for (const { target, a, b, ownB, sumB, momentsB, writer } of units) {
+        const found = units.map(({ target, b, ownB, momentsB }) => {
+          const own = scratch.get(`dB ${target.name}`, ownB.shape)
+          adamDelta({ ...adam, ...momentsB, gradient: gradients.get(ownB), delta: own })
+          return { own, all: scratch.get(`dB ${target.name}`, b.shape) }
+        })
+        await state.joinDevices(found)
+        for (const [index, { target, a, b, sumB, writer }] of units.entries()) {
           const deltaA = scratch.get('zeros', a.shape)
-          const ownDeltaB = scratch.get('dB', ownB.shape)
-          adamDelta({ ...adam, ...momentsB, gradient: gradients.get(ownB), delta: ownDeltaB })
-          const deltaB = scratch.get('dB', b.shape)
-          await state.joinDevices(deltaB, ownDeltaB)
+          const deltaB = found[index]!.all
           const change = { a, b, deltaA, deltaB, factor, secondOrder: false }
           if (settings.watched.has(target.name)) updateSquares += await directStepSquares(target, change)
           writer.write(change, settings.learningRate * optimizer.weightDecay)

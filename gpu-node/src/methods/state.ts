@@ -71,9 +71,30 @@ export class MethodState {
     return this.own(parameter(values, [1, ...all.shape.slice(1)]))
   }
 
-  /** What every rank found for its devices, written over `all` [K, …]; nothing to do where all devices are here. */
-  async joinDevices(all: Variable, own: Variable): Promise<void> {
-    if (this.collective) assignValues(all, await this.collective.allGather(await readValues(own)))
+  /**
+   * Writes what every rank found for its devices over `all` [K, …], for all pairs in one exchange: ranks meet once in
+   * a step rather than once per module. Nothing to do where all devices are here.
+   */
+  async joinDevices(pairs: readonly { readonly all: Variable; readonly own: Variable }[]): Promise<void> {
+    const { collective } = this
+    if (!collective) return
+    const sent = new Float32Array(pairs.reduce((sum, { own }) => sum + own.size, 0))
+    let start = 0
+    for (const { own } of pairs) {
+      sent.set((await own.data()) as Float32Array, start)
+      start += own.size
+    }
+    const received = await collective.allGather(sent)
+    start = 0
+    for (const { all, own } of pairs) {
+      const values = new Float32Array(all.size)
+      for (let rank = 0; rank < collective.size; rank++) {
+        const from = rank * sent.length + start
+        values.set(received.subarray(from, from + own.size), rank * own.size)
+      }
+      assignValues(all, values)
+      start += own.size
+    }
   }
 
   /** A constant that lives on the host. */

@@ -141,12 +141,20 @@ function planOfDevice(plan: StepPlan, device: number): StepPlan {
   return { ...plan, microBatches }
 }
 
-/** Each gradient becomes the sum of all ranks' gradients. */
+/** Each gradient becomes the sum of all ranks' gradients, all of them in one exchange. */
 async function joinGradients(gradients: GradientStore, collective: Collective): Promise<void> {
-  for (const parameter of gradients.parameters) {
-    const values = (await gradients.get(parameter).data()) as Float32Array
-    const sum = await sumOverRanks(collective, values)
-    gradients.replace(parameter, tensor(sum, parameter.shape))
+  const { parameters } = gradients
+  const own = new Float32Array(parameters.reduce((size, parameter) => size + parameter.size, 0))
+  let start = 0
+  for (const parameter of parameters) {
+    own.set((await gradients.get(parameter).data()) as Float32Array, start)
+    start += parameter.size
+  }
+  const sum = await sumOverRanks(collective, own)
+  start = 0
+  for (const parameter of parameters) {
+    gradients.replace(parameter, tensor(sum.slice(start, start + parameter.size), parameter.shape))
+    start += parameter.size
   }
 }
 
