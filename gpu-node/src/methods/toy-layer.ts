@@ -5,7 +5,7 @@
  *   L = Σ_k ½ ‖X_k W_k − T_k‖² / N_k          (× 1/K for methods that average gradients, as the trainer does)
  */
 import { type MethodConfig, methodConfigSchema, type RunConfig, runConfigSchema } from '@rankscope/protocol'
-import type { Scalar, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { customGrad, mul, square, sub, sum, tensor2d } from '@tensorflow/tfjs-core'
 import { selectLinearAlgebra } from '../linalg/select.ts'
 import { topSvd } from '../linalg/top-svd.ts'
@@ -233,10 +233,6 @@ export function quadraticLoss(y: Tensor2D, t: Tensor, factor: number): Scalar {
 /** Values by the name behind the module; everything else as the method makes it. */
 export function startWith(values: Record<string, Float32Array>): InitialValues {
   return { complete: false, read: (name) => values[name.slice(toyModule.length + 1)] ?? null }
-}
-
-export function trainedVariable({ adaptation }: ToyLayer, index: number): Variable {
-  return adaptation.trained[index]!
 }
 
 const toyModelConfig: LlamaConfig = parseConfig(

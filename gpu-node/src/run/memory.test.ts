@@ -1,0 +1,65 @@
+/** The memory estimate against what runs were measured to take, and the refusal of what cannot fit. */
+import { type RunConfigInput, runConfigSchema } from '@rankscope/protocol'
+import { describe, expect, it } from 'vitest'
+import type { LlamaConfig } from '../model/config.ts'
+import { estimateMemory, requireMemory } from './memory.ts'
+
+/** Hidden 512, eight layers: the size at which peak memory was measured, 8 x 256 tokens on the native backend. */
+const measured = {
+  hiddenSize: 512,
+  intermediateSize: 1408,
+  layers: 8,
+  heads: 8,
+  keyValueHeads: 8,
+  headDim: 64,
+  vocabularySize: 512,
+  tiedEmbeddings: false,
+  attentionBias: false,
+} as LlamaConfig
+
+const estimate = (changes: Partial<RunConfigInput>, oneDevice = false) =>
+  estimateMemory(
+    runConfigSchema.parse({
+      data: { source: { kind: 'task', task: 'mix' } },
+      method: { name: 'lora' },
+      training: { microBatchSize: 8, globalBatchSize: 8 },
+      ...changes,
+    }),
+    measured,
+    256,
+    oneDevice,
+  )
+
+describe('estimated memory', () => {
+  it.each([
+    [{ name: 'full' }, 1.55e9],
+    [{ name: 'lora', rank: 16 }, 1.25e9],
+    [{ name: 'hd-pissa', rank: 16 }, 1.25e9],
+  ] as const)('%j is within a sixth of the measured %d bytes', (method, bytes) => {
+    const { totalBytes } = estimate({ method })
+    expect(totalBytes / bytes).toBeGreaterThan(5 / 6)
+    expect(totalBytes / bytes).toBeLessThan(7 / 6)
+  })
+
+  it('grows with what needs more: devices, rank, micro-batch; shrinks with checkpointing and one device of many', () => {
+    const base = estimate({ method: { name: 'hd-pissa', rank: 8 } }).totalBytes
+    expect(estimate({ method: { name: 'hd-pissa', rank: 16 } }).totalBytes).toBeGreaterThan(base)
+    const many: Partial<RunConfigInput> = { method: { name: 'hd-pissa', rank: 8 }, parallel: { devices: 4 } }
+    expect(estimate(many).totalBytes).toBeGreaterThan(base)
+    expect(estimate(many, true).activationBytes).toBeLessThan(estimate(many).activationBytes / 3)
+    const checkpointed = estimate({ resources: { gradientCheckpointing: true } })
+    expect(checkpointed.activationBytes).toBeLessThan(estimate({}).activationBytes / 3)
+  })
+
+  it('what exceeds the node is refused with every figure, what fits or is not limited is not', () => {
+    const needed = estimate({})
+    expect(() => requireMemory(needed, needed.totalBytes - 1)).toThrow(
+      expect.objectContaining({
+        code: 'OUT_OF_MEMORY',
+        message: expect.stringMatching(/weights .*GiB.*offers/),
+      }),
+    )
+    requireMemory(needed, needed.totalBytes)
+    requireMemory(needed, null)
+  })
+})
