@@ -5,8 +5,8 @@
  * hidden half is computed.
  */
 #include "common.h"
-#include "sgemm.h"
 #include "tile_gemm.h"
+#include "transpose.h"
 #include "vector.h"
 
 /* Query rows of a block, whose scores wait for the products that sum over rows. */

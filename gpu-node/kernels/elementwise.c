@@ -1,6 +1,5 @@
-/* Loops that stream memory: sums, products, scalings, sums over columns and squares, transposition. */
+/* Loops that stream memory: sums, products, scalings, sums over columns and squares. */
 #include "common.h"
-#include "sgemm.h"
 
 int rs_add(float *out, const float *a, const float *b, int64_t count) {
 #pragma omp parallel for simd schedule(static) num_threads(rs_team(count, RS_STREAM_GRAIN))
@@ -111,15 +110,5 @@ int rs_column_sum(float *out, const float *x, const float *y, int64_t rows, int6
       }
     }
   }
-  return RS_OK;
-}
-
-int rs_transpose(float *out, const float *x, int64_t rows, int64_t columns) {
-  int64_t tile = 32;
-#pragma omp parallel for schedule(static) num_threads(rs_team(rows * columns, RS_STREAM_GRAIN))
-  for (int64_t row = 0; row < rows; row += tile)
-    for (int64_t column = 0; column < columns; column += tile)
-      rs_transpose_block(out + column * rows + row, rows, x + row * columns + column, columns,
-                         rs_min(tile, rows - row), rs_min(tile, columns - column));
   return RS_OK;
 }

@@ -11,16 +11,13 @@
 /* A batch of matrices with less work than this each (multiply-adds) is shared out by matrix, not by rows. */
 #define SMALL_PRODUCT 2000000
 
-/*
- * With 512-bit registers the built-in sgemm is up to a tenth faster than OpenBLAS 0.3.21, once there are enough rows of
- * C to make copying B worth while. On other processors OpenBLAS's assembly is ahead.
- */
-#if defined(RS_OPENBLAS) && defined(__AVX512F__)
-#define FEWEST_BUILTIN_ROWS 64
-#elif defined(RS_OPENBLAS)
-#define FEWEST_BUILTIN_ROWS INT64_MAX
-#else
+/* Rows of C from which on the built-in sgemm is faster: copying B has to be worth while. */
+#if !defined(RS_OPENBLAS)
 #define FEWEST_BUILTIN_ROWS 0
+#elif RS_BUILTIN_FIRST
+#define FEWEST_BUILTIN_ROWS 64
+#else
+#define FEWEST_BUILTIN_ROWS INT64_MAX
 #endif
 
 void rs_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,

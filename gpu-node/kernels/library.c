@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common.h"
+#include "sgemm.h"
 
 #if defined(RS_OPENBLAS)
 #include <cblas.h>
@@ -43,7 +44,8 @@ const char *rs_gemm_description(void) {
   /* The configuration reads "OpenBLAS 0.3.29 DYNAMIC_ARCH ...": its first two words are name and version. */
   const char *config = openblas_get_config();
   int words = (int)strcspn(config + rs_min(9, (int64_t)strlen(config)), " ") + 9;
-  snprintf(description, sizeof description, "%.*s, %s kernels", words, config, openblas_get_corename());
+  snprintf(description, sizeof description, "%s%.*s with %s kernels", RS_BUILTIN_FIRST ? "built-in sgemm, " : "", words,
+           config, openblas_get_corename());
 #else
   snprintf(description, sizeof description, "built-in sgemm");
 #endif

@@ -34,7 +34,7 @@ RS_API int rs_interface_version(void);
 RS_API const char *rs_last_error(void);
 /* Threads used by kernels called from this thread; both OpenMP and OpenBLAS follow it. */
 RS_API int rs_set_threads(int threads);
-/* Who multiplies matrices, e.g. "OpenBLAS 0.3.29, SkylakeX kernels" or "built-in sgemm". */
+/* Who multiplies matrices, e.g. "built-in sgemm, OpenBLAS 0.3.29 with SkylakeX kernels". */
 RS_API const char *rs_gemm_description(void);
 
 /* ---- memory.c ---- */
@@ -91,6 +91,9 @@ RS_API int rs_multiply_one_plus(float *out, const float *x, const float *y, int6
 RS_API int rs_sum_of_squares(double *sum, const float *x, int64_t count);
 /* out [columns] = sum over rows of x (y NULL) or of x * y. */
 RS_API int rs_column_sum(float *out, const float *x, const float *y, int64_t rows, int64_t columns);
+
+/* ---- transpose.c ---- */
+
 /* out [columns, rows] = transpose of x [rows, columns]. */
 RS_API int rs_transpose(float *out, const float *x, int64_t rows, int64_t columns);
 

@@ -8,6 +8,7 @@
 #include "sgemm.h"
 
 #include "common.h"
+#include "transpose.h"
 #include "vector.h"
 
 /* Columns of a panel of B, and of a tile. */
@@ -103,29 +104,6 @@ static void pack_rows(float *packed, const float *b, int64_t ldb, int64_t column
   }
 }
 
-/* The transpose of 4 x 4 floats. */
-static inline void transpose_quad(float *to, int64_t to_stride, const float *from, int64_t from_stride) {
-  Quad r0 = *(const Quad *)from, r1 = *(const Quad *)(from + from_stride), r2 = *(const Quad *)(from + 2 * from_stride),
-       r3 = *(const Quad *)(from + 3 * from_stride);
-  Quad low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-  Quad low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-  *(Quad *)to = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
-  *(Quad *)(to + to_stride) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
-  *(Quad *)(to + 2 * to_stride) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
-  *(Quad *)(to + 3 * to_stride) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
-}
-
-void rs_transpose_block(float *to, int64_t to_stride, const float *from, int64_t from_stride, int64_t rows,
-                        int64_t columns) {
-  int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
-  for (int64_t j = 0; j < whole_columns; j += 4)
-    for (int64_t i = 0; i < whole_rows; i += 4)
-      transpose_quad(to + j * to_stride + i, to_stride, from + i * from_stride + j, from_stride);
-  for (int64_t i = 0; i < rows; i++)
-    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; j++)
-      to[j * to_stride + i] = from[i * from_stride + j];
-}
-
 /* One panel of op(B) = B^T: its columns are rows of B. */
 static void pack_transposed(float *packed, const float *b, int64_t ldb, int64_t width, int64_t depth) {
   for (int64_t p = 0; p < depth; p += LANES) {
@@ -180,7 +158,8 @@ static void scale_matrix(float *c, int64_t ldc, int64_t m, int64_t n, float beta
     for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
 }
 
-/* Part `size` of `total`, in about equal parts of at most `most`, a multiple of `unit`. */
+/* Size of a part when `total` is cut into equal parts of at most `most`, rounded up to a `unit`; the number of parts is a
+ * multiple of `multiple`. */
 static int64_t even_part(int64_t total, int64_t most, int64_t unit, int64_t multiple) {
   int64_t parts = (total + most - 1) / most;
   parts = (parts + multiple - 1) / multiple * multiple;

@@ -67,7 +67,6 @@ void rs_tile_gemm(int64_t m, int64_t n, int64_t k, float alpha, const float *a, 
                   const float *b, int64_t ldb, int add, float *c, int64_t ldc) {
   Shape shape = {k, a_row, a_depth, ldb, ldc, alpha, add};
   int64_t i = 0;
-  /* Most callers walk a's rows: with the distance known to be 1 in one direction the addresses are simpler. */
   for (; i + TILE_ROWS <= m; i += TILE_ROWS) strip(&shape, a + i * a_row, b, c + i * ldc, n, TILE_ROWS);
   for (; i + 2 <= m; i += 2) strip(&shape, a + i * a_row, b, c + i * ldc, n, 2);
   for (; i < m; i++) strip(&shape, a + i * a_row, b, c + i * ldc, n, 1);

@@ -65,7 +65,7 @@ export type NativeCalls = {
 export interface NativeLibrary extends NativeCalls {
   /** 64-byte aligned memory; throws when there is none. */
   allocate(bytes: number): bigint
-  /** Who multiplies matrices, e.g. `OpenBLAS 0.3.29, SkylakeX kernels`. */
+  /** Who multiplies matrices, e.g. `built-in sgemm, OpenBLAS 0.3.29 with SkylakeX kernels`. */
   readonly description: string
   readonly path: string
 }
