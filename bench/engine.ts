@@ -89,16 +89,29 @@ function takeTurns(cases: readonly StepCase[], rounds: number, python: string | 
       const main = fileURLToPath(new URL('./engine/case.ts', import.meta.url))
       ours.push(run(process.execPath, ['--import', import.meta.resolve('tsx'), main, json]))
       const peers = fileURLToPath(new URL('./engine/peers.py', import.meta.url))
-      if (python && stepCase.devices <= peerDevicesAtMost) peer.push(run(python, [peers, json]))
+      if (python && stepCase.devices <= peerDevicesAtMost) peer.push(...runPeer(python, [peers, json]))
     }
   }
   return measured
 }
 
 function run(command: string, args: string[]): CaseResult {
-  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 26 })
-  if (status !== 0) throw new Error(`${command} failed:\n${stderr}`)
+  const { status, signal, stdout, stderr } = spawnSync(command, args, {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  })
+  if (status !== 0) throw new Error(`${command} ended with ${signal ?? status}\n${stderr}`)
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as CaseResult
+}
+
+/** A comparison that fails, say for want of memory, leaves its place in the table empty. */
+function runPeer(command: string, args: string[]): CaseResult[] {
+  try {
+    return [run(command, args)]
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    return []
+  }
 }
 
 function save(measured: Measured[], markdown: string): void {

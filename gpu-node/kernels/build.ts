@@ -128,7 +128,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     console.log(`Native kernels: ${done} (${result.compiler}; ${result.openblas ?? 'built-in sgemm'})`)
     if (!result.openblas)
       console.log(
-        'Matrix products are up to twice as fast with OpenBLAS; on Debian: apt-get install libopenblas-openmp-dev',
+        'OpenBLAS would bring the LAPACK that spectra are fastest with; on Debian: apt-get install libopenblas-openmp-dev',
       )
   }
 }

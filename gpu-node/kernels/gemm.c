@@ -33,25 +33,17 @@ void rs_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
 }
 
 /* An OpenBLAS built on pthreads does not know that it is inside an OpenMP region; one on OpenMP does. */
-static int openblas_has_own_threads(void) {
+static void limit_openblas(int threads) {
 #if defined(RS_OPENBLAS)
-  return openblas_get_parallel() == 1;
+  if (openblas_get_parallel() == 1) openblas_set_num_threads(threads);
 #else
-  return 0;
+  (void)threads;
 #endif
 }
 
-void rs_enter_parallel_gemm(void) {
-#if defined(RS_OPENBLAS)
-  if (openblas_has_own_threads()) openblas_set_num_threads(1);
-#endif
-}
+void rs_enter_parallel_gemm(void) { limit_openblas(1); }
 
-void rs_leave_parallel_gemm(void) {
-#if defined(RS_OPENBLAS)
-  if (openblas_has_own_threads()) openblas_set_num_threads(rs_threads());
-#endif
-}
+void rs_leave_parallel_gemm(void) { limit_openblas(rs_threads()); }
 
 int rs_gemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
             int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc, int64_t batch,
