@@ -56,7 +56,7 @@ describe('a draft', () => {
     expect(plan.configs).toEqual([])
     expect(plan.findings[0]).toMatchObject({
       path: 'training.globalBatchSize',
-      hint: 'take a multiple of 32',
+      hint: 'take a multiple of 16',
     })
   })
   it('tells a method’s own finding with its name and a shared one once', () => {

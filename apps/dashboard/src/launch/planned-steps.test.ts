@@ -5,9 +5,9 @@ import { plannedSteps } from './planned-steps.ts'
 const [lora] = comparison('g', ['lora'])
 
 it('steps follow from examples, devices and batch; incomplete batches are dropped unless stepped', () => {
-  expect(plannedSteps(lora!)).toBe(128)
+  expect(plannedSteps(lora!)).toBe(384)
   const odd = { ...lora!, data: { ...lora!.data, limit: 100 } }
-  expect(plannedSteps(odd)).toBe(3)
+  expect(plannedSteps(odd)).toBe(6)
   expect(plannedSteps({ ...lora!, training: { ...lora!.training, maxSteps: 7 } })).toBe(7)
 })
 it('are unknown where a file decides', () => {
