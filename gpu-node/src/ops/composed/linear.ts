@@ -24,7 +24,6 @@ type Composed = FusedKernels<Tensor>
 
 export const composedLinear = {
   matMul: ({ a, b }, { transposeA, transposeB, factor }) => {
-    // The factor goes on the smaller side: an operand or the product.
     const product = matMul(a, b, transposeA, transposeB)
     return factor === 1 ? product : mul(product, factor)
   },

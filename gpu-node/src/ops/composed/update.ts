@@ -3,7 +3,6 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import {
   add,
-  addN,
   concat,
   div,
   gather,
@@ -12,6 +11,7 @@ import {
   reshape,
   sqrt,
   square,
+  stack,
   sub,
   sum,
   tensor,
@@ -42,7 +42,8 @@ export const composedUpdateKernels: UpdateKernels = {
   scale: (target, factor) => assign(target, () => (factor === 0 ? zerosLike(target) : mul(target, factor))),
 
   sumOfSquares: async (tensors) => {
-    const sums = tidy(() => addN(tensors.map((t) => sum(square(t)))))
+    // Not addN: a GPU binds only a few buffers at once, and webgpu's addN takes no heed of it.
+    const sums = tidy(() => sum(stack(tensors.map((t) => sum(square(t))))))
     const [value] = await sums.data()
     sums.dispose()
     return value!
