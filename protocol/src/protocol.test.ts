@@ -103,6 +103,13 @@ describe('rank marks', () => {
     expect(rankMarks(method, 2, 1000).map((mark) => mark.label)).toEqual(['r', '2r = Kr', '2Kr'])
     expect(rankMarks(method, 4, 16).map((mark) => mark.label)).toEqual(['r', '2r'])
   })
+
+  it('bounds the intermediate method by 2Kr however often its devices meet', () => {
+    for (const syncEvery of [null, 1, 10]) {
+      const { method } = runConfigSchema.parse({ data, method: { name: 'intermediate', rank: 4, syncEvery } })
+      expect(rankMarks(method, 4, 1000).at(-1)).toEqual({ label: '2Kr', rank: 32, bound: true })
+    }
+  })
 })
 
 describe('run states', () => {

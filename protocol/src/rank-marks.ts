@@ -35,7 +35,8 @@ function allMarks(method: MethodConfig, devices: number): RankMark[] {
         { label: 'Kr', rank: devices * method.rank, bound: true },
       ])
     case 'intermediate':
-      return quadruple(method.rank, devices, method.syncEvery === null)
+      // Its merges telescope, so the bound holds however often the devices meet.
+      return quadruple(method.rank, devices, true)
     case 'hd-pissa':
       return quadruple(method.rank, devices, !method.secondOrder || method.adapters === 'evolving')
     default:
