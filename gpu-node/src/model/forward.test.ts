@@ -34,9 +34,11 @@ interface Golden {
   >
 }
 
-describe.skipIf(sharedMissing).each(['stories260K', 'TinyStories-656K'])(
-  `forward and gradients of %s against a float64 reference ${sharedMissing ?? ''}`,
+describe.each(['stories260K', 'TinyStories-656K'])(
+  'forward and gradients of %s against a float64 reference',
   (name) => {
+    // The cases are counted by reading the material, which a skipped describe would do all the same.
+    if (sharedMissing) return void it.skip(sharedMissing, () => {})
     describe.each(['cpu', 'wasm', 'native'] as const)('on %s', (backend) => {
       const golden = JSON.parse(
         readFileSync(sharedPath(`golden/forward/${name}/expected.json`), 'utf8'),

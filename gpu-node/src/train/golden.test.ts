@@ -29,7 +29,9 @@ interface Tolerance {
 
 const names = sharedMissing ? [] : readdirSync(sharedPath('golden/cases')).sort()
 
-describe.skipIf(sharedMissing)(`golden cases ${sharedMissing ?? ''}`, () => {
+describe('golden cases', () => {
+  // The cases are named by the material, so that without it there would be none to skip.
+  if (sharedMissing) return void it.skip(sharedMissing, () => {})
   beforeAll(async () => {
     await selectBackend('auto', { threads: 1 })
   })
