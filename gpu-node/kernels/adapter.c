@@ -8,6 +8,7 @@
  */
 #include "common.h"
 #include "tile_gemm.h"
+#include "transpose.h"
 #include "vector.h"
 
 /* Rows that are worked on at once; with 1,024 columns x and dy take half a megabyte. */
@@ -17,10 +18,9 @@
 
 /* to[columns, padded] = from[rows, columns]^T, zeros in the padding. */
 static void transpose_padded(float *to, const float *from, int64_t rows, int64_t columns, int64_t padded) {
-  for (int64_t j = 0; j < columns; j++) {
-    for (int64_t i = 0; i < rows; i++) to[j * padded + i] = from[i * columns + j];
-    for (int64_t i = rows; i < padded; i++) to[j * padded + i] = 0;
-  }
+  rs_transpose_block(to, padded, from, columns, rows, columns);
+  if (padded > rows)
+    for (int64_t j = 0; j < columns; j++) memset(to + j * padded + rows, 0, (size_t)(padded - rows) * sizeof(float));
 }
 
 /* to[rows, padded] = from[rows, columns], zeros in the padding. */
@@ -63,20 +63,10 @@ static void part_gradients(const Part *part, float *db, float *u_out, const floa
   }
 }
 
-/* da[m, rank], db[rank, n] of a device = the sums of its parts, in order. */
-static void join_parts(float *da, float *db, const float *da_transposed, const float *db_parts, int64_t da_stride,
-                       int64_t db_stride, int64_t parts, int64_t m, int64_t n, int64_t rank) {
-  for (int64_t i = 0; i < m; i++)
-    for (int64_t j = 0; j < rank; j++) {
-      float sum = 0;
-      for (int64_t part = 0; part < parts; part++) sum += da_transposed[part * da_stride + j * m + i];
-      da[i * rank + j] = sum;
-    }
-  for (int64_t i = 0; i < rank * n; i++) {
-    float sum = 0;
-    for (int64_t part = 0; part < parts; part++) sum += db_parts[part * db_stride + i];
-    db[i] = sum;
-  }
+/* The first of `parts` arrays of `count` floats, `stride` apart, becomes the sum of all, in order. */
+static void sum_parts(float *first, int64_t stride, int64_t parts, int64_t count) {
+  for (int64_t part = 1; part < parts; part++)
+    for (int64_t i = 0; i < count; i++) first[i] += first[part * stride + i];
 }
 
 /* The same by ordinary products. */
@@ -109,22 +99,33 @@ int rs_adapter_gradients(float *da, float *db, float *u, const float *x, const f
   float *scratch = rs_scratch(tasks * (each + rank * n));
   if (scratch == NULL) return rs_fail(RS_OUT_OF_MEMORY, "adapter gradients: no memory for %lld rows", (long long)rows);
   float *db_parts = scratch + tasks * each;
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (int64_t task = 0; task < tasks; task++) {
-    int64_t device = task / parts, start = task % parts * part_rows, row = device * share + start;
-    float *own = scratch + task * each;
-    Part part = {rs_min(part_rows, share - start), m, n, rank, padded, scale, own, own + padded * m, NULL, NULL, NULL};
-    part.t = part.packed_b + padded * n;
-    part.u = part.t + BLOCK_ROWS * padded;
-    part.da_transposed = part.u + BLOCK_ROWS * padded;
-    part_gradients(&part, db_parts + task * rank * n, u == NULL ? NULL : u + row * rank, x + row * m, dy + row * n,
-                   a + device * m * rank, b + device * rank * n);
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp for schedule(static)
+    for (int64_t task = 0; task < tasks; task++) {
+      int64_t device = task / parts, start = task % parts * part_rows, row = device * share + start;
+      Part part = {.m = m, .n = n, .rank = rank, .padded = padded, .scale = scale};
+      part.rows = rs_min(part_rows, share - start);
+      part.packed_a = scratch + task * each;
+      part.packed_b = part.packed_a + padded * m;
+      part.t = part.packed_b + padded * n;
+      part.u = part.t + BLOCK_ROWS * padded;
+      part.da_transposed = part.u + BLOCK_ROWS * padded;
+      part_gradients(&part, parts == 1 ? db + device * rank * n : db_parts + task * rank * n,
+                     u == NULL ? NULL : u + row * rank, x + row * m, dy + row * n, a + device * m * rank,
+                     b + device * rank * n);
+    }
+#pragma omp for schedule(static)
+    for (int64_t device = 0; device < devices; device++) {
+      float *da_transposed = scratch + device * parts * each + each - rank * m;
+      float *db_first = db_parts + device * parts * rank * n;
+      sum_parts(da_transposed, each, parts, rank * m);
+      rs_transpose_block(da + device * m * rank, rank, da_transposed, m, rank, m);
+      if (parts == 1) continue;
+      sum_parts(db_first, rank * n, parts, rank * n);
+      memcpy(db + device * rank * n, db_first, (size_t)(rank * n) * sizeof(float));
+    }
   }
-#pragma omp parallel for schedule(static) num_threads(devices > 1 ? threads : 1)
-  for (int64_t device = 0; device < devices; device++)
-    join_parts(da + device * m * rank, db + device * rank * n,
-               scratch + device * parts * each + each - rank * m, db_parts + device * parts * rank * n, each, rank * n,
-               parts, m, n, rank);
   rs_scratch_free(scratch);
   return RS_OK;
 }

@@ -27,8 +27,8 @@ int rs_hd_pissa_apply(float *w, const float *a, const float *b, const float *da,
   int64_t inner = devices * rank;
   float *left = scratch, *right = scratch + m * 2 * inner;
   pack_left(left, a, da, devices, m, rank, second_order);
-  memcpy(right, b, (size_t)(inner * n) * sizeof(float));
-  memcpy(right + inner * n, db, (size_t)(inner * n) * sizeof(float));
+  rs_copy_rows(right, n, b, n, inner, n);
+  rs_copy_rows(right + inner * n, n, db, n, inner, n);
   rs_sgemm(0, 0, m, n, 2 * inner, factor, left, 2 * inner, right, n, 1, w, n);
   return RS_OK;
 }
