@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- methods`: step time of each method relative to LoRA.
  *
- * Options: --size A (sizes.ts), --rank 16, --devices 4, --rounds 15, --threads (all), --backend native, --docs docs.
+ * Options: --size A (sizes.ts), --rank 16, --devices 4, --rounds 15, --threads (all), --backend native, --docs docs,
+ * --only TEXT (labels that hold it, beside LoRA; the page is then left as it is).
  *
  * All methods live in one process and take turns, one optimiser step each, so that what else the machine does disturbs
  * all alike; shown are medians, and the median over rounds of the ratio to LoRA's step of the same round. Writes the
@@ -24,7 +25,6 @@ const warmUpRounds = 3
 
 interface Contestant {
   readonly label: string
-  readonly devices: number
   readonly trainable: number
   readonly megabytes: number
   readonly run: StepByStep
@@ -46,8 +46,10 @@ async function benchMethods(): Promise<void> {
       threads: { type: 'string', default: String(availableParallelism()) },
       backend: { type: 'string', default: 'native' },
       docs: { type: 'string', default: join(import.meta.dirname, '../docs') },
+      only: { type: 'string' },
     },
   })
+  const { only } = options
   const size = sizes[options.size]
   if (!size) throw new Error(`there is no size ${options.size}; known: ${Object.keys(sizes).join(', ')}`)
   const [rank, devices, rounds, threads] = [
@@ -58,8 +60,9 @@ async function benchMethods(): Promise<void> {
   ].map(Number) as [number, number, number, number]
   const backend = await selectBackend(options.backend as 'native', { threads })
   const contestants: Contestant[] = []
-  for (const method of methods(rank))
-    contestants.push(await prepare(size, method, devices, warmUpRounds + rounds))
+  for (const candidate of candidates(rank, devices))
+    if (only === undefined || candidate.label === methodLabels.lora || candidate.label.includes(only))
+      contestants.push(await prepare(size, candidate, warmUpRounds + rounds))
   for (let round = 1 - warmUpRounds; round <= rounds; round++) {
     // Each round starts with another method, so that none always follows the same one.
     for (let turn = 0; turn < contestants.length; turn++) {
@@ -72,47 +75,53 @@ async function benchMethods(): Promise<void> {
   const table = methodTable(contestants)
   const setting = `hidden ${size.hidden}, mlp ${size.mlp}, ${size.layers} layers, ${size.batch} x ${size.sequence} tokens a step`
   const machine = machineLine(`backend ${backend.name} (${backend.description}), ${threads} threads`)
-  const caption = `${machine} Size ${size.name} (${setting}), rank ${rank}, K = ${devices} virtual devices for every method, optimizer included; medians of ${rounds} rounds.`
-  replaceSection(join(options.docs, 'benchmarks.md'), 'methods', `${caption}\n\n${table}`)
+  const caption = `${machine} Size ${size.name} (${setting}), rank ${rank}, K = ${devices} virtual devices where no other number is named, optimizer included; medians of ${rounds} rounds.`
+  if (only === undefined)
+    replaceSection(join(options.docs, 'benchmarks.md'), 'methods', `${caption}\n\n${table}`)
   console.log(`${caption}\n\n${table}`)
 }
 
-/** All nine, LoRA first; MoRA in both types, HD-PiSSA with attribution as well. */
-function methods(rank: number): { label: string; method: MethodConfig }[] {
-  const parse = (method: Parameters<typeof methodConfigSchema.parse>[0]) => methodConfigSchema.parse(method)
+interface Candidate {
+  readonly label: string
+  readonly method: MethodConfig
+  readonly devices: number
+}
+
+/** All nine methods, LoRA first; HD-PiSSA with other numbers of devices and with attribution, MoRA in both types. */
+function candidates(rank: number, devices: number): Candidate[] {
+  const candidate = (
+    label: string,
+    method: Parameters<typeof methodConfigSchema.parse>[0],
+    ownDevices = devices,
+  ): Candidate => ({ label, method: methodConfigSchema.parse(method), devices: ownDevices })
+  const hdPissa = (of: number) =>
+    candidate(`${methodLabels['hd-pissa']}, K = ${of}`, { name: 'hd-pissa', rank }, of)
   return [
-    { label: methodLabels.lora, method: parse({ name: 'lora', rank }) },
-    { label: methodLabels.pissa, method: parse({ name: 'pissa', rank }) },
-    { label: methodLabels['hd-pissa'], method: parse({ name: 'hd-pissa', rank }) },
-    {
-      label: `${methodLabels['hd-pissa']}, attribution`,
-      method: parse({ name: 'hd-pissa', rank, attribution: true }),
-    },
-    { label: methodLabels.full, method: parse({ name: 'full' }) },
-    { label: methodLabels.dora, method: parse({ name: 'dora', rank }) },
-    {
-      label: `${methodLabels.dora}, norm not detached`,
-      method: parse({ name: 'dora', rank, detachNorm: false }),
-    },
-    { label: `${methodLabels.mora} type 1`, method: parse({ name: 'mora', rank, type: 1 }) },
-    { label: `${methodLabels.mora} type 6`, method: parse({ name: 'mora', rank, type: 6 }) },
-    { label: methodLabels.hira, method: parse({ name: 'hira', rank }) },
-    { label: methodLabels['lora-dwu'], method: parse({ name: 'lora-dwu', rank }) },
-    { label: methodLabels.intermediate, method: parse({ name: 'intermediate', rank }) },
+    candidate(methodLabels.lora, { name: 'lora', rank }),
+    candidate(methodLabels.pissa, { name: 'pissa', rank }),
+    ...[...new Set([1, devices, 8])].sort((left, right) => left - right).map(hdPissa),
+    candidate(`${methodLabels['hd-pissa']}, attribution`, { name: 'hd-pissa', rank, attribution: true }),
+    candidate(methodLabels.full, { name: 'full' }),
+    candidate(methodLabels.dora, { name: 'dora', rank }),
+    candidate(`${methodLabels.dora}, norm not detached`, { name: 'dora', rank, detachNorm: false }),
+    candidate(`${methodLabels.mora} type 1`, { name: 'mora', rank, type: 1 }),
+    candidate(`${methodLabels.mora} type 6`, { name: 'mora', rank, type: 6 }),
+    candidate(methodLabels.hira, { name: 'hira', rank }),
+    candidate(methodLabels['lora-dwu'], { name: 'lora-dwu', rank }),
+    candidate(methodLabels.intermediate, { name: 'intermediate', rank }),
   ]
 }
 
 async function prepare(
   size: ModelSize,
-  { label, method }: { label: string; method: MethodConfig },
-  devices: number,
+  { label, method, devices }: Candidate,
   steps: number,
 ): Promise<Contestant> {
   const before = memory().numBytes
   const training = await syntheticTraining(size, method, devices, steps)
   const megabytes = (memory().numBytes - before) / 1e6
   const trainable = training.adaptation.trainableParameters
-  return { label, devices, trainable, megabytes, run: new StepByStep(training), times: [] }
+  return { label, trainable, megabytes, run: new StepByStep(training), times: [] }
 }
 
 async function timed(work: () => Promise<void>): Promise<Times> {
