@@ -57,9 +57,9 @@ export function NodeCard({ node, nowMs }: { node: NodeView; nowMs: number }) {
             {hello.backends.map((backend) => (
               <Group key={backend.name} gap={8} wrap="nowrap" align="flex-start">
                 {backend.available ? (
-                  <IconCheck size={15} color="var(--mantine-color-teal-6)" aria-label="available" />
+                  <IconCheck {...symbol} color="var(--mantine-color-teal-6)" aria-label="available" />
                 ) : (
-                  <IconMinus size={15} aria-label="not available" />
+                  <IconMinus {...symbol} color="var(--mantine-color-dimmed)" aria-label="not available" />
                 )}
                 <div style={{ minWidth: 0 }}>
                   <Text size="sm" lh={1.2} fw={backend.name === hello.selectedBackend ? 600 : 400}>
@@ -116,6 +116,9 @@ export function NodeCard({ node, nowMs }: { node: NodeView; nowMs: number }) {
     </Paper>
   )
 }
+
+/** Long text beside a symbol must not squeeze it. */
+const symbol = { size: 15, style: { flex: 'none', marginTop: 2 } } as const
 
 function RunningRuns({ node }: { node: NodeView }) {
   const { data: runs } = useRuns()

@@ -58,7 +58,7 @@ export function runColumns(nowMs: number) {
     column.accessor((run) => methodLabel(run.config), {
       id: 'method',
       header: 'Method',
-      size: 170,
+      size: 216,
       cell: ({ row, getValue }) => (
         <Text size="sm" truncate title={getValue()}>
           {getValue()}
