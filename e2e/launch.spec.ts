@@ -28,6 +28,19 @@ test('a run is launched from the form, and its loss and spectrum grow', async ({
   await expect(page.getByTestId('run-state').first()).toHaveText('finished', { timeout: 60_000 })
 })
 
+test('the form says what each run needs before it starts, and warns where long examples would not fit', async ({
+  page,
+  stack,
+}) => {
+  await page.goto(`${stack.address}/launch`)
+  const memory = page.getByTestId('memory')
+  await expect(memory.getByRole('row')).toHaveCount(3)
+  await expect(memory).toContainText(/LoRA\s*\d+ MiB of [\d.]+ GiB on test-node/)
+  await page.getByLabel('Maximum length').fill('131072')
+  await expect(page.getByText(/needs up to [\d.]+ GiB/).first()).toBeVisible()
+  await expect(page.getByTestId('launch')).toBeEnabled()
+})
+
 test('the form is in the address: reloading keeps every change', async ({ page, stack }) => {
   await page.goto(`${stack.address}/launch`)
   await page.getByLabel('Epochs').fill('7')

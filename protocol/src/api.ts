@@ -1,6 +1,7 @@
 /** Bodies and answers of the REST API under `/api`; the server derives OpenAPI from them. */
 import { z } from 'zod'
 import { errorPayloadSchema } from './errors.ts'
+import { memoryPlanSchema } from './memory-estimate.ts'
 import { jsonNumber } from './number.ts'
 import { spectrumParts } from './records.ts'
 import { runConfigSchema } from './run-config.ts'
@@ -26,6 +27,22 @@ export const checkAnswer = z.strictObject({
     }),
   ),
 })
+
+/** POST /api/estimate: the memory that runs would need, asked of every online node. Nothing is created. */
+export const estimateBody = z.strictObject({ configs: z.array(runConfigSchema).min(1).max(256) })
+export const estimateAnswer = z.strictObject({
+  nodes: z.array(
+    z.strictObject({
+      nodeId: z.string(),
+      name: z.string(),
+      /** One entry per configuration, in order: a plan, or why this node cannot run it. */
+      plans: z.array(
+        z.strictObject({ memory: memoryPlanSchema.nullable(), error: errorPayloadSchema.nullable() }),
+      ),
+    }),
+  ),
+})
+export type EstimateAnswer = z.infer<typeof estimateAnswer>
 
 export const runsAnswer = z.strictObject({ runs: z.array(runViewSchema) })
 export const nodesAnswer = z.strictObject({ nodes: z.array(nodeViewSchema) })

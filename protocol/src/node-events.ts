@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { errorCodeSchema, type errorPayloadSchema } from './errors.ts'
+import type { MemoryPlan } from './memory-estimate.ts'
 import { runRecordSchema } from './records.ts'
 import { runConfigSchema } from './run-config.ts'
 
@@ -118,6 +119,10 @@ export const nodeCommandSchema = z.strictObject({
 })
 export type NodeCommand = z.infer<typeof nodeCommandSchema>
 
+/** Asks a node what a run would need there; nothing is started. */
+export const estimateRequestSchema = z.strictObject({ config: runConfigSchema })
+export type EstimateRequest = z.infer<typeof estimateRequestSchema>
+
 /** Every acknowledgement: a value, or a coded error. */
 export type Ack<T> = { ok: true; value: T } | { ok: false; error: z.infer<typeof errorPayloadSchema> }
 
@@ -129,4 +134,5 @@ export type NodeToServerEvents = {
 export type ServerToNodeEvents = {
   assign: (assignment: Assignment, ack: (answer: Ack<null>) => void) => void
   command: (command: NodeCommand, ack: (answer: Ack<null>) => void) => void
+  estimate: (request: EstimateRequest, ack: (answer: Ack<MemoryPlan>) => void) => void
 }

@@ -2,6 +2,7 @@
 import type { NodeBook } from './nodes/node-book.ts'
 import type { RunBook } from './runs/run-book.ts'
 import type { Scheduler } from './scheduler/shell.ts'
+import type { NodeHub } from './sockets/node-hub.ts'
 import type { Store } from './store/store.ts'
 import type { Views } from './views.ts'
 
@@ -9,6 +10,7 @@ export type Services = {
   store: Store
   runs: RunBook
   nodes: NodeBook
+  nodeHub: NodeHub
   scheduler: Scheduler
   views: Views
   now: () => number

@@ -76,7 +76,7 @@ export async function startServer(
   const report = (error: unknown) => app.log.error(error)
   const scheduler = new Scheduler({ runs, nodes, links: nodeHub, times: options.times, now, report })
   const views = new Views(runs, nodes, scheduler)
-  const services = { store, runs, nodes, scheduler, views, now, startedMs: now() }
+  const services = { store, runs, nodes, nodeHub, scheduler, views, now, startedMs: now() }
   const app = await createApp(services, { access, dashboardFolder: options.dashboardFolder })
 
   const io = new Server(app.server, {

@@ -78,6 +78,34 @@ describe('the node daemon', () => {
     expect(server.hellos[1]!.nodeId).toBe(server.hellos[0]!.nodeId)
   })
 
+  it('says what a run would need here, and why it could not run (P27)', async () => {
+    await startAndGreet()
+    const asked = (changes: object) =>
+      server.estimate(
+        runConfigSchema.parse({
+          model: { path: 'rankscope-mini' },
+          data: { source: { kind: 'task', task: 'programs' } },
+          method: { name: 'full' },
+          ...changes,
+        }),
+      )
+    const plain = await asked({})
+    if (!plain.ok) throw new Error(plain.error.message)
+    const { most, leastBytes, availableBytes } = plain.value
+    // Weights, two moments and a gradient of each of the 2,177,088 parameters.
+    expect([most.modelBytes, most.stateBytes, most.gradientBytes]).toEqual(
+      [1, 2, 1].map((copies) => copies * 4 * 2_177_088),
+    )
+    expect(leastBytes).toBeLessThan(most.totalBytes)
+    expect(most.totalBytes).toBeLessThan(availableBytes)
+    const processes = await asked({ method: { name: 'lora' }, parallel: { devices: 4, mode: 'processes' } })
+    expect(processes).toMatchObject({ ok: true, value: { most: { modelBytes: 4 * most.modelBytes } } })
+    expect(await asked({ model: { path: 'nothing' } })).toMatchObject({
+      ok: false,
+      error: { code: 'MODEL_NOT_FOUND' },
+    })
+  })
+
   it('delivers what a run tells, in order and without gaps, NaN as NaN', async () => {
     await startAndGreet()
     expect(await server.assign(assignment('a', 'steps 50'))).toEqual({ ok: true, value: null })

@@ -5,6 +5,9 @@ import { freemem, hostname, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { RankscopeError } from '@rankscope/protocol'
+import { readConfig } from '../model/folder.ts'
+import { planMemory } from '../run/memory.ts'
+import { resolveModelPath } from '../run/paths.ts'
 import type { Backends } from './backend-report.ts'
 import { openLink } from './link.ts'
 import { allowedFolder, findData, findModels, processorDevice, usableMemoryBytes } from './offerings.ts'
@@ -62,6 +65,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
   const spool = openSpool(join(state, 'spool.db'))
   const nodeId = ownNodeId(join(state, 'node-id'))
 
+  const memoryBytes = usableMemoryBytes()
   const supervisor = new RunSupervisor({
     spool,
     runsFolder,
@@ -69,7 +73,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     roots,
     slots: options.slots,
     threadsPerRun: options.threadsPerRun,
-    memoryBytes: usableMemoryBytes(),
+    memoryBytes,
     spoolBytes: options.spoolBytes,
     stopGraceMs: options.stopGraceMs,
     runEntry: options.runEntry,
@@ -110,6 +114,8 @@ export function startDaemon(options: DaemonOptions): Daemon {
     },
     assign: (assignment) => supervisor.assign(assignment),
     command: (command) => supervisor.command(command),
+    estimate: (config) =>
+      planMemory(config, readConfig(resolveModelPath(config.model.path, roots)), memoryBytes),
     delivered: () => supervisor.relieved(),
     refused: options.refused,
     report,

@@ -7,6 +7,7 @@ import {
   errorPayload,
   type Heartbeat,
   heartbeatSchema,
+  type MemoryPlan,
   type NodeCommand,
   type NodeHello,
   type NodeToServerEvents,
@@ -15,6 +16,7 @@ import {
   parseOrThrow,
   protocolVersion,
   RankscopeError,
+  type RunConfig,
   type RunRecord,
   recordBatchSchema,
   type ServerToNodeEvents,
@@ -85,6 +87,10 @@ export class FakeServer {
 
   async command(command: NodeCommand): Promise<Ack<null>> {
     return await this.#node!.emitWithAck('command', command)
+  }
+
+  async estimate(config: RunConfig): Promise<Ack<MemoryPlan>> {
+    return await this.#node!.emitWithAck('estimate', { config })
   }
 
   /** Resolves when the condition holds; it is looked at again after every message. */

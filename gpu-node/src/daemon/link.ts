@@ -11,7 +11,9 @@ import {
   type ErrorPayload,
   errorPayload,
   errorPayloadSchema,
+  estimateRequestSchema,
   type Heartbeat,
+  type MemoryPlan,
   type NodeCommand,
   type NodeHello,
   type NodeToServerEvents,
@@ -20,6 +22,7 @@ import {
   parseOrThrow,
   protocolVersion,
   RankscopeError,
+  type RunConfig,
   recordAckSchema,
   type ServerToNodeEvents,
   type Welcome,
@@ -40,6 +43,8 @@ export interface LinkOptions {
   welcomed(welcome: Welcome): void
   assign(assignment: Assignment): void
   command(command: NodeCommand): void
+  /** What a run would need here. Throws a coded error where it could not run at all. */
+  estimate(config: RunConfig): MemoryPlan
   /** The server took records. */
   delivered(): void
   /** The server refused the node before it ever welcomed it: wrong token, other protocol version. */
@@ -97,11 +102,20 @@ export function openLink(options: LinkOptions): Link {
     if (!socket.active) reconnectLater()
   })
   socket.on('assign', (message, ack) =>
-    answer(ack, () => options.assign(parseOrThrow(assignmentSchema, message, 'MESSAGE_INVALID', 'assign'))),
+    answer(ack, () => {
+      options.assign(parseOrThrow(assignmentSchema, message, 'MESSAGE_INVALID', 'assign'))
+      return null
+    }),
   )
   socket.on('command', (message, ack) =>
+    answer(ack, () => {
+      options.command(parseOrThrow(nodeCommandSchema, message, 'MESSAGE_INVALID', 'command'))
+      return null
+    }),
+  )
+  socket.on('estimate', (message, ack) =>
     answer(ack, () =>
-      options.command(parseOrThrow(nodeCommandSchema, message, 'MESSAGE_INVALID', 'command')),
+      options.estimate(parseOrThrow(estimateRequestSchema, message, 'MESSAGE_INVALID', 'estimate').config),
     ),
   )
 
@@ -219,10 +233,9 @@ function take<S extends z.ZodType>(ack: Ack<unknown>, schema: S, subject: string
   return parseOrThrow(schema, ack.value, 'MESSAGE_INVALID', `the server’s answer to ${subject}`)
 }
 
-function answer(ack: (answer: Ack<null>) => void, work: () => void): void {
+function answer<T>(ack: (answer: Ack<T>) => void, work: () => T): void {
   try {
-    work()
-    ack({ ok: true, value: null })
+    ack({ ok: true, value: work() })
   } catch (error) {
     ack({ ok: false, error: errorPayload(error) })
   }

@@ -2,24 +2,10 @@
  * How much memory a run needs, estimated before it starts, so that what cannot fit is refused with a figure instead of
  * being killed half-way. Pure.
  */
-import { RankscopeError, type RunConfig } from '@rankscope/protocol'
+import { type MemoryEstimate, type MemoryPlan, RankscopeError, type RunConfig } from '@rankscope/protocol'
 import { methodMemory, trainableParameterCount } from '../methods/index.ts'
 import type { LlamaConfig } from '../model/config.ts'
 import { linearShape, parameterCount } from '../model/parameters.ts'
-
-export interface MemoryEstimate {
-  /** float32 weights of the model. */
-  readonly modelBytes: number
-  /** The method's parameters, moments, constants; for full fine-tuning moments of everything trained. */
-  readonly stateBytes: number
-  /** Gradients and what the update holds for a moment. */
-  readonly gradientBytes: number
-  /** What one forward pass keeps for the backward pass, and the largest logits chunk. */
-  readonly activationBytes: number
-  /** The runtime, the data, buffers on their way. */
-  readonly baseBytes: number
-  readonly totalBytes: number
-}
 
 /** Node, the libraries and the data of a small run, measured. */
 const runtimeBytes = 350 * 2 ** 20
@@ -59,6 +45,29 @@ export function estimateMemory(
     baseBytes: runtimeBytes,
   }
   return { ...bytes, totalBytes: Object.values(bytes).reduce((sum, part) => sum + part, 0) }
+}
+
+/**
+ * What the launch form shows before anything is read: bounds that hold for any data of at most `data.maxLength` tokens. Where
+ * each device is a process of its own, all of them together.
+ */
+export function planMemory(config: RunConfig, model: LlamaConfig, availableBytes: number): MemoryPlan {
+  const oneDevice = config.parallel.mode === 'processes'
+  const processes = oneDevice ? config.parallel.devices : 1
+  const ofAll = (sequence: number): MemoryEstimate => {
+    const { modelBytes, stateBytes, gradientBytes, activationBytes, baseBytes, totalBytes } = estimateMemory(
+      ...([config, model, sequence, oneDevice] as const),
+    )
+    return {
+      modelBytes: processes * modelBytes,
+      stateBytes: processes * stateBytes,
+      gradientBytes: processes * gradientBytes,
+      activationBytes: processes * activationBytes,
+      baseBytes: processes * baseBytes,
+      totalBytes: processes * totalBytes,
+    }
+  }
+  return { most: ofAll(config.data.maxLength), leastBytes: ofAll(1).totalBytes, availableBytes }
 }
 
 /** Floats kept for the backward pass, by row: per block inputs and outputs of its norms, projections and products. */

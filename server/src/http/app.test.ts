@@ -4,6 +4,7 @@ import {
   checkAnswer,
   createRunsAnswer,
   errorAnswer,
+  estimateAnswer,
   evaluationsAnswer,
   healthAnswer,
   logsAnswer,
@@ -18,15 +19,16 @@ import {
 import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { z } from 'zod'
-import { Bench } from '../testing/peers.ts'
+import { Bench, type FakeNode } from '../testing/peers.ts'
 import { lifecycle, record, sampleConfig, scalars, spectrum, startBody } from '../testing/samples.ts'
 
 describe('the HTTP API', () => {
   let bench: Bench
+  let node: FakeNode
   let runId: string
   beforeAll(async () => {
     bench = await Bench.start()
-    const node = bench.node()
+    node = bench.node()
     await node.hello()
     runId = (await bench.createRun(sampleConfig({ name: 'said, "aloud"' }))).runId
     await node.assignments.count(1)
@@ -73,6 +75,23 @@ describe('the HTTP API', () => {
     expect(response.statusCode, response.body).toBe(status)
     return errorAnswer.parse(response.json())
   }
+
+  it('asks each online node what runs would need, and passes on why one cannot run them (P27)', async () => {
+    const parts = { modelBytes: 4, stateBytes: 3, gradientBytes: 2, activationBytes: 1, baseBytes: 0 }
+    const plan = { most: { ...parts, totalBytes: 10 }, leastBytes: 9, availableBytes: 100 }
+    const ask = async () => {
+      const response = await bench.post('/api/estimate', {
+        configs: [sampleConfig({}), sampleConfig({ seed: 1 })],
+      })
+      return estimateAnswer.parse(response.json()).nodes
+    }
+    node.memory = { ok: true, value: plan }
+    const entry = { memory: plan, error: null }
+    expect(await ask()).toMatchObject([{ nodeId: 'node-a', plans: [entry, entry] }])
+    const error = { code: 'MODEL_NOT_FOUND', message: 'there is none', hint: null } as const
+    node.memory = { ok: false, error }
+    expect((await ask())[0]?.plans[0]).toEqual({ memory: null, error })
+  })
 
   it('answers every reading route as its schema says', async () => {
     expect((await get('/api/runs', runsAnswer)).runs).toHaveLength(1)

@@ -7,8 +7,12 @@ import {
   createRunsAnswer,
   createRunsBody,
   errorAnswer,
+  errorPayload,
+  estimateAnswer,
+  estimateBody,
   isActive,
   RankscopeError,
+  type RunConfig,
   requireConsistent,
   runConfigSchema,
   runsAnswer,
@@ -21,7 +25,7 @@ import type { App } from './app.ts'
 
 export const runParams = z.strictObject({ runId: z.string() })
 
-export function addRunRoutes(app: App, { runs, scheduler, views, now }: Services): void {
+export function addRunRoutes(app: App, { runs, nodes, nodeHub, scheduler, views, now }: Services): void {
   const tags = ['runs']
   const errors = { '4xx': errorAnswer }
 
@@ -67,6 +71,34 @@ export function addRunRoutes(app: App, { runs, scheduler, views, now }: Services
           hint: null,
         })),
       }
+    },
+  )
+
+  app.post(
+    '/api/estimate',
+    {
+      schema: {
+        tags,
+        summary: 'Ask every online node how much memory runs would need there',
+        body: estimateBody,
+        response: { 200: estimateAnswer, ...errors },
+      },
+    },
+    async (request) => {
+      const plan = (nodeId: string, config: RunConfig) =>
+        nodeHub.estimate(nodeId, config).then(
+          (memory) => ({ memory, error: null }),
+          (error: unknown) => ({ memory: null, error: errorPayload(error) }),
+        )
+      const asked = nodes
+        .list()
+        .filter(({ online }) => online)
+        .map(async ({ nodeId, hello }) => ({
+          nodeId,
+          name: hello.name,
+          plans: await Promise.all(request.body.configs.map((config) => plan(nodeId, config))),
+        }))
+      return { nodes: await Promise.all(asked) }
     },
   )
 

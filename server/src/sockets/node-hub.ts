@@ -6,6 +6,8 @@ import {
   errorPayload,
   heartbeatSchema,
   isActive,
+  type MemoryPlan,
+  memoryPlanSchema,
   type NodeCommand,
   type NodeHello,
   type NodeToServerEvents,
@@ -13,6 +15,7 @@ import {
   parseOrThrow,
   protocolVersion,
   RankscopeError,
+  type RunConfig,
   type ServerToNodeEvents,
 } from '@rankscope/protocol'
 import type { Namespace, Socket } from 'socket.io'
@@ -29,6 +32,8 @@ type NodeSocket = Socket<NodeToServerEvents, ServerToNodeEvents, NoEvents, Socke
 
 /** A node that does not answer an assignment is left to its heartbeats. */
 const answerMs = 15_000
+/** Somebody is looking at the launch form. */
+const estimateMs = 5000
 
 export class NodeHub implements NodeLinks {
   readonly #sockets = new Map<string, NodeSocket>()
@@ -112,6 +117,22 @@ export class NodeHub implements NodeLinks {
   command(nodeId: string, command: NodeCommand): void {
     // Not answered in time, or refused: the state of the run says so, and the next hello repeats the order.
     this.#sockets.get(nodeId)?.emit('command', command, () => undefined)
+  }
+
+  /** What a run would need on a node. Throws the node's own error, or NODE_LOST where it does not answer. */
+  async estimate(nodeId: string, config: RunConfig): Promise<MemoryPlan> {
+    const silence = {
+      ok: false,
+      error: new RankscopeError('NODE_LOST', 'the node does not answer').toPayload(),
+    } as const
+    const ack: Ack<MemoryPlan> =
+      (await this.#sockets
+        .get(nodeId)
+        ?.timeout(estimateMs)
+        .emitWithAck('estimate', { config })
+        .catch(() => silence)) ?? silence
+    if (!ack.ok) throw RankscopeError.fromPayload(ack.error)
+    return parseOrThrow(memoryPlanSchema, ack.value, 'MESSAGE_INVALID', 'the node’s answer to estimate')
   }
 
   disconnect(nodeId: string): void {

@@ -7,6 +7,7 @@ import {
   type Assignment,
   type BrowserToServerEvents,
   browserNamespace,
+  type MemoryPlan,
   type NodeCommand,
   type NodeHello,
   type NodeToServerEvents,
@@ -130,6 +131,8 @@ export class FakeNode {
   readonly socket: Socket<ServerToNodeEvents, NodeToServerEvents>
   readonly assignments = new Inbox<Assignment>()
   readonly commands = new Inbox<NodeCommand>()
+  /** How estimates are answered; null: not at all. */
+  memory: Ack<MemoryPlan> | null = null
   /** How assignments are answered. */
   answer: Ack<null> = { ok: true, value: null }
   readonly #now: () => number
@@ -146,6 +149,9 @@ export class FakeNode {
     this.socket.on('assign', (assignment, acknowledge) => {
       this.assignments.add(assignment)
       acknowledge(this.answer)
+    })
+    this.socket.on('estimate', (_, acknowledge) => {
+      if (this.memory) acknowledge(this.memory)
     })
     this.socket.on('command', (command, acknowledge) => {
       this.commands.add(command)

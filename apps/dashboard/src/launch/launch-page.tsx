@@ -22,6 +22,7 @@ import { planFromJson } from './json-plan.ts'
 import { LaunchForm } from './launch-form.tsx'
 import { LaunchSummary } from './launch-summary.tsx'
 import { MethodCards } from './method-cards.tsx'
+import { useMemoryOutlook } from './use-memory-outlook.ts'
 
 export function LaunchPage() {
   const [from] = useViewText('from', '')
@@ -61,6 +62,9 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
   const fromJson = useMemo(() => (json === null ? null : planFromJson(json)), [json])
   const useJson = shape === 'json' && fromJson !== null
   const plan = useJson ? fromJson : fromForm
+
+  const onlineIds = nodes.filter((node) => node.state === 'online').map((node) => node.nodeId)
+  const memory = useMemoryOutlook(plan.configs, onlineIds)
 
   const change = (path: string, value: unknown) => {
     create.reset()
@@ -158,7 +162,8 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
               launching={create.isPending}
               error={create.error}
               missing={methods.length === 0 && !useJson ? 'Choose at least one method.' : null}
-              onlineNodes={nodes.filter((node) => node.state === 'online').length}
+              onlineNodes={onlineIds.length}
+              memory={memory}
             />
           </div>
         </Grid.Col>

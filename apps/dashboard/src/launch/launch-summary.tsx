@@ -4,7 +4,9 @@ import { accumulationSteps, methodLabel, type RunConfig } from '@rankscope/proto
 import { IconRocket } from '@tabler/icons-react'
 import { ErrorNotice } from '../common/notice.tsx'
 import type { Finding } from './draft.ts'
+import { MemoryTable } from './memory-table.tsx'
 import { plannedSteps } from './planned-steps.ts'
+import type { AskedOutlook } from './use-memory-outlook.ts'
 
 type Props = {
   configs: readonly RunConfig[]
@@ -16,12 +18,15 @@ type Props = {
   /** Why nothing can be launched although nothing is wrong, e.g. no method is chosen. */
   missing: string | null
   onlineNodes: number
+  /** What the nodes say of the memory that is needed; null until one has answered. */
+  memory: AskedOutlook | null
 }
 
 export function LaunchSummary(props: Props) {
-  const { configs, findings, launch, launching, error, missing, onlineNodes } = props
-  const errors = findings.filter((finding) => finding.severity === 'error')
-  const warnings = findings.filter((finding) => finding.severity === 'warning')
+  const { configs, findings, launch, launching, error, missing, onlineNodes, memory } = props
+  const all = [...findings, ...(memory?.findings ?? [])]
+  const errors = all.filter((finding) => finding.severity === 'error')
+  const warnings = all.filter((finding) => finding.severity === 'warning')
   const [first] = configs
   return (
     <Paper withBorder p="md" component="section" aria-label="Summary">
@@ -40,6 +45,7 @@ export function LaunchSummary(props: Props) {
           </div>
         ) : null}
         {first ? <BatchArithmetic config={first} /> : null}
+        {memory ? <MemoryTable outlook={memory} /> : null}
         {errors.length > 0 ? (
           <Alert color="red" title="Not yet" p="sm" data-testid="launch-errors">
             <FindingList findings={errors} />
@@ -65,7 +71,7 @@ export function LaunchSummary(props: Props) {
           <Button
             fullWidth
             leftSection={<IconRocket size={16} />}
-            disabled={configs.length === 0}
+            disabled={configs.length === 0 || errors.length > 0}
             loading={launching}
             onClick={launch}
             data-testid="launch"
