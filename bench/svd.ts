@@ -1,36 +1,101 @@
 /**
- * `npm run bench -- svd`: how long a start by SVD takes, and how exact it is.
+ * `npm run bench -- svd`: how long a start by SVD takes beside torch.svd, and how exact it is.
  *
- * Model C of docs/benchmarks.md: hidden 1024, mlp 2816, 8 layers, so 32 matrices of 1024 x 1024 and 24 of 1024 x 2816,
- * random normal. Prints a table and saves the same figures as bench/results/svd.json.
+ * Options: --rounds 3, --threads (all), --python python3 (one that has torch; none: no comparison), --docs docs.
+ *
+ * Model C of bench/engine/sizes.ts: hidden 1024, mlp 2816, 8 layers, so 32 matrices of 1024 x 1024 and 24 of
+ * 1024 x 2816, random normal. Starts and torch take turns for a number of rounds. Writes the section "Starts by SVD" of
+ * docs/benchmarks.md.
  */
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { availableParallelism, cpus, tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type StartOptions, type TopSvdEntry, topSvdAll } from '../gpu-node/src/linalg/index.ts'
+import { parseArgs } from 'node:util'
+import { type StartOptions, topSvdAll } from '../gpu-node/src/linalg/index.ts'
+import type { LinearAlgebra } from '../gpu-node/src/linalg/linear-algebra.ts'
 import { selectLinearAlgebra } from '../gpu-node/src/linalg/select.ts'
 import { topSvd } from '../gpu-node/src/linalg/top-svd.ts'
-import { Random } from '../gpu-node/src/random.ts'
+import { median } from './engine/report.ts'
+import { machineLine } from './output/machine.ts'
+import { markdownTable, replaceSection, scientific } from './output/markdown.ts'
+import { targetMatrices, wide, wideShape } from './svd/starts.ts'
 
-const [hidden, mlp, layers] = [1024, 2816, 8]
-const random = new Random(42)
-const square = random.fillNormal(new Float32Array(hidden * hidden), 0, 0.02)
-const wide = random.fillNormal(new Float32Array(hidden * mlp), 0, 0.02)
-
-/** `processorSeconds` adds up all threads: on a busy machine it says what `seconds` would be on an idle one. */
-const rows: { what: string; seconds: number; processorSeconds: number; remark: string }[] = []
-const { algebra } = selectLinearAlgebra()
-const threads = algebra.setThreads(availableParallelism())
-
-function timed<T>(what: string, compute: () => T, remark: (result: T) => string = () => ''): T {
-  const elapsed = stopwatch()
-  const result = compute()
-  rows.push({ what, ...elapsed(), remark: remark(result) })
-  return result
+interface Times {
+  readonly seconds: number
+  /** Over all threads: on a busy machine it says what `seconds` would be on an idle one. */
+  readonly processorSeconds: number
 }
 
-function stopwatch(): () => { seconds: number; processorSeconds: number } {
+interface Start {
+  readonly what: string
+  readonly rank: number
+  readonly options: StartOptions
+  readonly times: Times[]
+}
+
+async function benchSvd(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '3' },
+      threads: { type: 'string', default: String(availableParallelism()) },
+      python: { type: 'string', default: 'python3' },
+      docs: { type: 'string', default: join(import.meta.dirname, '../docs') },
+    },
+  })
+  const [rounds, threads] = [Number(values.rounds), Number(values.threads)]
+  const { algebra } = selectLinearAlgebra()
+  algebra.setThreads(threads)
+  const cacheFolder = mkdtempSync(join(tmpdir(), 'rankscope-bench-'))
+  const starts = [16, 128].flatMap((rank): Start[] => {
+    const method = rank === 16 ? 'PiSSA, r = 16' : 'HD-PiSSA, r = 16, K = 8'
+    const start = (kind: string, options: StartOptions): Start => ({
+      what: `${method}: ${kind}`,
+      rank,
+      options: { threads, ...options },
+      times: [],
+    })
+    return [
+      start('exact', { kind: 'full' }),
+      start('randomized, 4 iterations', { kind: 'randomized', iterations: 4 }),
+      start('exact, second start', { kind: 'full', cacheFolder }),
+    ]
+  })
+  const peer: Times[] = []
+  let peerName = ''
+  try {
+    for (const { rank, options } of starts.filter(({ options }) => options.cacheFolder))
+      await topSvdAll(targetMatrices(rank), options)
+    for (let round = 1; round <= rounds; round++) {
+      console.error(`round ${round} of ${rounds}`)
+      for (const { rank, options, times } of starts) {
+        const elapsed = stopwatch()
+        await topSvdAll(targetMatrices(rank), options)
+        times.push(elapsed())
+      }
+      const measured = values.python === 'none' ? null : runPeer(values.python, threads)
+      if (measured) {
+        peer.push(measured)
+        peerName = measured.description
+      }
+    }
+  } finally {
+    rmSync(cacheFolder, { recursive: true })
+  }
+  const software = `${algebra.description}, ${threads} threads${peer.length > 0 ? `; ${peerName}` : ''}`
+  const content = [
+    `${machineLine(software)} Medians of ${rounds} rounds, in which all take turns.`,
+    startTable(starts, peer),
+    'How exact, on one matrix of 1024 x 2816, beside its full SVD in float64:',
+    exactnessTable(algebra),
+  ].join('\n\n')
+  console.log(content)
+  replaceSection(join(values.docs, 'benchmarks.md'), 'svd', content)
+  save({ software, date: new Date().toISOString(), starts, peer })
+}
+
+function stopwatch(): () => Times {
   const start = performance.now()
   const used = process.cpuUsage()
   return () => {
@@ -39,87 +104,75 @@ function stopwatch(): () => { seconds: number; processorSeconds: number } {
   }
 }
 
-const double = Float64Array.from(wide)
-timed(`full SVD ${hidden} x ${mlp}, float32`, () => algebra.svd(wide, hidden, mlp))
-const exact = timed(`full SVD ${hidden} x ${mlp}, float64`, () => algebra.svd(double, hidden, mlp))
-timed(`singular values ${hidden} x ${mlp}, float64`, () => algebra.singularValues(double, hidden, mlp))
-
-const shape = { rows: hidden, columns: mlp }
-for (const kind of ['full', 'randomized'] as const) {
-  for (const rank of [16, 128]) {
-    timed(
-      `leading ${rank} of ${hidden} x ${mlp}, ${kind}`,
-      () => topSvd(algebra, wide, { ...shape, rank }, { kind }),
-      ({ u, s, v }) => {
-        const worst = s.reduce((most, value, j) => Math.max(most, Math.abs(value / exact.s[j]! - 1)), 0)
-        const skew = Math.max(orthonormality(u, hidden, rank), orthonormality(v, mlp, rank))
-        return `s within ${worst.toExponential(1)}, |UᵀU - I| within ${skew.toExponential(1)}`
-      },
-    )
-  }
+/** torch.svd of the same matrices; null, with the reason told, where this Python cannot. */
+function runPeer(python: string, threads: number): (Times & { description: string }) | null {
+  const script = fileURLToPath(new URL('./svd/peers.py', import.meta.url))
+  const shapes = targetMatrices(1).map(({ rows, columns }) => [rows, columns])
+  const { status, stdout, stderr, error } = spawnSync(python, [script, JSON.stringify({ shapes, threads })], {
+    encoding: 'utf8',
+  })
+  if (status === 0) return JSON.parse(stdout.trim().split('\n').at(-1)!)
+  console.error(`no comparison with PyTorch: ${error?.message ?? stderr.trim().split('\n').at(-1)}`)
+  return null
 }
 
-function orthonormality(x: Float64Array, height: number, count: number): number {
-  const shapeOfProduct = { rows: count, inner: height, columns: count, transposeLeft: true }
-  const product = algebra.multiply(x, x, shapeOfProduct)
+function startTable(starts: readonly Start[], peer: readonly Times[]): string {
+  const middle = (times: readonly Times[], key: keyof Times) => median(times.map((time) => time[key]))
+  const rows = starts.map(({ what, times }) => {
+    const ratio = (key: keyof Times) =>
+      peer.length === 0 ? '' : median(times.map((time, i) => peer[i]![key] / time[key])).toFixed(1)
+    return [
+      what,
+      middle(times, 'seconds').toFixed(2),
+      middle(times, 'processorSeconds').toFixed(2),
+      ratio('seconds'),
+      ratio('processorSeconds'),
+    ]
+  })
+  const ofPeer =
+    peer.length === 0
+      ? []
+      : [
+          [
+            'torch.svd',
+            middle(peer, 'seconds').toFixed(2),
+            middle(peer, 'processorSeconds').toFixed(2),
+            '',
+            '',
+          ],
+        ]
+  const header = ['start', 'seconds', 'processor seconds', 'times as fast as torch.svd', 'by processor time']
+  return markdownTable(header, [...rows, ...ofPeer])
+}
+
+function exactnessTable(algebra: LinearAlgebra): string {
+  const { rows, columns } = wideShape
+  const exact = algebra.singularValues(Float64Array.from(wide), rows, columns)
+  const lines = (['full', 'randomized'] as const).flatMap((kind) =>
+    [16, 128].map((rank) => {
+      const { u, s, v } = topSvd(algebra, wide, { rows, columns, rank }, { kind })
+      const worst = s.reduce((most, value, j) => Math.max(most, Math.abs(value / exact[j]! - 1)), 0)
+      const skew = Math.max(skewness(algebra, u, rows, rank), skewness(algebra, v, columns, rank))
+      return [kind, String(rank), scientific(worst), scientific(skew)]
+    }),
+  )
+  return markdownTable(['kind', 'leading', 'singular values, relative', '‖UᵀU − I‖ max'], lines)
+}
+
+/** The largest entry of |XᵀX − I|. */
+function skewness(algebra: LinearAlgebra, x: Float64Array, height: number, count: number): number {
+  const shape = { rows: count, inner: height, columns: count, transposeLeft: true }
+  const product = algebra.multiply(x, x, shape)
   return product.reduce(
     (most, value, i) => Math.max(most, Math.abs(value - (i % (count + 1) === 0 ? 1 : 0))),
     0,
   )
 }
 
-/** All target matrices of model C; each differs from the others, so that each has its own place in the cache. */
-function modelC(rank: number): TopSvdEntry[] {
-  return Array.from({ length: layers }, () => [
-    ...['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((name) => ({
-      name,
-      w: square,
-      rows: hidden,
-      columns: hidden,
-    })),
-    ...['gate_proj', 'up_proj'].map((name) => ({ name, w: wide, rows: hidden, columns: mlp })),
-    { name: 'down_proj', w: wide, rows: mlp, columns: hidden },
-  ])
-    .flat()
-    .map((entry, index) => ({
-      ...entry,
-      name: `${entry.name} ${index}`,
-      rank,
-      w: () => entry.w.slice().fill(index * 1e-3, 0, 1),
-    }))
+function save(result: object): void {
+  const folder = fileURLToPath(new URL('./results/', import.meta.url))
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'svd.json'), `${JSON.stringify(result, null, 2)}\n`)
 }
 
-async function timedStart(what: string, rank: number, options: StartOptions): Promise<void> {
-  const elapsed = stopwatch()
-  const results = await topSvdAll(modelC(rank), options)
-  const cached = [...results.values()].filter((result) => result.fromCache).length
-  rows.push({ what, ...elapsed(), remark: `${cached} of ${results.size} from the cache` })
-}
-
-const cacheFolder = mkdtempSync(join(tmpdir(), 'rankscope-bench-'))
-try {
-  for (const [method, rank] of [
-    ['PiSSA r16', 16],
-    ['HD-PiSSA K8 r16', 128],
-  ] as const) {
-    await timedStart(`model C, ${method}, full`, rank, { kind: 'full', cacheFolder })
-    await timedStart(`model C, ${method}, full, second start`, rank, { kind: 'full', cacheFolder })
-    await timedStart(`model C, ${method}, randomized`, rank, { kind: 'randomized', iterations: 4 })
-  }
-} finally {
-  rmSync(cacheFolder, { recursive: true })
-}
-
-const machine = { processor: cpus()[0]?.model ?? 'unknown', threads, algebra: algebra.description }
-console.log(`${machine.processor}, ${threads} threads, ${machine.algebra}\n`)
-const width = Math.max(...rows.map((row) => row.what.length))
-for (const { what, seconds, processorSeconds, remark } of rows) {
-  const times = `${seconds.toFixed(2).padStart(7)} s  ${processorSeconds.toFixed(2).padStart(7)} s of processors`
-  console.log(`${what.padEnd(width)}  ${times}  ${remark}`)
-}
-const folder = fileURLToPath(new URL('./results/', import.meta.url))
-mkdirSync(folder, { recursive: true })
-writeFileSync(
-  join(folder, 'svd.json'),
-  `${JSON.stringify({ machine, date: new Date().toISOString(), rows }, null, 2)}\n`,
-)
+await benchSvd()
