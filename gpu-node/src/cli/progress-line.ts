@@ -38,7 +38,8 @@ export class ProgressLine {
         break
       }
       case 'log':
-        if (body.level === 'warning' || body.level === 'error') this.#print(`${body.level}: ${body.message}`)
+        if (body.level === 'info') this.#print(body.message)
+        else if (body.level !== 'debug') this.#print(`${body.level}: ${body.message}`)
         break
       default:
     }

@@ -50,6 +50,7 @@ describe('npm run train', () => {
       const run = train('--config', configFile({}), '--out', out, '--threads', '1')
       expect(run.status, run.stderr).toBe(0)
       expect(run.stderr).toMatch(/3\/3 {2}loss \d/)
+      expect(run.stderr).toMatch(/memory: about [\d.]+ GiB \(weights /)
       const steps = lines(join(out, 'metrics.jsonl')).filter((line) => 'train/loss' in line)
       expect(steps.map(({ step }) => step)).toEqual([1, 2, 3])
       const spectra = lines(join(out, 'spectra.jsonl'))

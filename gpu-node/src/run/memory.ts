@@ -89,13 +89,18 @@ export function trainableParameters(config: RunConfig, model: LlamaConfig): numb
   }, 0)
 }
 
+/** The estimate in words: the whole and its parts. */
+export function describeMemory(estimate: MemoryEstimate): string {
+  const { modelBytes, stateBytes, gradientBytes, activationBytes } = estimate
+  return `about ${gibibytes(estimate.totalBytes)} (weights ${gibibytes(modelBytes)}, optimizer and adapters ${gibibytes(stateBytes)}, gradients ${gibibytes(gradientBytes)}, activations ${gibibytes(activationBytes)})`
+}
+
 /** Throws OUT_OF_MEMORY with the figures where the estimate exceeds what there is. */
 export function requireMemory(estimate: MemoryEstimate, availableBytes: number | null): void {
   if (availableBytes === null || estimate.totalBytes <= availableBytes) return
-  const { modelBytes, stateBytes, gradientBytes, activationBytes } = estimate
   throw new RankscopeError(
     'OUT_OF_MEMORY',
-    `the run needs about ${gibibytes(estimate.totalBytes)} (weights ${gibibytes(modelBytes)}, optimizer and adapters ${gibibytes(stateBytes)}, gradients ${gibibytes(gradientBytes)}, activations ${gibibytes(activationBytes)}); this node offers ${gibibytes(availableBytes)}`,
+    `the run needs ${describeMemory(estimate)}; this node offers ${gibibytes(availableBytes)}`,
     { hint: 'Lower the micro-batch, the maximum length, the rank or the devices, or take another method.' },
   )
 }

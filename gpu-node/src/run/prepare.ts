@@ -18,7 +18,7 @@ import { learningRateSchedule } from '../train/schedule.ts'
 import { targetsOf, watchedTargets } from '../train/targets.ts'
 import type { Training } from '../train/trainer.ts'
 import type { RunEnvironment } from './environment.ts'
-import { estimateMemory, requireMemory } from './memory.ts'
+import { describeMemory, estimateMemory, requireMemory } from './memory.ts'
 import { resolveDataPath, resolveModelPath } from './paths.ts'
 
 export interface PreparedRun {
@@ -66,10 +66,9 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   })
 
   const longest = data.train.reduce((length, { inputIds }) => Math.max(length, inputIds.length), 1)
-  requireMemory(
-    estimateMemory(config, modelConfig, longest, collective !== undefined),
-    environment.memoryBytes,
-  )
+  const memory = estimateMemory(config, modelConfig, longest, collective !== undefined)
+  requireMemory(memory, environment.memoryBytes)
+  emit({ kind: 'log', level: 'info', message: `memory: ${describeMemory(memory)}` })
   const checkpoint =
     environment.checkpointFrom === null ? null : openCheckpoint(environment.checkpointFrom, config)
 
