@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define RS_INTERFACE_VERSION 1
+#define RS_INTERFACE_VERSION 2
 
 enum { RS_OK = 0, RS_BAD_ARGUMENT = 1, RS_OUT_OF_MEMORY = 2 };
 
@@ -69,6 +69,24 @@ RS_API int rs_gemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64
 RS_API int rs_adapter_gradients(float *da, float *db, float *u, const float *x, const float *dy, const float *a,
                                 const float *b, int64_t devices, int64_t rows, int64_t m, int64_t n, int64_t rank,
                                 float scale);
+
+/* ---- mora.c ---- */
+
+/*
+ * y [rows, outputs] = D(C(x) square), x [rows, inputs], square [size, size]; added to what y holds where `add` is set.
+ * With cosine, sine [at least ceil(inputs / size), size / 2] (size even): C repeats the columns of x to whole blocks and
+ * rotates block i, half-split, by row i; D puts the products side by side and repeats or cuts them. With NULL: C adds
+ * the blocks up, D repeats or cuts their product.
+ */
+RS_API int rs_mora_map(float *y, const float *x, const float *square, const float *cosine, const float *sine,
+                       int64_t rows, int64_t inputs, int64_t outputs, int64_t size, int add);
+/* dx [rows, inputs] of rs_mora_map; added to what dx holds where `add` is set. */
+RS_API int rs_mora_input_gradient(float *dx, const float *dy, const float *square, const float *cosine,
+                                  const float *sine, int64_t rows, int64_t inputs, int64_t outputs, int64_t size,
+                                  int add);
+/* dsquare [size, size] of rs_mora_map. */
+RS_API int rs_mora_square_gradient(float *dsquare, const float *x, const float *dy, const float *cosine,
+                                   const float *sine, int64_t rows, int64_t inputs, int64_t outputs, int64_t size);
 
 /* ---- elementwise.c ---- */
 

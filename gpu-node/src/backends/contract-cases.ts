@@ -6,6 +6,7 @@ import { tensor1d, tensor2d } from '@tensorflow/tfjs-core'
 import { causalAttention } from '../ops/attention.ts'
 import { crossEntropy } from '../ops/cross-entropy.ts'
 import { add, detach, linear, lowRankLinear, matMul, mutedLinear } from '../ops/linear.ts'
+import { moraMap } from '../ops/mora.ts'
 import { embedding, hadamardWeight, rmsNorm, rope, scaleColumns, swiglu } from '../ops/pointwise.ts'
 import { Random } from '../random.ts'
 import * as oracle from './float64-oracle.ts'
@@ -90,6 +91,37 @@ const mutedCases: OpCase[] = [
     shadows: { a: adapters, b: adapters, w: () => new Float64Array(rows * n) },
   }
 })
+
+/** h beside m and n: dividing both, neither, larger than both (one block, wrapped), with columns to spare and missing. */
+const moraCases: OpCase[] = [
+  { rows: 1, m: 8, n: 8, h: 4 },
+  { rows: 7, m: 7, n: 5, h: 4 },
+  { rows: 3, m: 5, n: 13, h: 4 },
+  { rows: 4, m: 13, n: 3, h: 2 },
+  { rows: 2, m: 3, n: 2, h: 8 },
+  { rows: 131, m: 9, n: 10, h: 6 },
+].flatMap(({ rows, m, n, h }) =>
+  [false, true].map((rotates) => {
+    const blocks = Math.ceil(m / h)
+    const [cos, sin] = [normalValues((blocks * h) / 2, 94), normalValues((blocks * h) / 2, 95)]
+    const table = (values: Float32Array) => tensor2d(values, [blocks, h / 2])
+    return {
+      name: `moraMap on a layer of the same input, ${rotates ? 'rotation' : 'sharing'}, ${rows} rows, ${m} to ${n}, size ${h}`,
+      inputs: { x: [rows, m], w: [m, n], square: [h, h] },
+      run: ({ x, w, square }) =>
+        moraMap(x!, square!, {
+          columns: n,
+          sum: linear(x!, w!),
+          tables: rotates ? { cos: table(cos), sin: table(sin) } : undefined,
+        }),
+      oracle: ({ x, w, square }) =>
+        oracle.plus(
+          oracle.product(x!, w!, [rows, m, n]),
+          oracle.mora(x!, square!, [rows, m, n, h], rotates ? { cos, sin } : undefined),
+        ),
+    }
+  }),
+)
 
 /** What q, k and v, or gate and up, do: the gradients of several layers add up in their common input. */
 const sharedInputCase: OpCase = {
@@ -205,6 +237,7 @@ export const opCases: readonly OpCase[] = [
   ...matMulCases,
   ...linearCases,
   ...mutedCases,
+  ...moraCases,
   sharedInputCase,
   ...attentionCases,
   ...rowCases,

@@ -54,6 +54,31 @@ export function rope(
   })
 }
 
+/**
+ * MoRA, entry by entry: output j of a row is entry j mod w of the products of its compressed blocks, which stand side by
+ * side; there are ⌈m/h⌉ of them, each rotated (type 6), or one, their sum (type 1).
+ */
+export function mora(
+  x: Values,
+  square: Values,
+  [rows, m, n, h]: readonly [number, number, number, number],
+  tables?: { cos: Values; sin: Values },
+): Float64Array {
+  const blocks = Math.ceil(m / h)
+  const out = new Float64Array(rows * n)
+  for (let row = 0; row < rows; row++) {
+    const padded = Float64Array.from({ length: blocks * h }, (_, c) => x[row * m + (c % m)]!)
+    const compressed = tables
+      ? rope(padded, tables.cos, tables.sin, { sequence: blocks, heads: 1, headDim: h })
+      : Float64Array.from({ length: h }, (_, j) =>
+          padded.reduce((sum, v, c) => sum + (c % h === j ? v : 0), 0),
+        )
+    const products = product(compressed, square, [compressed.length / h, h, h])
+    for (let j = 0; j < n; j++) out[row * n + j] = products[j % products.length]!
+  }
+  return out
+}
+
 export interface OracleAttention {
   batch: number
   sequence: number

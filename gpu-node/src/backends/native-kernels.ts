@@ -3,13 +3,19 @@ import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { util } from '@tensorflow/tfjs-core'
 import type { AttentionShape, FusedKernels } from '../ops/kernels.ts'
 import type { NativeBackend } from './native-backend.ts'
+import { moraKernels } from './native-mora.ts'
 
 /** Logits that exist at once: about this many, but never fewer rows than keep a product efficient. */
 const logitsAtOnce = 4 * 2 ** 20
 const fewestLogitRows = 256
 
 export function createNativeKernels(backend: NativeBackend): FusedKernels {
-  return { ...linearKernels(backend), ...pointwiseKernels(backend), ...attentionKernels(backend) }
+  return {
+    ...linearKernels(backend),
+    ...moraKernels(backend),
+    ...pointwiseKernels(backend),
+    ...attentionKernels(backend),
+  }
 }
 
 type Three = [TensorInfo, TensorInfo, TensorInfo]

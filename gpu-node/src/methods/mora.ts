@@ -13,13 +13,11 @@
 import type { MethodConfigOf } from '@rankscope/protocol'
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { eye, tidy } from '@tensorflow/tfjs-core'
-import { add, linear, matMul } from '../ops/linear.ts'
-import { rope } from '../ops/pointwise.ts'
+import { add, linear } from '../ops/linear.ts'
+import { moraMap, type RotationTables } from '../ops/mora.ts'
 import { parameter } from '../ops/update.ts'
 import { AdamW } from '../train/optimizer.ts'
-import { foldColumns, wrapColumns } from './columns.ts'
 import { Dropout } from './dropout.ts'
-import { reshaped } from './elementwise.ts'
 import type { Method, ModuleShape, TargetModule } from './method.ts'
 import { readValues } from './state.ts'
 import { copyOf, denseStepSquares, ownTensor } from './update-norm.ts'
@@ -27,8 +25,8 @@ import { copyOf, denseStepSquares, ownTensor } from './update-norm.ts'
 interface Unit {
   readonly target: TargetModule
   readonly m: Variable
-  /** compress, M, decompress: [N, m] → [N, n] */
-  readonly map: (x: Tensor) => Tensor
+  /** Type 6 alone. */
+  readonly tables: RotationTables | undefined
 }
 
 /** h: about as many parameters as LoRA of rank r. */
@@ -47,11 +45,9 @@ export const mora: Method<'mora'> = {
     const units = targets.map((target): Unit => {
       const size = squareSize(config, target)
       const m = state.zeros(`${target.name}.M`, [size, size])
-      if (config.type === 1) return { target, m, map: (x) => sharedMap(x, m, target) }
-      const tables = rotationTables(Math.ceil(target.rows / size), size)
-      const cos = state.own(tables.cos())
-      const sin = state.own(tables.sin())
-      return { target, m, map: (x) => rotatedMap(x, m, target, cos, sin) }
+      if (config.type === 1) return { target, m, tables: undefined }
+      const { cos, sin } = rotationTables(Math.ceil(target.rows / size), size)
+      return { target, m, tables: { cos: state.own(cos()), sin: state.own(sin()) } }
     })
     const byModule = new Map(units.map((unit) => [unit.target.name, unit]))
     const adam = new AdamW(
@@ -63,9 +59,9 @@ export const mora: Method<'mora'> = {
     const hook = (drop: boolean) => (module: string, x: Tensor2D) => {
       const unit = byModule.get(module)
       const y = linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
-      return unit ? (add(y, unit.map(drop ? dropout.apply(module, x) : x)) as Tensor2D) : y
+      return unit ? map(unit, drop ? dropout.apply(module, x) : x, y) : y
     }
-    const change = ({ target, map }: Unit): Tensor => tidy(() => map(eye(target.rows)))
+    const change = (unit: Unit): Tensor => tidy(() => map(unit, eye(unit.target.rows)))
 
     return {
       gradients: 'averaged',
@@ -107,20 +103,9 @@ export const mora: Method<'mora'> = {
   }),
 }
 
-/** Type 1. */
-function sharedMap(x: Tensor, m: Tensor, { rows, columns }: ModuleShape): Tensor {
-  const size = m.shape[0]!
-  const padded = wrapColumns(x, Math.ceil(rows / size) * size)
-  return wrapColumns(matMul(foldColumns(padded, size), m), columns)
-}
-
-/** Type 6. */
-function rotatedMap(x: Tensor, m: Tensor, { rows, columns }: ModuleShape, cos: Tensor, sin: Tensor): Tensor {
-  const [count, size] = [x.shape[0]!, m.shape[0]!]
-  const blocks = Math.ceil(rows / size)
-  const stacked = reshaped(wrapColumns(x, blocks * size), [count * blocks, size])
-  const rotated = rope(stacked, cos, sin, { sequence: blocks, heads: 1, headDim: size })
-  return wrapColumns(reshaped(matMul(rotated, m), [count, blocks * size]), columns)
+/** decompress(compress(X) M), added to y where that is given. */
+function map({ target, m, tables }: Unit, x: Tensor, y?: Tensor): Tensor2D {
+  return moraMap(x, m, { columns: target.columns, tables, ...(y && { sum: y }) })
 }
 
 /** cos and sin [p, h/2] of i · 10000^(−2j/h). */

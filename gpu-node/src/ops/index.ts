@@ -8,6 +8,7 @@ export { checkpoint } from './checkpoint.ts'
 export { crossEntropy, ignoredTarget, logits } from './cross-entropy.ts'
 export { backward, valueAndGradients } from './gradients.ts'
 export { add, detach, linear, lowRankLinear, matMul, mutedLinear } from './linear.ts'
+export { moraMap } from './mora.ts'
 export { embedding, hadamardWeight, rmsNorm, rope, scaleColumns, swiglu } from './pointwise.ts'
 export {
   accumulate,

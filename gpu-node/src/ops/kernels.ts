@@ -136,6 +136,18 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
   hadamardWeight(inputs: { w0: T; a: T; b: T }): T
 
   /**
+   * MoRA: y[N,n] = (sum +) D(C(x[N,m]) square[h,h]), n = columns. With cos, sin [p,h/2] of p = ceil(m/h) rows (h even):
+   * C repeats the columns of x to p h of them and rotates block i, half-split, by row i; D puts the blocks' products
+   * side by side. With cos, sin [0,0]: C adds the p blocks up. D then repeats its columns, or cuts them, to n.
+   * `sum` is given up by the caller, as in linearInputGradient.
+   */
+  moraMap(inputs: { x: T; square: T; cos: T; sin: T; sum?: T }, attributes: { columns: number }): T
+  /** dx[N,m] = (sum +) Cᵀ(Dᵀ(dy) squareᵀ), m = columns */
+  moraInputGradient(inputs: { dy: T; square: T; cos: T; sin: T; sum?: T }, attributes: { columns: number }): T
+  /** dsquare[h,h] = C(x)ᵀ Dᵀ(dy), h = size */
+  moraSquareGradient(inputs: { x: T; dy: T; cos: T; sin: T }, attributes: { size: number }): T
+
+  /**
    * One query per sequence against a cache: q[B,H*hd], keys and values [B,C,G*hd], lengths int32 [B] (>= 1): sequence
    * b attends to its rows max(0, lengths_b - window) to lengths_b - 1 (window 0: from 0) -> [B,H*hd].
    */

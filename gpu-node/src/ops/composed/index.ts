@@ -8,11 +8,13 @@ import { registerUpdateKernels } from '../update.ts'
 import { composedAttention } from './attention.ts'
 import { composedCrossEntropy } from './cross-entropy.ts'
 import { composedLinear, composedPointwise } from './linear.ts'
+import { composedMora } from './mora.ts'
 import { composedUpdateKernels } from './update.ts'
 
 export const composedKernels: FusedKernels<Tensor> = {
   ...composedLinear,
   ...composedPointwise,
+  ...composedMora,
   ...composedAttention,
   ...composedCrossEntropy,
 }

@@ -5,6 +5,7 @@ import { registerUpdateKernels } from '../update.ts'
 import { hostAttention } from './attention.ts'
 import { hostCrossEntropy } from './cross-entropy.ts'
 import type { HostMemory } from './memory.ts'
+import { hostMora } from './mora.ts'
 import { hostPointwise } from './pointwise.ts'
 import { hostProducts } from './products.ts'
 import { hostUpdates } from './update.ts'
@@ -13,6 +14,7 @@ export function registerHostKernels(backendName: string, memory: HostMemory): vo
   const host = {
     ...hostProducts(memory),
     ...hostPointwise(memory),
+    ...hostMora(memory),
     ...hostAttention(memory),
     ...hostCrossEntropy(memory),
   }
