@@ -88,6 +88,15 @@ RS_API int rs_mora_input_gradient(float *dx, const float *dy, const float *squar
 RS_API int rs_mora_square_gradient(float *dsquare, const float *x, const float *dy, const float *cosine,
                                    const float *sine, int64_t rows, int64_t inputs, int64_t outputs, int64_t size);
 
+/* ---- dropout.c ---- */
+
+/*
+ * y = x * factor, or x * 0 where mix(mix(i ^ key_0) + key_1) < threshold (unsigned), i the entry's place in its example of
+ * `size` entries, mix as in dropout.c; keys [examples, 2]. y may be x.
+ */
+RS_API int rs_dropout(float *y, const float *x, const int32_t *keys, int64_t examples, int64_t size, int64_t threshold,
+                      float factor);
+
 /* ---- elementwise.c ---- */
 
 /* out = a + b, a - b, a * b; out may be a or b. */

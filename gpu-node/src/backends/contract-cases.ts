@@ -1,10 +1,11 @@
 /**
  * The cases of the contract suite: each a differentiable op on odd shapes beside its float64 oracle.
  */
-import type { Tensor } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { tensor1d, tensor2d } from '@tensorflow/tfjs-core'
 import { causalAttention } from '../ops/attention.ts'
 import { crossEntropy } from '../ops/cross-entropy.ts'
+import { dropout } from '../ops/dropout.ts'
 import { add, detach, linear, lowRankLinear, matMul, mutedLinear } from '../ops/linear.ts'
 import { moraMap } from '../ops/mora.ts'
 import { embedding, hadamardWeight, rmsNorm, rope, scaleColumns, swiglu } from '../ops/pointwise.ts'
@@ -89,6 +90,22 @@ const mutedCases: OpCase[] = [
     run: ({ x, w, a, b, bias }) => mutedLinear(x!, detach(w!), a!, b!, 2, bias),
     oracle: ({ x, w, bias }) => oracle.withBias(oracle.product(x!, w!, [rows, m, n]), bias!),
     shadows: { a: adapters, b: adapters, w: () => new Float64Array(rows * n) },
+  }
+})
+
+const dropoutCases: OpCase[] = [
+  { rows: 1, width: 1, examples: 1 },
+  { rows: 6, width: 7, examples: 3 },
+  { rows: 130, width: 129, examples: 1 },
+].map(({ rows, width, examples }) => {
+  const random = new Random(96)
+  const keys = Int32Array.from({ length: 2 * examples }, () => random.uint32() | 0)
+  const mask = oracle.dropoutMask(keys, (rows * width) / examples, 0.4)
+  return {
+    name: `dropout, ${rows} x ${width} in ${examples} examples`,
+    inputs: { x: [rows, width] },
+    run: ({ x }) => dropout(x as Tensor2D, { keys, threshold: 0.4 * 2 ** 32, factor: 1.5 }),
+    oracle: ({ x }) => x!.map((value, i) => 1.5 * mask[i]! * value),
   }
 })
 
@@ -238,6 +255,7 @@ export const opCases: readonly OpCase[] = [
   ...linearCases,
   ...mutedCases,
   ...moraCases,
+  ...dropoutCases,
   sharedInputCase,
   ...attentionCases,
   ...rowCases,

@@ -54,6 +54,22 @@ export function rope(
   })
 }
 
+/** 0 or 1 for each entry: 1 where mix(mix(i ⊕ k₀) + k₁) is at least p · 2³², in integers of any size. */
+export function dropoutMask(keys: Int32Array, size: number, probability: number): Float64Array {
+  const bits = (n: bigint) => BigInt.asUintN(32, n)
+  const mix = (n: bigint) => {
+    const once = bits((n ^ (n >> 16n)) * 0x7feb352dn)
+    const twice = bits((once ^ (once >> 15n)) * 0x846ca68bn)
+    return twice ^ (twice >> 16n)
+  }
+  return Float64Array.from({ length: (size * keys.length) / 2 }, (_, place) => {
+    const example = Math.floor(place / size)
+    const [first, second] = [bits(BigInt(keys[2 * example]!)), bits(BigInt(keys[2 * example + 1]!))]
+    const word = mix(bits(mix(BigInt(place % size) ^ first) + second))
+    return Number(word) < probability * 2 ** 32 ? 0 : 1
+  })
+}
+
 /**
  * MoRA, entry by entry: output j of a row is entry j mod w of the products of its compressed blocks, which stand side by
  * side; there are ⌈m/h⌉ of them, each rotated (type 6), or one, their sum (type 1).

@@ -207,6 +207,13 @@ function pointwiseKernels(backend: NativeBackend) {
       return [dGate, dUp]
     },
 
+    dropout: ({ x }, { keys, threshold, factor }) => {
+      const y = backend.allocate(x.shape)
+      const examples = keys.length / 2
+      library.dropout(at(y), at(x), keys, examples, size(x) / examples, threshold, factor)
+      return y
+    },
+
     embedding: ({ ids, table }) => {
       const y = backend.allocate([size(ids), table.shape[1]!])
       library.embedding(at(y), at(table), backend.integers(ids), size(ids), table.shape[1]!, table.shape[0]!)

@@ -1,11 +1,12 @@
 /**
  * Dropout of an adapter's input. Masks are a function of (seed, step, micro-batch, module, device, example) alone: a resumed
- * run, a recomputed block and K processes in place of K virtual devices all drop the same entries.
+ * run, a recomputed block, K processes in place of K virtual devices and every backend drop the same entries.
  */
-import { type Tensor2D, tensor2d } from '@tensorflow/tfjs-core'
+import type { Tensor2D } from '@tensorflow/tfjs-core'
 import type { Collective } from '../collectives/collective.ts'
+import { dropout } from '../ops/dropout.ts'
+import { type DropoutKeys, drawKey, fillDropoutMask } from '../ops/dropout-mask.ts'
 import { Random } from '../random.ts'
-import { timesConstant } from './elementwise.ts'
 import type { PassPosition } from './method.ts'
 
 export class Dropout {
@@ -34,27 +35,32 @@ export class Dropout {
   /** x with entries dropped; differentiable. */
   apply(module: string, x: Tensor2D): Tensor2D {
     if (!this.active) return x
-    const [rows, columns] = x.shape
-    return timesConstant(x, tensor2d(this.mask(module, rows, columns), [rows, columns]))
+    return dropout(x, { keys: this.#keys(module, x.shape[0], this.#position.sequence), ...this.#rule })
   }
 
   /**
    * 0 or 1 / (1 − p) for each entry of [rows, columns], rows of device k contiguous and in examples of `sequence` rows.
-   * Each example draws from the start of a stream of its own, so that the width of its padding does not matter.
+   * Each example has a key of its own, so that the width of its padding does not matter.
    */
   mask(module: string, rows: number, columns: number, sequence = this.#position.sequence): Float32Array {
-    const { step, microBatch } = this.#position
-    const kept = 1 / (1 - this.#probability)
-    const threshold = this.#probability * 2 ** 32
     const mask = new Float32Array(rows * columns)
-    const perExample = sequence * columns
-    const examples = rows / sequence / this.#devices
-    for (let start = 0; start < mask.length; start += perExample) {
-      const number = start / perExample
-      const device = Math.floor(number / examples) + (this.#collective?.rank ?? 0)
-      const random = this.#random.fork(`${step}/${microBatch}/${module}/${device}/${number % examples}`)
-      for (let i = start; i < start + perExample; i++) mask[i] = random.uint32() < threshold ? 0 : kept
-    }
+    fillDropoutMask(mask, this.#keys(module, rows, sequence), { size: sequence * columns, ...this.#rule })
     return mask
+  }
+
+  get #rule() {
+    return { threshold: Math.floor(this.#probability * 2 ** 32), factor: 1 / (1 - this.#probability) }
+  }
+
+  #keys(module: string, rows: number, sequence: number): DropoutKeys {
+    const { step, microBatch } = this.#position
+    const examples = rows / sequence / this.#devices
+    return Int32Array.from(
+      Array.from({ length: rows / sequence }, (_, number) => {
+        const device = Math.floor(number / examples) + (this.#collective?.rank ?? 0)
+        const label = `${step}/${microBatch}/${module}/${device}/${number % examples}`
+        return drawKey(this.#random.fork(label))
+      }).flat(),
+    )
   }
 }

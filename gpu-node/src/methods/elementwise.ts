@@ -1,11 +1,6 @@
 /** Small differentiable operations on TensorFlow.js's own kernels: masks of dropout, norms of DoRA, shapes. */
 import { add, customGrad, div, mul, reshape, type Tensor } from '@tensorflow/tfjs-core'
 
-/** x ⊙ constant, equal shapes; the constant has no gradient. */
-export function timesConstant<T extends Tensor>(x: T, constant: Tensor): T {
-  return elementwise(x, constant, mul)
-}
-
 /** x ⊘ constant, equal shapes; the constant has no gradient. Exactly 1 where they are equal. */
 export function overConstant<T extends Tensor>(x: T, constant: Tensor): T {
   return elementwise(x, constant, div)

@@ -12,17 +12,7 @@
  */
 import type { MethodConfigOf } from '@rankscope/protocol'
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
-import {
-  abs,
-  customGrad,
-  less,
-  mul,
-  reshape,
-  tensor2d,
-  tensor3d,
-  where,
-  zerosLike,
-} from '@tensorflow/tfjs-core'
+import { abs, customGrad, less, mul, reshape, tensor3d, where, zerosLike } from '@tensorflow/tfjs-core'
 import type { LinearHook } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
 import { add, linear, matMul, mutedLinear } from '../ops/linear.ts'
@@ -61,8 +51,7 @@ export function mutedHook(
       const mask = dropout.mask(target.name, devices * target.rows, target.columns, target.rows)
       return denseMuted(unit, x, { scale, mask: () => tensor3d(mask, shape) })
     }
-    const mask = tensor2d(dropout.mask(target.name, x.shape[0], x.shape[1]), x.shape)
-    return mutedLinear(x, weight, a, b, scale, bias, mul(x, mask))
+    return mutedLinear(x, weight, a, b, scale, bias, dropout.apply(target.name, x))
   }
   return {
     beginPass: (position) => dropout.beginPass(position),

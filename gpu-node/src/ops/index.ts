@@ -6,6 +6,7 @@ import './standard-gradients.ts'
 
 export { checkpoint } from './checkpoint.ts'
 export { crossEntropy, ignoredTarget, logits } from './cross-entropy.ts'
+export { dropout } from './dropout.ts'
 export { backward, valueAndGradients } from './gradients.ts'
 export { add, detach, linear, lowRankLinear, matMul, mutedLinear } from './linear.ts'
 export { moraMap } from './mora.ts'

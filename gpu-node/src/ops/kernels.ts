@@ -20,6 +20,7 @@ import type {
   Variable,
 } from '@tensorflow/tfjs-core'
 import { clone, engine, registerKernel } from '@tensorflow/tfjs-core'
+import type { DropoutKeys } from './dropout-mask.ts'
 
 export interface AttentionShape {
   batch: number
@@ -40,6 +41,15 @@ export interface RopeShape {
   headDim: number
   /** Rotate by the opposite angle: the gradient of the rotation. */
   inverse: boolean
+}
+
+export interface DropoutAttributes {
+  /** Two words for each of E examples, N/E rows each. */
+  keys: DropoutKeys
+  /** p · 2³² for a probability p to be dropped. */
+  threshold: number
+  /** What is kept is multiplied by this: 1 / (1 - p). */
+  factor: number
 }
 
 /** T is the tensor type that an implementation works with: Tensor (composed ops) or TensorInfo (raw memory). */
@@ -147,6 +157,9 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
   /** dsquare[h,h] = C(x)ᵀ Dᵀ(dy), h = size */
   moraSquareGradient(inputs: { x: T; dy: T; cos: T; sin: T }, attributes: { size: number }): T
 
+  /** x[N,w] * factor, or * 0 where ./dropout-mask.ts drops the entry. */
+  dropout(inputs: { x: T }, attributes: DropoutAttributes): T
+
   /**
    * One query per sequence against a cache: q[B,H*hd], keys and values [B,C,G*hd], lengths int32 [B] (>= 1): sequence
    * b attends to its rows max(0, lengths_b - window) to lengths_b - 1 (window 0: from 0) -> [B,H*hd].
@@ -191,7 +204,7 @@ export function runFused<Name extends KernelName>(
   const outputs = engine().runKernel(
     registryName(name),
     inputs as unknown as NamedTensorMap,
-    (attributes ?? {}) as NamedAttrMap,
+    (attributes ?? {}) as unknown as NamedAttrMap,
   )
   return outputs as unknown as ReturnType<FusedKernels<Tensor>[Name]>
 }

@@ -7,6 +7,7 @@ import { registerFusedKernels } from '../kernels.ts'
 import { registerUpdateKernels } from '../update.ts'
 import { composedAttention } from './attention.ts'
 import { composedCrossEntropy } from './cross-entropy.ts'
+import { composedDropout } from './dropout.ts'
 import { composedLinear, composedPointwise } from './linear.ts'
 import { composedMora } from './mora.ts'
 import { composedUpdateKernels } from './update.ts'
@@ -15,6 +16,7 @@ export const composedKernels: FusedKernels<Tensor> = {
   ...composedLinear,
   ...composedPointwise,
   ...composedMora,
+  ...composedDropout,
   ...composedAttention,
   ...composedCrossEntropy,
 }

@@ -1,5 +1,6 @@
 /** Row-wise and elementwise fused kernels as loops over host memory. Shapes and formulas: ../kernels.ts. */
 import type { Tensor } from '@tensorflow/tfjs-core'
+import { fillDropoutMask } from '../dropout-mask.ts'
 import type { FusedKernels } from '../kernels.ts'
 import { fastExp } from './exp.ts'
 import type { HostMemory } from './memory.ts'
@@ -122,6 +123,14 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
         dUp[i] = dOut[i]! * silu
       }
       return outputs
+    },
+
+    dropout: ({ x }, { keys, threshold, factor }) => {
+      const out = allocate(x.shape)
+      const [y, values] = [floats(out), floats(x)]
+      fillDropoutMask(y, keys, { size: (2 * y.length) / keys.length, threshold, factor })
+      for (let i = 0; i < y.length; i++) y[i]! *= values[i]!
+      return out
     },
 
     embedding: ({ ids, table }) => {
