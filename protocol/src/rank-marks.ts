@@ -14,6 +14,33 @@ export function rankMarks(method: MethodConfig, devices: number, minimumDimensio
   return allMarks(method, devices).filter((mark) => mark.rank < minimumDimension)
 }
 
+/** The measures that hold tail ratios, by the mark that they are taken at. */
+export const tailRatioMeasures = {
+  r: 'tailRatioAtR',
+  '2r': 'tailRatioAt2r',
+  Kr: 'tailRatioAtKr',
+  '2Kr': 'tailRatioAt2Kr',
+} as const
+
+export type TailRatioPlace = {
+  measure: (typeof tailRatioMeasures)[keyof typeof tailRatioMeasures]
+  rank: number
+}
+
+/** Where a method's tail ratios are taken: at each of its marks. */
+export function tailRatioPlaces(
+  method: MethodConfig,
+  devices: number,
+  minimumDimension: number,
+): TailRatioPlace[] {
+  return rankMarks(method, devices, minimumDimension).flatMap(({ label, rank }) =>
+    (label.split(' = ') as (keyof typeof tailRatioMeasures)[]).map((mark) => ({
+      measure: tailRatioMeasures[mark],
+      rank,
+    })),
+  )
+}
+
 function allMarks(method: MethodConfig, devices: number): RankMark[] {
   switch (method.name) {
     case 'full':

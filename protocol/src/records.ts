@@ -39,6 +39,15 @@ export const rankMeasuresSchema = z.strictObject({
   stableRank: anyNumber,
   /** (Σ s²)² / Σ s⁴ */
   participationRatio: anyNumber,
+  /** median(s_{q+1..d}) / s_q at the marks q of the method (rank-marks.ts); left out where q is none of them */
+  tailRatioAtR: anyNumber.exactOptional(),
+  tailRatioAt2r: anyNumber.exactOptional(),
+  tailRatioAtKr: anyNumber.exactOptional(),
+  tailRatioAt2Kr: anyNumber.exactOptional(),
+  /** ‖P X Q‖_F, P and Q projecting onto what the first-order part cannot reach; with attribution only */
+  beyondFirstOrder: anyNumber.exactOptional(),
+  /** σ √T (√m + √n): the largest singular value of T roundings of W; left out where ΔW is no difference of weights */
+  noiseFloor: anyNumber.exactOptional(),
 })
 export type RankMeasures = z.infer<typeof rankMeasuresSchema>
 
@@ -157,6 +166,8 @@ const recordBody = {
     stableRank: anyNumber.nullable(),
     numericalRank: anyNumber.nullable(),
     frobenius: anyNumber.nullable(),
+    /** At the method's outermost mark (r, 2r or 2Kr), over the modules where it lies below d; null without one. */
+    tailRatio: anyNumber.nullable().exactOptional(),
     trainableParameters: z.int().min(0),
     tokens: z.int().min(0),
     tokensPerSecond: anyNumber.nullable(),

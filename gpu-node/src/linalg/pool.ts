@@ -217,11 +217,12 @@ function takeSnapshot(job: Job, transfer: boolean): { job: Job; buffers: ArrayBu
     terms.map((term) => ({ ...term, left: own(term.left), right: own(term.right) }))
   const ownSource = (source: SpectrumSource): SpectrumSource => {
     if (source.kind === 'factored') return { ...source, terms: ownTerms(source.terms) }
-    const { subtract } = source
+    const { subtract, firstOrder } = source
     return {
       ...source,
       after: own(source.after),
       before: source.before && own(source.before),
+      ...(firstOrder && { firstOrder: ownTerms(firstOrder) }),
       ...(subtract && {
         subtract: {
           ...(subtract.terms && { terms: ownTerms(subtract.terms) }),

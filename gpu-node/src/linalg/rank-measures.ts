@@ -5,7 +5,7 @@
  * included). A spectrum of zeros (or an empty one) has measure 0; a spectrum that holds NaN or infinity has
  * measure NaN. All but the absolute numerical rank are unchanged when the matrix is scaled.
  */
-import type { RankMeasures } from '@rankscope/protocol'
+import type { RankMeasures, TailRatioPlace } from '@rankscope/protocol'
 
 type Spectrum = ArrayLike<number>
 
@@ -107,6 +107,11 @@ export function tailRatio(s: Spectrum, q: number): number {
   return median / s[q - 1]!
 }
 
+/** The tail ratios at the ranks that theory marks for a method, by the names of their measures. */
+export function tailRatios(s: Spectrum, places: readonly TailRatioPlace[]): Partial<RankMeasures> {
+  return Object.fromEntries(places.map(({ measure, rank }) => [measure, tailRatio(s, rank)]))
+}
+
 /** The spectrum with values below `floor` set to zero, to report a measure without the noise beside it. */
 export function clipBelow(s: Spectrum, floor: number): Float64Array {
   return Float64Array.from(s, (value) => (value < floor ? 0 : value))
@@ -116,7 +121,7 @@ export function clipBelow(s: Spectrum, floor: number): Float64Array {
  * Standard deviation of one float32 rounding of the entries of `w`: ulp / sqrt(12), in root mean square over the
  * entries (about 5.4e-10 for |w| near 0.02).
  */
-export function float32RoundingDeviation(w: Float32Array): number {
+export function float32RoundingDeviation(w: ArrayLike<number>): number {
   let total = 0
   for (let i = 0; i < w.length; i++) {
     const magnitude = Math.abs(w[i]!)

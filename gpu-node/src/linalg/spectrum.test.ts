@@ -85,6 +85,32 @@ describe('spectra of a dense update', () => {
     })
   })
 
+  test('beyond the first-order part is the norm of what its columns and rows do not reach, whatever the part is', () => {
+    // Unit vectors as factors: beyond them is the block of the other rows and columns.
+    const reach = 5
+    const unit = (height: number, width: number) =>
+      Float64Array.from({ length: height * width }, (_, i) => (Math.floor(i / width) === i % width ? 1 : 0))
+    const firstOrder = [{ left: unit(rows, reach), right: unit(reach, columns), inner: reach, factor: 3 }]
+    const after = gaussian(rows * columns, 12)
+    const isBeyond = (i: number) => Math.floor(i / columns) >= reach && i % columns >= reach
+    const { beyondFirstOrder } = measure({ kind: 'dense', rows, columns, after, before: null, firstOrder })
+    expect(beyondFirstOrder! / Math.hypot(...after.filter((_, i) => isBeyond(i)))).toBeCloseTo(1, 12)
+  })
+
+  test('a first-order part adds nothing beyond itself, and one of full rank leaves no beyond', () => {
+    const terms = [term(2, 1), term(3, 2, -0.5)]
+    const [sum, rest] = [dense(terms), gaussian(rows * columns, 9, 1e-6)]
+    const beyond = (after: Float64Array, firstOrder: readonly LowRankTerm[]) =>
+      measure({ kind: 'dense', rows, columns, after, before: null, firstOrder }).beyondFirstOrder
+    const whole = beyond(
+      sum.map((value, i) => value + rest[i]!),
+      terms,
+    )!
+    expect(whole / beyond(rest, terms)!).toBeCloseTo(1, 8)
+    expect(beyond(sum, terms)).toBeLessThan(1e-12)
+    expect(beyond(sum, [term(columns, 3)])).toBeNull()
+  })
+
   test('an unchanged matrix has a spectrum of zeros, and its measures are 0', () => {
     const w = Float32Array.from(gaussian(rows * columns, 1))
     const result = measure({ kind: 'dense', rows, columns, after: w, before: w })

@@ -4,9 +4,11 @@
  * Never from merged weights where factors exist: merging rounds to float32, and that noise fills the tail.
  */
 import type { RankMeasures } from '@rankscope/protocol'
+import { projectionBeyond } from './complement.ts'
 import type { FloatArray, LinearAlgebra } from './linear-algebra.ts'
 import { assertSize } from './matrix.ts'
-import { rankMeasures } from './rank-measures.ts'
+import { float32RoundingDeviation, rankMeasures } from './rank-measures.ts'
+import { stackedFactors } from './stacked-factors.ts'
 
 /** factor * left right: left [rows, inner], right [inner, columns]. */
 export interface LowRankTerm {
@@ -26,6 +28,8 @@ export interface DenseSource {
   readonly before: FloatArray | null
   /** Parts known separately; what is left is, for instance, the accumulated rounding. */
   readonly subtract?: { readonly terms?: readonly LowRankTerm[]; readonly dense?: FloatArray }
+  /** A part of the update in factors: what lies beyond its reach is measured as well. */
+  readonly firstOrder?: readonly LowRankTerm[]
 }
 
 /**
@@ -46,29 +50,43 @@ export interface Spectrum {
   /** The Frobenius norm of the update. */
   readonly frobenius: number
   readonly measures: RankMeasures
+  /** ‖P X Q‖_F beyond the columns and rows that `firstOrder` reaches; null without it, or where it reaches all. */
+  readonly beyondFirstOrder: number | null
+  /** Standard deviation of one float32 rounding of `before`; null without it. */
+  readonly roundingDeviation: number | null
   readonly elapsedMs: number
 }
 
 /** Errors: NUMERIC where an entry is not finite. */
 export function spectrum(algebra: LinearAlgebra, source: SpectrumSource, now: () => number): Spectrum {
   const start = now()
-  const singularValues = valuesOf(algebra, source)
+  const { singularValues, ...beside } =
+    source.kind === 'dense' ? ofDense(algebra, source) : ofFactors(algebra, source)
   return {
     singularValues,
     frobenius: euclideanNorm(singularValues),
     measures: rankMeasures(singularValues, source),
+    ...beside,
     elapsedMs: now() - start,
   }
 }
 
-function valuesOf(algebra: LinearAlgebra, source: SpectrumSource): Float64Array {
-  switch (source.kind) {
-    case 'dense':
-      return algebra.singularValues(denseDifference(algebra, source), source.rows, source.columns)
-    case 'factored':
-      return factoredSingularValues(algebra, source)
-    default:
-      return source satisfies never
+type Found = Pick<Spectrum, 'singularValues' | 'beyondFirstOrder' | 'roundingDeviation'>
+
+function ofFactors(algebra: LinearAlgebra, source: FactoredSource): Found {
+  const singularValues = factoredSingularValues(algebra, source)
+  return { singularValues, beyondFirstOrder: null, roundingDeviation: null }
+}
+
+function ofDense(algebra: LinearAlgebra, source: DenseSource): Found {
+  const { rows, columns, before, firstOrder } = source
+  const difference = denseDifference(algebra, source)
+  const beyond =
+    firstOrder && projectionBeyond(algebra, { kind: 'factored', rows, columns, terms: firstOrder })
+  return {
+    beyondFirstOrder: beyond ? euclideanNorm(beyond(difference)) : null,
+    roundingDeviation: before ? float32RoundingDeviation(before) : null,
+    singularValues: algebra.singularValues(difference, rows, columns),
   }
 }
 
@@ -80,7 +98,7 @@ function denseDifference(algebra: LinearAlgebra, source: DenseSource): Float64Ar
   const dense = subtract?.dense
   if (dense) for (let i = 0; i < difference.length; i++) difference[i]! -= dense[i]!
   if (subtract?.terms && subtract.terms.length > 0) {
-    const { left, right, inner } = stack({ kind: 'factored', rows, columns, terms: subtract.terms })
+    const { left, right, inner } = stackedFactors({ kind: 'factored', rows, columns, terms: subtract.terms })
     const product = algebra.multiply(left, right, { rows, inner, columns, transposeRight: true })
     for (let i = 0; i < difference.length; i++) difference[i]! -= product[i]!
   }
@@ -94,7 +112,7 @@ function denseDifference(algebra: LinearAlgebra, source: DenseSource): Float64Ar
 function factoredSingularValues(algebra: LinearAlgebra, source: FactoredSource): Float64Array {
   const { rows, columns } = source
   const values = new Float64Array(Math.min(rows, columns))
-  const { left, right, inner } = stack(source)
+  const { left, right, inner } = stackedFactors(source)
   if (inner === 0) return values
   const leftCore = algebra.qr(left, rows, inner).r
   const rightCore = algebra.qr(right, columns, inner).r
@@ -109,30 +127,9 @@ function factoredSingularValues(algebra: LinearAlgebra, source: FactoredSource):
   return values
 }
 
-/** left [rows, inner] with the factors multiplied in, right [columns, inner] transposed, both float64. */
-function stack({ rows, columns, terms }: FactoredSource) {
-  const inner = terms.reduce((total, term) => total + term.inner, 0)
-  const left = new Float64Array(rows * inner)
-  const right = new Float64Array(columns * inner)
-  let offset = 0
-  for (const term of terms) {
-    assertSize(term.left, rows, term.inner)
-    assertSize(term.right, term.inner, columns)
-    for (let i = 0; i < rows; i++) {
-      for (let k = 0; k < term.inner; k++)
-        left[i * inner + offset + k] = term.factor * term.left[i * term.inner + k]!
-    }
-    for (let k = 0; k < term.inner; k++) {
-      for (let j = 0; j < columns; j++) right[j * inner + offset + k] = term.right[k * columns + j]!
-    }
-    offset += term.inner
-  }
-  return { left, right, inner }
-}
-
 /** Scaled, so that tiny updates do not underflow when squared. */
-function euclideanNorm(descending: Float64Array): number {
-  const largest = descending[0] ?? 0
+function euclideanNorm(values: Float64Array): number {
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
   if (largest === 0) return 0
-  return largest * Math.sqrt(descending.reduce((total, value) => total + (value / largest) ** 2, 0))
+  return largest * Math.sqrt(values.reduce((total, value) => total + (value / largest) ** 2, 0))
 }

@@ -248,18 +248,21 @@ async function deltaParts(
   const { rows, columns } = target
   const dense = { kind: 'dense', rows, columns } as const
   const total = await writer.delta(before)
-  const found: DeltaPart[] = [{ part: 'total', source: { ...dense, ...total } }]
-  if (!parts) return found
+  if (!parts) return [{ part: 'total', source: { ...dense, ...total } }]
   const [valuesA, valuesB] = [await readValues(a), await readValues(b)]
   const [sumA, sumB] = [await readValues(parts.sumA), await readValues(parts.sumB)]
   const terms = [
     ...deviceTerms(target, sumA, valuesB, rank, 1),
     ...deviceTerms(target, valuesA, sumB, rank, 1),
   ]
-  found.push({ part: 'first-order', source: { kind: 'factored', rows, columns, terms } })
+  const beside = { ...dense, firstOrder: terms }
   const second = parts.second ? await readValues(parts.second) : null
-  if (second) found.push({ part: 'second-order', source: { ...dense, after: second, before: null } })
+  const found: DeltaPart[] = [
+    { part: 'total', source: { ...beside, ...total } },
+    { part: 'first-order', source: { kind: 'factored', rows, columns, terms } },
+  ]
+  if (second) found.push({ part: 'second-order', source: { ...beside, after: second, before: null } })
   const subtract = second ? { terms, dense: second } : { terms }
-  found.push({ part: 'rounding', source: { ...dense, ...total, subtract } })
+  found.push({ part: 'rounding', source: { ...beside, ...total, subtract } })
   return found
 }

@@ -103,6 +103,39 @@ describe.skipIf(sharedMissing)(`runs ${sharedMissing ?? ''}`, () => {
     expect(openModelFolder(model.path).config.layers).toBe(5)
   })
 
+  it('with attribution, spectra of all parts carry tail ratios at the marks, what is beyond 2Kr, and the noise floor', async () => {
+    const module = 'model.layers.0.self_attn.q_proj'
+    const { all } = await run({
+      method: { name: 'hd-pissa', rank: 2, attribution: true },
+      spectra: { everySteps: 6, modules: [module], atEnd: true },
+      targetModules: ['q_proj'],
+    })
+    for (const final of [false, true]) {
+      const of = (part: string) =>
+        all('spectrum').find((s) => s.final === final && s.part === part && s.module === module)!
+      const [total, first, second, rounding] = ['total', 'first-order', 'second-order', 'rounding'].map(of)
+      for (const { singularValues, measures } of [total!, first!, second!, rounding!]) {
+        const s = fromFloat64Bytes(singularValues)
+        // K = r = 2: the marks are r = 2, 2r = Kr = 4 and 2Kr = 8; of 64 values, 5 to 64 lie beyond the second.
+        expect(measures.tailRatioAt2r).toBe(s[4 + 30]! / s[3]!)
+        expect(measures.tailRatioAtKr).toBe(measures.tailRatioAt2r)
+        expect(measures.tailRatioAt2Kr).toBe(s[8 + 28]! / s[7]!)
+      }
+      expect(first!.measures.tailRatioAt2Kr).toBeLessThan(1e-12)
+      expect(first!.measures).not.toHaveProperty('beyondFirstOrder')
+      const beyond = [total, second, rounding].map((part) => part!.measures.beyondFirstOrder!)
+      // P ΔW Q = P C Q + P E Q
+      expect(beyond[0]).toBeLessThanOrEqual((beyond[1]! + beyond[2]!) * (1 + 1e-9))
+      expect(beyond[0]).toBeGreaterThanOrEqual(Math.abs(beyond[1]! - beyond[2]!) * (1 - 1e-9))
+      expect(beyond[2]).toBeLessThanOrEqual(rounding!.frobenius)
+      // Independent roundings, one per step: their largest singular value is about the floor.
+      const largest = fromFloat64Bytes(rounding!.singularValues)[0]!
+      expect(largest / total!.measures.noiseFloor!).toBeGreaterThan(0.5)
+      expect(largest / total!.measures.noiseFloor!).toBeLessThan(2)
+      expect(second!.measures).not.toHaveProperty('noiseFloor')
+    }
+  })
+
   it('paused at a step, a run goes on from its checkpoint with the same losses', async () => {
     const whole = await run({})
     const control = new RunControl()

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { errorPayload, type RecordBodyOf, type RunConfig, scalarNames } from '@rankscope/protocol'
 import { closeSpectra } from '../linalg/index.ts'
 import { saveCheckpoint } from '../train/checkpoint.ts'
-import { SpectraRecorder } from '../train/spectra.ts'
+import { meanTailRatio, SpectraRecorder } from '../train/spectra.ts'
 import { type StepReport, train, type Verdict } from '../train/trainer.ts'
 import type { RunEnvironment, RunOutcome } from './environment.ts'
 import { evaluate } from './evaluation.ts'
@@ -86,6 +86,7 @@ class Run {
     this.#progress = prepared.progress
     counted.steps = prepared.progress.step
     this.#spectra = new SpectraRecorder(
+      prepared.config,
       prepared.adaptation,
       prepared.base,
       (record) => environment.emit(record),
@@ -256,6 +257,7 @@ class Run {
       stableRank: mean(({ result }) => result.measures.stableRank),
       numericalRank: mean(({ result }) => result.measures.numericalRank),
       frobenius: mean(({ result }) => result.frobenius),
+      tailRatio: meanTailRatio(config, spectra),
       trainableParameters: this.#prepared.adaptation.trainableParameters,
       tokens: this.#progress.tokens,
       tokensPerSecond: this.#secondsHere > 0 ? this.#tokensHere / this.#secondsHere : null,

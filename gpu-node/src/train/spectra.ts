@@ -4,12 +4,26 @@
  * still wait give way to newer ones; training waits for none.
  */
 import { setMaxListeners } from 'node:events'
-import { RankscopeError, type RecordBodyOf, type SpectrumPart, toFloat64Bytes } from '@rankscope/protocol'
+import {
+  type RankMeasures,
+  RankscopeError,
+  type RecordBodyOf,
+  type RunConfig,
+  rankMarks,
+  type SpectrumPart,
+  tailRatioPlaces,
+  toFloat64Bytes,
+} from '@rankscope/protocol'
 import { latestSpectrum, type Spectrum, spectrum } from '../linalg/index.ts'
+import { noiseFloor, tailRatio, tailRatios } from '../linalg/rank-measures.ts'
 import type { Adaptation, TargetModule } from '../methods/method.ts'
 import type { BaseWeights } from './base-weights.ts'
 
+/** What of a run's configuration its measures depend on. */
+export type MeasuredRun = Pick<RunConfig, 'method' | 'parallel'>
+
 export class SpectraRecorder {
+  readonly #run: MeasuredRun
   readonly #adaptation: Adaptation
   readonly #base: BaseWeights
   readonly #tell: (record: RecordBodyOf<'spectrum'>) => void
@@ -18,11 +32,13 @@ export class SpectraRecorder {
   readonly #abort = new AbortController()
 
   constructor(
+    run: MeasuredRun,
     adaptation: Adaptation,
     base: BaseWeights,
     tell: (record: RecordBodyOf<'spectrum'>) => void,
     warn: (message: string) => void,
   ) {
+    this.#run = run
     this.#adaptation = adaptation
     this.#base = base
     this.#tell = tell
@@ -88,7 +104,8 @@ export class SpectraRecorder {
     try {
       const found = await result
       if (!found) return null
-      const { singularValues, frobenius, measures, elapsedMs } = found
+      const { singularValues, frobenius, elapsedMs } = found
+      const measures = recordedMeasures(found, step, target, this.#run)
       const { name: module, rows, columns } = target
       const bytes = toFloat64Bytes(singularValues)
       const what = { kind: 'spectrum', step, module, part, rows, columns, final } as const
@@ -100,5 +117,38 @@ export class SpectraRecorder {
       this.#warn(`no spectrum of ${target.name} at step ${step}: ${error.message}`)
       return null
     }
+  }
+}
+
+/** The mean tail ratio of total spectra at the outermost mark of the method, where it has one that lies inside. */
+export function meanTailRatio(
+  { method, parallel }: MeasuredRun,
+  totals: readonly { readonly result: Spectrum }[],
+): number | null {
+  const outermost = rankMarks(method, parallel.devices, Number.POSITIVE_INFINITY).at(-1)
+  if (!outermost) return null
+  const ratios = totals
+    .filter(({ result }) => outermost.rank < result.singularValues.length)
+    .map(({ result }) => tailRatio(result.singularValues, outermost.rank))
+  return ratios.length === 0 ? null : ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length
+}
+
+/** The measures of a spectrum with those that depend on the method: tail ratios at its marks, and its noise floor. */
+function recordedMeasures(
+  { singularValues, measures, beyondFirstOrder, roundingDeviation }: Spectrum,
+  step: number,
+  { rows, columns }: TargetModule,
+  { method, parallel }: MeasuredRun,
+): RankMeasures {
+  const places = tailRatioPlaces(method, parallel.devices, Math.min(rows, columns))
+  // With Kahan's compensation the weights are never further off than by one rounding.
+  const roundings = 'compensated' in method && method.compensated === 'kahan' ? Math.min(1, step) : step
+  return {
+    ...measures,
+    ...tailRatios(singularValues, places),
+    ...(beyondFirstOrder !== null && { beyondFirstOrder }),
+    ...(roundingDeviation !== null && {
+      noiseFloor: noiseFloor(roundingDeviation, { rows, columns }, roundings),
+    }),
   }
 }

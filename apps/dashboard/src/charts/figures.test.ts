@@ -5,7 +5,7 @@ import { type SpectrumEntry, SpectrumIndex } from '../live/spectra.ts'
 import { meanBand } from './band.ts'
 import { chartThemes } from './figure.ts'
 import { measureOverSteps } from './measure-figure.ts'
-import { roundingFloor } from './noise-floor.ts'
+import { partRows } from './parts.ts'
 import { joinedMarks, labelRows } from './rank-marks.ts'
 import { type Curve, type ScalarOptions, scalarFigure } from './scalar-figure.ts'
 import { tokensAt } from './x-axis.ts'
@@ -106,11 +106,33 @@ describe('rank marks', () => {
   })
 })
 
-describe('the rounding floor', () => {
-  it('grows with the root of the steps and exists only where W itself is updated', () => {
-    const full = method({ name: 'full' })
-    expect(roundingFloor(full, 400, 64, 64)! / roundingFloor(full, 100, 64, 64)!).toBeCloseTo(2, 12)
-    expect(roundingFloor(method({ name: 'lora' }), 100, 64, 64)).toBeNull()
+describe('the parts of an update', () => {
+  const index = new SpectrumIndex()
+  const add = (part: SpectrumEntry['part'], frobenius: number, measures: Record<string, number>) =>
+    index.add({
+      module: 'a',
+      step: 4,
+      part,
+      final: false,
+      rows: 9,
+      columns: 9,
+      frobenius,
+      measures,
+      singularValues: null,
+    })
+  add('total', 2, { stableRank: 4, beyondFirstOrder: 0.5, tailRatioAt2Kr: 0.1 })
+  it('are none without attribution', () => {
+    expect(partRows(index, 'a', null)).toEqual([])
+  })
+  it('share the energy beyond the first order between second order and rounding', () => {
+    add('first-order', 2, { stableRank: 1 })
+    add('second-order', 1, { stableRank: 1, beyondFirstOrder: 0.3 })
+    add('rounding', 1, { stableRank: 1, beyondFirstOrder: 0.4 })
+    const [total, first, second, rounding] = partRows(index, 'a', null)
+    expect(total).toMatchObject({ part: 'total', largest: 1, beyond: 0.5, tailRatio: 0.1, share: null })
+    expect(first).toMatchObject({ beyond: 0, share: null })
+    expect(second!.share).toBeCloseTo(0.36, 12)
+    expect(rounding!.share).toBeCloseTo(0.64, 12)
   })
 })
 
@@ -138,6 +160,8 @@ describe('a measure over steps', () => {
       x: [4, 8],
       y: [2, 2.5],
     })
+    // A tail ratio at a rank that is no mark of the method is no point, not a NaN.
+    expect(measureOverSteps(index, { measure: 'tailRatioAt2Kr', module: 'a', part: 'total' }).x).toEqual([])
     expect(measureOverSteps(index, { measure: 'effectiveRank', module: 'a', part: 'total' })).toEqual({
       x: [2, 4, 8],
       y: [7, 1, 2],

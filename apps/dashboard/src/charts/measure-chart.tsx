@@ -6,7 +6,7 @@ import { useViewChoice, useViewFlag } from '../common/view-state.ts'
 import type { RunStore } from '../live/run-store.ts'
 import { ChartCard } from './chart-card.tsx'
 import { measureFigure } from './measure-figure.ts'
-import { measureNames, measures } from './measures.ts'
+import { measureChoices, measureNames, measures } from './measures.ts'
 import { useChartTheme } from './use-chart-theme.ts'
 import type { RunCurve } from './use-curves.ts'
 import type { SpectrumView } from './use-spectrum-view.ts'
@@ -34,13 +34,13 @@ export const MeasureChart = memo(function MeasureChart(props: Props) {
       ),
     [curves, measure, module, view.part, logY, view.step, theme, empty],
   )
-  const { title, formula, help } = measures[measure]
+  const { title, formula, source, help } = measures[measure]
   return (
     <ChartCard
       title={`${title} of ΔW`}
       help={
         <>
-          {title} = {formula}. {help} Click a point to look at the spectrum of its step.
+          {title} = {formula} ({source}). {help} Click a point to look at the spectrum of its step.
         </>
       }
       build={build}
@@ -57,7 +57,7 @@ export const MeasureChart = memo(function MeasureChart(props: Props) {
             allowDeselect={false}
             value={measure}
             onChange={(value) => value !== null && setMeasure(value)}
-            data={measureNames.map((name) => ({ value: name, label: measures[name].title }))}
+            data={measureChoices}
           />
           <Select
             size="xs"

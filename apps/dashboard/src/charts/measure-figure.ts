@@ -67,9 +67,17 @@ export function measureFigure(curves: readonly MeasureCurve[], options: MeasureO
     },
     drawnPoints: points,
     totalPoints: points,
-    empty: lines.length === 0 ? options.empty : null,
+    empty: lines.length > 0 ? null : someSpectrum(curves, options) ? notMeasured : options.empty,
     table: () => curveTable(['run', 'step', options.measure], lines),
   }
+}
+
+const notMeasured = 'None of the shown runs has this measure for this part and module.'
+
+function someSpectrum(curves: readonly MeasureCurve[], { module, part }: MeasureOptions): boolean {
+  return curves.some(({ spectra }) =>
+    (module === null ? watched(spectra) : [module]).some((name) => spectra.list(name, part).length > 0),
+  )
 }
 
 /**
@@ -90,15 +98,17 @@ export function measureOverSteps(
       while ((list[next[index]!]?.step ?? Number.POSITIVE_INFINITY) <= step) next[index]!++
     })
     if (next.includes(0)) continue
-    const values = lists.map((list, index) => measureOf(list[next[index]! - 1]!, options.measure))
+    const values = lists.flatMap((list, index) => measureOf(list[next[index]! - 1]!, options.measure) ?? [])
+    if (values.length === 0) continue
     line.x.push(step)
     line.y.push(values.reduce((sum, value) => sum + value, 0) / values.length)
   }
   return line
 }
 
-export function measureOf(entry: SpectrumEntry, measure: MeasureName): number {
-  return measure === 'frobenius' ? entry.frobenius : (entry.measures[measure] ?? Number.NaN)
+/** Null where the spectrum does not have it: a tail ratio at a rank that is no mark of the method. */
+export function measureOf(entry: SpectrumEntry, measure: MeasureName): number | null {
+  return measure === 'frobenius' ? entry.frobenius : (entry.measures[measure] ?? null)
 }
 
 function watched(spectra: SpectrumIndex): string[] {

@@ -5,6 +5,7 @@ import { useViewChoice, useViewNumber } from '../common/view-state.ts'
 import { useSeriesNames } from '../live/live-context.tsx'
 import type { RunStore } from '../live/run-store.ts'
 import { MeasureChart } from './measure-chart.tsx'
+import { PartsTable } from './parts-table.tsx'
 import classes from './run-charts.module.css'
 import { ScalarChart } from './scalar-chart.tsx'
 import { accuracyChart, lossChart, scalarCharts } from './scalar-charts.ts'
@@ -71,6 +72,7 @@ export function RunCharts({ runs, stores, groupKey }: Props) {
       <div className={classes['grid']}>
         <ScalarChart {...shared} definition={lossChart} empty={soon('loss')} height={400} primary />
         <SpectrumChart curves={curves} stores={stores} view={view} empty={soon('spectrum')} height={344} />
+        {view.parts.length > 1 ? <PartsTable curves={curves} stores={stores} view={view} /> : null}
         <MeasureChart curves={curves} stores={stores} view={view} empty={soon('spectrum')} height={250} />
         <ScalarChart {...shared} definition={accuracyChart} empty={soon('evaluation')} height={306} />
         {scalarCharts

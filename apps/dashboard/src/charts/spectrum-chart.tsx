@@ -7,20 +7,13 @@ import { useViewFlag } from '../common/view-state.ts'
 import type { RunStore } from '../live/run-store.ts'
 import type { SpectrumEntry } from '../live/spectra.ts'
 import { ChartCard } from './chart-card.tsx'
-import { roundingFloor } from './noise-floor.ts'
+import { partDashes, partLabels } from './parts.ts'
 import { joinedMarks } from './rank-marks.ts'
 import { type SpectrumCurve, spectrumFigure } from './spectrum-figure.ts'
 import { StepSlider } from './step-slider.tsx'
 import { useChartTheme } from './use-chart-theme.ts'
 import type { RunCurve } from './use-curves.ts'
 import type { SpectrumView } from './use-spectrum-view.ts'
-
-const partLabels: Record<SpectrumPart, string> = {
-  total: 'ΔW',
-  'first-order': '1st order',
-  'second-order': '2nd order',
-  rounding: 'rounding',
-}
 
 /** Plot margins left and right, for placing labels. */
 const horizontalMargin = 72
@@ -40,18 +33,25 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
   const [logX, setLogX] = useViewFlag('spectrum.logx', true)
   const [normalised, setNormalised] = useViewFlag('spectrum.normalised')
   const [showFloor, setShowFloor] = useViewFlag('spectrum.floor', true)
-  const { module, part, step } = view
+  const { module, part, allParts, step } = view
 
   const build = useCallback(
     ({ width }: { width: number }) => {
-      const shown = module === null ? [] : curves.flatMap((curve) => curveAt(curve, module, part, step))
+      const parts = allParts ? view.parts : [part]
+      const shown =
+        module === null
+          ? []
+          : parts.flatMap((each) =>
+              curves.flatMap((curve) => curveAt(allParts ? ofPart(curve, each) : curve, module, each, step)),
+            )
       const dimension = Math.max(0, ...shown.map(({ entry }) => Math.min(entry.rows, entry.columns)))
-      const largest = module === null ? null : largestOver(curves, module, part)
+      const largest = module === null ? null : largestOver(curves, module, parts[0]!)
       return spectrumFigure(shown, {
         logX,
         logY,
         normalised,
-        showFloor: showFloor && part === 'total',
+        showFloor,
+        legend: allParts,
         largest,
         marks: joinedMarks(
           shown.map(({ run }) => ({ method: run.config.method, devices: run.config.parallel.devices })),
@@ -62,7 +62,7 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
         empty,
       })
     },
-    [curves, module, part, step, logX, logY, normalised, showFloor, theme, empty],
+    [curves, module, part, allParts, view.parts, step, logX, logY, normalised, showFloor, theme, empty],
   )
   const [first] = curves
   const shape = first?.run.start?.modules.find((candidate) => candidate.name === module)
@@ -73,7 +73,9 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
         <>
           Singular values of ΔW = W at this step − W at the start, computed in float64. Lines: r, 2r, Kr and
           2Kr of the shown methods; solid and bold where the method’s ΔW cannot exceed that rank. The dotted
-          horizontal line estimates where float32 rounding of in-place updates drowns the spectrum.
+          horizontal line is the noise floor s √T (√m + √n): the largest singular value that T float32
+          roundings of W alone would have, s measured on the weights; below it a spectrum of W itself is
+          noise. With attribution, “all” overlays the parts that ΔW is made of.
         </>
       }
       build={build}
@@ -97,9 +99,15 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
             <SegmentedControl
               size="xs"
               aria-label="Part of the update"
-              value={part}
-              onChange={(value) => view.setPart(value as SpectrumPart)}
-              data={view.parts.map((value) => ({ value, label: partLabels[value] }))}
+              value={allParts ? 'all' : part}
+              onChange={(value) => {
+                view.setAllParts(value === 'all')
+                if (value !== 'all') view.setPart(value as SpectrumPart)
+              }}
+              data={[
+                ...view.parts.map((value) => ({ value, label: partLabels[value] })),
+                { value: 'all', label: 'all' },
+              ]}
             />
           ) : null}
           {view.error ? (
@@ -144,6 +152,11 @@ function ModuleSelect({ view }: { view: SpectrumView }) {
   )
 }
 
+/** The curve as one of several parts: the run’s colour, the part’s dash. */
+function ofPart(curve: RunCurve, part: SpectrumPart): RunCurve {
+  return { ...curve, label: `${curve.label}, ${partLabels[part]}`, dash: partDashes[part] }
+}
+
 /** The run’s spectrum at the step, once its values are here; the nearest earlier one that is, meanwhile. */
 function curveAt(
   curve: RunCurve,
@@ -157,7 +170,8 @@ function curveAt(
     ? wanted
     : list.findLast((other) => other.singularValues !== null && other.step <= (wanted?.step ?? 0))
   if (!entry?.singularValues) return []
-  const floor = roundingFloor(curve.run.config.method, entry.step, entry.rows, entry.columns)
+  // The floor is that of the total; one line suffices where parts are overlaid.
+  const floor = part === 'total' ? (entry.measures['noiseFloor'] ?? null) : null
   return [{ ...curve, entry: entry as SpectrumEntry & { singularValues: Float64Array }, floor }]
 }
 

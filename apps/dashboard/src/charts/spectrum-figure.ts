@@ -19,6 +19,8 @@ export type SpectrumOptions = {
   normalised: boolean
   marks: readonly RankMark[]
   showFloor: boolean
+  /** Name the curves: their colours do not tell them apart. */
+  legend?: boolean
   /** σ₁ of the largest spectrum over all steps, so that the axis stands still while the step moves; null: fit. */
   largest: number | null
   /** Width of the plot area in pixels, to place labels. */
@@ -49,7 +51,6 @@ export function spectrumFigure(curves: readonly SpectrumCurve[], options: Spectr
       opacity: faint ? 0.18 : 1,
       line: { color: curve.colour, width: curve.emphasis === 'strong' ? 3 : 1.8, dash: curve.dash },
       marker: { size: 4, color: curve.colour },
-      legendgroup: curve.runId,
     }
   })
   const xRange = options.logX ? [Math.log10(0.9), Math.log10(length * 1.1)] : [0, length + 1]
@@ -60,6 +61,8 @@ export function spectrumFigure(curves: readonly SpectrumCurve[], options: Spectr
     layout: {
       ...baseLayout(options.theme),
       margin: { l: 58, r: 14, t: 12 + 17 * marks.rows, b: 40 },
+      showlegend: options.legend ?? false,
+      legend: { x: 0, y: 0, yanchor: 'bottom', bgcolor: 'rgba(0,0,0,0)', font: { size: 11 } },
       uirevision: `${options.logX} ${options.logY} ${options.normalised} ${length}`,
       xaxis: {
         ...axis(options.theme, 'index i of the singular value'),

@@ -1,7 +1,7 @@
 /** Which spectrum is looked at: module, part and step, shared by the spectrum and the rank charts through the address. */
 import { type SpectrumPart, spectrumParts } from '@rankscope/protocol'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import { useViewChoice, useViewText } from '../common/view-state.ts'
+import { useViewChoice, useViewFlag, useViewText } from '../common/view-state.ts'
 import { fetchSpectra } from '../live/hydrate.ts'
 import { useTopicVersion } from '../live/live-context.tsx'
 import type { RunStore } from '../live/run-store.ts'
@@ -19,6 +19,9 @@ export type SpectrumView = {
   parts: SpectrumPart[]
   part: SpectrumPart
   setPart: (part: SpectrumPart) => void
+  /** The spectrum chart overlays all parts; measures are those of `part`. */
+  allParts: boolean
+  setAllParts: (all: boolean) => void
   /** Steps of this module and part over all runs, ascending. */
   steps: number[]
   /** The chosen step; null follows the newest. */
@@ -31,6 +34,7 @@ export function useSpectrumView(stores: readonly RunStore[]): SpectrumView {
   const version = useTopicVersion(stores, 'spectra')
   const [moduleText, setModule] = useViewText('module', '')
   const [partChoice, setPart] = useViewChoice('part', spectrumParts, 'total')
+  const [allPartsWanted, setAllParts] = useViewFlag('allparts')
   const [stepText, setStepText] = useViewText('step', '')
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `version` stands for the stores’ contents
@@ -52,15 +56,29 @@ export function useSpectrumView(stores: readonly RunStore[]): SpectrumView {
     return [...new Set(all)].sort((a, b) => a - b)
   }, [stores, version, module, part])
   const step = stepText === '' || !Number.isFinite(Number(stepText)) ? null : Number(stepText)
-  const error = useMissingValues(stores, version, module, part, step)
+  const allParts = allPartsWanted && known.parts.length > 1
+  const wantedParts = useMemo(() => (allParts ? known.parts : [part]), [allParts, known, part])
+  const error = useMissingValues(stores, version, module, wantedParts, step)
 
   const setStep = useCallback(
     (next: number | null) => setStepText(next === null ? '' : String(next)),
     [setStepText],
   )
   return useMemo(
-    () => ({ ...known, module, setModule, part, setPart, steps, step, setStep, error }),
-    [known, module, setModule, part, setPart, steps, step, setStep, error],
+    () => ({
+      ...known,
+      module,
+      setModule,
+      part,
+      setPart,
+      allParts,
+      setAllParts,
+      steps,
+      step,
+      setStep,
+      error,
+    }),
+    [known, module, setModule, part, setPart, allParts, setAllParts, steps, step, setStep, error],
   )
 }
 
@@ -69,7 +87,7 @@ function useMissingValues(
   stores: readonly RunStore[],
   version: number,
   module: string | null,
-  part: SpectrumPart,
+  parts: readonly SpectrumPart[],
   step: number | null,
 ): Error | null {
   const asked = useRef(new Set<string>())
@@ -77,7 +95,7 @@ function useMissingValues(
   // biome-ignore lint/correctness/useExhaustiveDependencies: `version` stands for the stores’ contents
   useEffect(() => {
     if (module === null) return
-    for (const store of stores) {
+    for (const [store, part] of stores.flatMap((each) => parts.map((part) => [each, part] as const))) {
       const entry = step === null ? store.spectra.latest(module, part) : store.spectra.at(module, part, step)
       if (!entry || entry.singularValues) continue
       const values = store.spectra.list(module, part).length * Math.min(entry.rows, entry.columns)
@@ -93,6 +111,6 @@ function useMissingValues(
         },
       )
     }
-  }, [stores, version, module, part, step])
+  }, [stores, version, module, parts, step])
   return error
 }

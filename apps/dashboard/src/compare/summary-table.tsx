@@ -40,7 +40,7 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
   }
   return (
     <>
-      <Table.ScrollContainer minWidth={1060}>
+      <Table.ScrollContainer minWidth={1150}>
         <Table verticalSpacing="xs" highlightOnHover data-testid="summary-table">
           <Table.Thead>
             <Table.Tr>
@@ -102,7 +102,9 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
       </Table.ScrollContainer>
       <Group mt="xs" justify="space-between">
         <Text size="xs" c="dimmed">
-          Ranks and ‖ΔW‖_F are means over all target modules at the end. Bold: best of the shown runs.
+          Ranks, tail ratio and ‖ΔW‖_F are means over all target modules at the end; the tail ratio, median of
+          σᵢ beyond q over σ_q, at the method’s outermost mark q: r, 2r, Kr or 2Kr. Bold: best of the shown
+          runs.
         </Text>
         <Button size="compact-sm" variant="default" onClick={save}>
           Save as CSV

@@ -30,6 +30,7 @@ export const summaryColumns: readonly SummaryColumn[] = [
   fromSummary('effectiveRank', 'Effective rank'),
   fromSummary('stableRank', 'Stable rank'),
   fromSummary('numericalRank', 'Numerical rank'),
+  fromSummary('tailRatio', 'Tail ratio'),
   fromSummary('frobenius', '‖ΔW‖_F'),
   {
     key: 'parameters',

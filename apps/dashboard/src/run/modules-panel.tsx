@@ -3,7 +3,7 @@ import { Group, Paper, Select, Text, Tooltip } from '@mantine/core'
 import { isSettled, type RunView } from '@rankscope/protocol'
 import { useMemo } from 'react'
 import { measureOf } from '../charts/measure-figure.ts'
-import { measureNames, measures } from '../charts/measures.ts'
+import { measureChoices, measureNames, measures } from '../charts/measures.ts'
 import { formatNumber } from '../common/format.ts'
 import { Notice } from '../common/notice.tsx'
 import { useViewChoice, useViewText } from '../common/view-state.ts'
@@ -31,7 +31,7 @@ export function ModulesPanel({ store, run }: { store: RunStore; run: RunView }) 
       />
     )
   }
-  const values = entries.map((entry) => measureOf(entry, measure)).filter(Number.isFinite)
+  const values = entries.flatMap((entry) => measureOf(entry, measure) ?? []).filter(Number.isFinite)
   const largest = Math.max(...values)
   const layers = [...new Set(entries.map((entry) => placeOf(entry).layer))]
   const projections = [...new Set(entries.map((entry) => placeOf(entry).projection))]
@@ -49,10 +49,10 @@ export function ModulesPanel({ store, run }: { store: RunStore; run: RunView }) 
           allowDeselect={false}
           value={measure}
           onChange={(value) => value !== null && setMeasure(value)}
-          data={measureNames.map((name) => ({ value: name, label: measures[name].title }))}
+          data={measureChoices}
         />
         <Text size="xs" c="dimmed">
-          {measures[measure].formula}. Choose a module to see its spectrum.
+          {measures[measure].formula}. {measures[measure].help} Choose a module to see its spectrum.
         </Text>
       </Group>
       <Paper withBorder className={classes['scroll']}>
@@ -82,7 +82,7 @@ export function ModulesPanel({ store, run }: { store: RunStore; run: RunView }) 
                         <Cell
                           entry={entry}
                           value={measureOf(entry, measure)}
-                          share={measureOf(entry, measure) / largest}
+                          largest={largest}
                           open={() => open(entry)}
                         />
                       ) : null}
@@ -98,8 +98,9 @@ export function ModulesPanel({ store, run }: { store: RunStore; run: RunView }) 
   )
 }
 
-function Cell(props: { entry: SpectrumEntry; value: number; share: number; open: () => void }) {
-  const { entry, value, share, open } = props
+function Cell(props: { entry: SpectrumEntry; value: number | null; largest: number; open: () => void }) {
+  const { entry, value, largest, open } = props
+  const share = value === null || largest <= 0 ? 0 : value / largest
   const strength = Number.isFinite(share) ? Math.round(8 + 62 * Math.max(0, share)) : 0
   return (
     <Tooltip

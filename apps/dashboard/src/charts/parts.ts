@@ -1,0 +1,57 @@
+/** The parts of an update with attribution: how they are called and drawn, and what a table tells of them. Pure. */
+import { type SpectrumPart, spectrumParts } from '@rankscope/protocol'
+import type { SpectrumIndex } from '../live/spectra.ts'
+import type { Curve } from './scalar-figure.ts'
+
+export const partLabels: Record<SpectrumPart, string> = {
+  total: 'ΔW',
+  'first-order': '1st order',
+  'second-order': '2nd order',
+  rounding: 'rounding',
+}
+
+export const partDashes: Record<SpectrumPart, Curve['dash']> = {
+  total: 'solid',
+  'first-order': 'dashdot',
+  'second-order': 'dash',
+  rounding: 'dot',
+}
+
+export type PartRow = {
+  part: SpectrumPart
+  step: number
+  frobenius: number
+  /** σ₁ = ‖·‖_F / √(stable rank) */
+  largest: number
+  /** Null where 2Kr is not below min(m, n). */
+  tailRatio: number | null
+  /** ‖P X Q‖_F; 0 for the first-order part by construction. */
+  beyond: number | null
+  /** Of the energy beyond the first order, second order and rounding together. */
+  share: number | null
+}
+
+/** The parts of one module’s update at a step (null: the newest); empty for a run without attribution. */
+export function partRows(spectra: SpectrumIndex, module: string, step: number | null): PartRow[] {
+  const at = (part: SpectrumPart) =>
+    step === null ? spectra.latest(module, part) : spectra.at(module, part, step)
+  const entries = spectrumParts.flatMap((part) => at(part) ?? [])
+  if (entries.length < 2) return []
+  const energy = (part: SpectrumPart) => (at(part)?.measures['beyondFirstOrder'] ?? 0) ** 2
+  const both = energy('second-order') + energy('rounding')
+  return entries.map((entry) => {
+    const { part, frobenius, measures } = entry
+    const stableRank = measures['stableRank'] ?? 0
+    const beyond = part === 'first-order' ? 0 : (measures['beyondFirstOrder'] ?? null)
+    const isShare = part === 'second-order' || part === 'rounding'
+    return {
+      part,
+      step: entry.step,
+      frobenius,
+      largest: stableRank > 0 ? frobenius / Math.sqrt(stableRank) : 0,
+      tailRatio: measures['tailRatioAt2Kr'] ?? null,
+      beyond: at('total')?.measures['beyondFirstOrder'] === undefined ? null : beyond,
+      share: isShare && both > 0 ? energy(part) / both : null,
+    }
+  })
+}
