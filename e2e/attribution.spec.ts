@@ -1,4 +1,4 @@
-import { comparison, comparisonBase } from '@rankscope/protocol'
+import { comparison, comparisonBase, methodConfigSchema } from '@rankscope/protocol'
 import { chartRows, expectCurve, offeredModel, untilSettled } from './runs.ts'
 import { expect, test } from './stack-fixture.ts'
 
@@ -13,7 +13,7 @@ test('a run with attribution shows its parts overlaid, who holds the tail, and t
     evaluation: { ...comparisonBase.evaluation, examples: 8 },
     spectra: { ...comparisonBase.spectra, everySteps: 2, atEnd: true },
   })
-  const method = { name: 'hd-pissa', rank: 4, attribution: true } as const
+  const method = methodConfigSchema.parse({ name: 'hd-pissa', rank: 4, attribution: true })
   const [run] = await stack.api.createRuns([{ ...config!, method }])
   await untilSettled(stack, run!.runId)
   await page.goto(`${stack.address}/runs/${run!.runId}`)

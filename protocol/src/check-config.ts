@@ -117,6 +117,17 @@ function checkMethod(config: RunConfig, method: MethodConfig, error: Report, war
           'weight decay moves W beside the update, so that its parts would not add up',
           'set the weight decay to 0',
         )
+      if (method.weightStorage === 'bfloat16' && method.compensated !== 'none')
+        error(
+          'method.weightStorage',
+          'compensated accumulation keeps what storage in bfloat16 would lose',
+          'set compensated to none, or store float32',
+        )
+      if (method.weightStorage === 'bfloat16')
+        warning(
+          'method.weightStorage',
+          'changes below half a unit in the last place of bfloat16 (1/512 of a weight) are lost: for demonstration',
+        )
       if (method.adapters === 'evolving' && method.slices === 'shared-top' && devices > 1)
         warning('method.slices', 'devices start from the same adapters and drift apart')
       if (method.mute !== 'exact' && method.dropout > 0)

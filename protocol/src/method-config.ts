@@ -45,6 +45,12 @@ const compensated = field(z.enum(['none', 'kahan', 'separate']).default('none'),
     'Carry the rounding error of W += ΔW along (kahan), or keep ΔW in a matrix of its own (separate).',
   advanced: true,
 })
+const weightStorage = field(z.enum(['float32', 'bfloat16']).default('float32'), {
+  title: 'Weight storage',
+  description:
+    'bfloat16: round the target weights at the start and after every step, as the released code’s --bf16 does: small updates vanish. To show that, not to train with.',
+  advanced: true,
+})
 const attribution = field(z.boolean().default(false), {
   title: 'Attribute the update',
   description:
@@ -146,6 +152,7 @@ export const methodSchemas = {
       advanced: true,
     }),
     compensated,
+    weightStorage,
     attribution,
     svd,
     svdIterations,

@@ -4,11 +4,13 @@
  *
  *   W ← (1 − η λ) W + c Σ_k (dA_k B_k + A_k dB_k + dA_k dB_k)        dA_k, dB_k: Adam's changes on device k
  *
- * `WeightWriter` is where W lives: in place, in place with Kahan's compensation, or as W_0 and ΔW apart.
+ * `WeightWriter` is where W lives: in place, in place with Kahan's compensation, as W_0 and ΔW apart, or rounded to
+ * bfloat16 after each step.
  */
 import type { MethodConfigOf } from '@rankscope/protocol'
-import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import { mul, sub, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core'
 import type { LowRankTerm } from '../linalg/spectrum.ts'
+import { decodeFloat32, encodeFloats } from '../model/dtypes.ts'
 import { accumulate, compensatedAccumulate, copy, directUpdate, scale, zeroParameter } from '../ops/update.ts'
 import type { ModuleShape, TargetModule } from './method.ts'
 import { type MethodState, readValues } from './state.ts'
@@ -30,17 +32,27 @@ export interface WeightWriter {
   delta(before: () => Promise<Float32Array>): Promise<{ after: Float32Array; before: Float32Array | null }>
 }
 
-/** `compensated` as in the configuration of HD-PiSSA. W itself always holds the weight that the model computes with. */
+/** As in the configuration of HD-PiSSA. */
+export interface WeightPrecision {
+  readonly compensated: MethodConfigOf<'hd-pissa'>['compensated']
+  readonly weightStorage: MethodConfigOf<'hd-pissa'>['weightStorage']
+}
+
+/** Float32 in place, as the paper has it. */
+export const plainFloat32: WeightPrecision = { compensated: 'none', weightStorage: 'float32' }
+
+/** W itself always holds the weight that the model computes with. */
 export function weightWriter(
   target: TargetModule,
   state: MethodState,
-  compensated: MethodConfigOf<'hd-pissa'>['compensated'],
+  { compensated, weightStorage }: WeightPrecision,
 ): WeightWriter {
   const { name, weight, rows, columns } = target
   const difference: WeightWriter['delta'] = async (before) => ({
     after: await readValues(weight),
     before: await before(),
   })
+  if (weightStorage === 'bfloat16') return bfloat16Writer(target, state)
   switch (compensated) {
     case 'none':
       state.adopt(`${name}.W`, weight)
@@ -87,6 +99,34 @@ export function weightWriter(
     default:
       return compensated satisfies never
   }
+}
+
+/** W in float32 memory, but only with values that bfloat16 has, W_0 included. */
+function bfloat16Writer({ name, weight }: TargetModule, state: MethodState): WeightWriter {
+  state.adopt(`${name}.W`, weight)
+  roundToBfloat16(weight)
+  return {
+    write(change, decay) {
+      if (decay !== 0) scale(weight, 1 - decay)
+      directUpdate({ w: weight, ...change })
+      roundToBfloat16(weight)
+    },
+    delta: async (before) => ({
+      after: await readValues(weight),
+      before: decodeFloat32(encodeFloats(await before(), 'BF16'), 'BF16'),
+    }),
+  }
+}
+
+/**
+ * To the nearest number of 8 significant bits, ties to even, in float32 arithmetic (Veltkamp's splitting; Dekker 1971):
+ * c = (2¹⁶ + 1) w, w ← c − (c − w). Exact below 2¹¹¹.
+ */
+function roundToBfloat16(weight: Variable): void {
+  tidy(() => {
+    const scaled = mul(weight, 2 ** 16 + 1)
+    copy(weight, sub(scaled, sub(scaled, weight)))
+  })
 }
 
 /** target += factor · Σ_k a_k b_k, for a [K, m, r] and b [K, r, n]. */

@@ -217,7 +217,7 @@ function makeUnit(
     ownB: state.ownDevices(b),
     momentsA: momentsPerDevice(state, `${name}.A`, shapeA),
     momentsB: momentsPerDevice(state, `${name}.B`, shapeB),
-    writer: weightWriter(target, state, config.compensated),
+    writer: weightWriter(target, state, config),
     parts: config.attribution ? attributionSums(config, state, target, shapeA, shapeB) : null,
   }
 }

@@ -15,7 +15,7 @@ import { linear, mutedLinear } from '../ops/linear.ts'
 import { accumulate, adamDelta } from '../ops/update.ts'
 import { Random } from '../random.ts'
 import { adamSettings, momentsPerDevice } from '../train/optimizer.ts'
-import { deviceTerms, Scratch, weightWriter } from './direct-update.ts'
+import { deviceTerms, plainFloat32, Scratch, weightWriter } from './direct-update.ts'
 import { kaimingUniform } from './kaiming.ts'
 import type { Method, TargetModule } from './method.ts'
 import { readValues, sizeOf } from './state.ts'
@@ -50,7 +50,7 @@ export const loraDwu: Method<'lora-dwu'> = {
         ownB: state.ownDevices(b),
         sumB: state.zeros(`${name}.sum_dB`, shapeB),
         momentsB: momentsPerDevice(state, `${name}.B`, shapeB),
-        writer: weightWriter(target, state, 'none'),
+        writer: weightWriter(target, state, plainFloat32),
       }
     })
     const byModule = new Map(units.map((unit) => [unit.target.name, unit]))

@@ -1,6 +1,7 @@
 /** What float32 does to muting and to W += ΔW: METHODS §8, invariants 35 to 38. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
+import { decodeFloat32, encodeFloats } from '../model/dtypes.ts'
 import { adamDelta, directUpdate, parameter, zeroParameter } from '../ops/update.ts'
 import { Random } from '../random.ts'
 import { denseDelta } from '../train/golden-case.ts'
@@ -66,6 +67,53 @@ describe('invariant 36: Adam must see rescaled gradients', () => {
     adamDelta({ ...settings, m, v, gradient, delta })
     expect(Math.abs((await readValues(delta))[0]!)).toBeLessThan(1e-12)
     for (const used of [m, v, delta, gradient]) used.dispose()
+  })
+})
+
+describe('invariant 37: storage in bfloat16', () => {
+  const stored = (values: Float32Array) => decodeFloat32(encodeFloats(values, 'BF16'), 'BF16')
+  /** Weights between 0.02 and 0.04 in size: half a unit in the last place of bfloat16 is 6.1e-5. */
+  const w = new Float32Array(rows * columns).map(
+    (_, i) => (i % 3 === 0 ? -1 : 1) * (0.03 + 0.01 * Math.sin(i)),
+  )
+  const trained = async (extra: Partial<ToySettings['method']>, steps: number, rate: number) => {
+    const method = { name: 'hd-pissa', rank: 3, ...extra } as ToySettings['method']
+    const toy = await ToyLayer.make({ method, ...shape, w })
+    await toy.steps(steps, rate)
+    const [total] = await toy.parts()
+    const found = { weight: await toy.weight(), delta: denseDelta(total!.source) }
+    toy.dispose()
+    return found
+  }
+
+  it('an update of 1e-6 on 0.02 is lost; a float32 master copy keeps it', () => {
+    const [before, after] = [Float32Array.of(0.02), Float32Array.of(0.02 + 1e-6)]
+    expect(after[0]! - before[0]!).toBeCloseTo(1e-6, 8)
+    expect(stored(after)).toEqual(stored(before))
+  })
+
+  it('the target weights hold the bfloat16 numbers nearest to W_0, ties to even, from the start', async () => {
+    const ties = Float32Array.from({ length: rows * columns }, (_, i) => 1 + (2 * i + 1) * 2 ** -8)
+    const method = { name: 'hd-pissa', rank: 3, weightStorage: 'bfloat16' } as const
+    for (const start of [w, ties]) {
+      const toy = await ToyLayer.make({ method, ...shape, w: start })
+      expect(await toy.weight()).toEqual(stored(start))
+      toy.dispose()
+    }
+  })
+
+  it('at the paper’s learning rate every update vanishes with bfloat16 and is kept with float32', async () => {
+    const lost = await trained({ weightStorage: 'bfloat16' }, 20, 2e-5)
+    expect(lost.weight).toEqual(stored(w))
+    expect(norm({ values: lost.delta })).toBe(0)
+    const kept = await trained({}, 20, 2e-5)
+    for (const change of kept.delta) expect(Math.abs(change)).toBeGreaterThan(0)
+  })
+
+  it('a change above half a unit in the last place moves W, to a bfloat16 number', async () => {
+    const moved = await trained({ weightStorage: 'bfloat16' }, 5, 1e-2)
+    expect(norm({ values: moved.delta })).toBeGreaterThan(0)
+    expect(moved.weight).toEqual(stored(Float32Array.from(moved.weight)))
   })
 })
 

@@ -143,12 +143,14 @@ function recordedMeasures(
   const places = tailRatioPlaces(method, parallel.devices, Math.min(rows, columns))
   // With Kahan's compensation the weights are never further off than by one rounding.
   const roundings = 'compensated' in method && method.compensated === 'kahan' ? Math.min(1, step) : step
+  // bfloat16 has 16 bits less than float32.
+  const coarser = 'weightStorage' in method && method.weightStorage === 'bfloat16' ? 2 ** 16 : 1
   return {
     ...measures,
     ...tailRatios(singularValues, places),
     ...(beyondFirstOrder !== null && { beyondFirstOrder }),
     ...(roundingDeviation !== null && {
-      noiseFloor: noiseFloor(roundingDeviation, { rows, columns }, roundings),
+      noiseFloor: noiseFloor(coarser * roundingDeviation, { rows, columns }, roundings),
     }),
   }
 }
