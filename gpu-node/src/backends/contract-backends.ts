@@ -1,9 +1,10 @@
 /** For tests: all backends, each started once, and why those that are missing here are skipped. */
-import type { Backend } from './backend.ts'
+import { type Backend, unavailable } from './backend.ts'
 import { cpuBackend } from './cpu.ts'
 import { nativeBackend } from './native.ts'
 import { tensorflowBackend } from './tensorflow.ts'
-import { wasmBackend } from './wasm.ts'
+import { wasmAloneBackend, wasmBackend } from './wasm.ts'
+import { findProductLibrary } from './wasm-products.ts'
 import { webgpuBackend } from './webgpu.ts'
 
 export interface ContractBackend {
@@ -12,13 +13,31 @@ export interface ContractBackend {
   readonly missing: string | undefined
 }
 
+const wasmWithOpenblas: Backend = {
+  name: 'wasm',
+  async start(options) {
+    const library = findProductLibrary()
+    if ('missing' in library) throw unavailable('wasm', `with products by OpenBLAS: ${library.missing}`)
+    return wasmBackend.start(options)
+  },
+}
+
+const candidates: readonly [title: string, Backend][] = [
+  ['cpu', cpuBackend],
+  ['wasm', wasmAloneBackend],
+  ['wasm, products by OpenBLAS', wasmWithOpenblas],
+  ['native', nativeBackend],
+  ['tensorflow', tensorflowBackend],
+  ['webgpu', webgpuBackend],
+]
+
 /** By the title of its tests: the name, and the reason where it is skipped. */
 export async function contractBackends(): Promise<[title: string, ContractBackend][]> {
   const found: [string, ContractBackend][] = []
   // One after the other: TensorFlow.js starts one backend at a time.
-  for (const backend of [cpuBackend, wasmBackend, nativeBackend, tensorflowBackend, webgpuBackend]) {
+  for (const [title, backend] of candidates) {
     const missing = await reasonMissing(backend)
-    found.push([missing ? `skipped: ${missing}` : backend.name, { backend, missing }])
+    found.push([missing ? `skipped: ${missing}` : title, { backend, missing }])
   }
   return found
 }

@@ -1,35 +1,64 @@
 /**
- * `wasm`: TensorFlow.js's WebAssembly backend, the one to fall back to where nothing native is installed.
+ * `wasm`: TensorFlow.js's WebAssembly backend, the one to fall back to where the native kernels cannot be built.
  *
  * Its matrix product (XNNPACK with SIMD) is good, its other kernels take more time than the products that they stand
- * between, and its OneHot is wrong for float32. So products go to the backend and everything else runs as loops over
- * the module's heap. TensorFlow.js switches its threads off under Node: one thread.
+ * between, and its OneHot is wrong for float32. So products go to the backend, or to OpenBLAS where there is one
+ * (wasm-products.ts), and everything else runs as loops over the module's heap. TensorFlow.js switches its threads off
+ * under Node: one thread, but for OpenBLAS. RANKSCOPE_WASM_PRODUCTS=own leaves OpenBLAS alone.
  *
  * XNNPACK packs the right operand of a product once and keeps the packed copy for as long as its tensor id lives: a
  * parameter that was written to in place gets a new id, or the next product would use the old values.
  */
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import '@tensorflow/tfjs-backend-wasm'
+import { RankscopeError } from '@rankscope/protocol'
 import { backend, engine, env, getKernel, setBackend } from '@tensorflow/tfjs-core'
 import { registerHostKernels } from '../ops/host/index.ts'
 import type { HostMemory } from '../ops/host/memory.ts'
 import { registryName } from '../ops/kernels.ts'
 import type { Backend } from './backend.ts'
 import { unavailable } from './backend.ts'
+import { findProductLibrary, multiplyWith, type ProductLibrary } from './wasm-products.ts'
 
 export const wasmBackend: Backend = {
   name: 'wasm',
-  async start() {
-    env().set('PROD', true) // no banner that recommends other packages
-    const started = await setBackend('wasm').catch((cause: unknown) => {
-      throw unavailable('wasm', 'the WebAssembly module did not start', { cause })
-    })
-    if (!started) throw unavailable('wasm', 'the WebAssembly module did not start')
-    if (!getKernel(registryName('linear'), 'wasm'))
-      registerHostKernels('wasm', heapOf(backend() as BackendWasm))
-    const simd = await env().getAsync('WASM_HAS_SIMD_SUPPORT')
-    return { threads: 1, gpu: false, description: simd ? 'WebAssembly with SIMD' : 'WebAssembly' }
-  },
+  start: ({ threads }) =>
+    start(threads, process.env['RANKSCOPE_WASM_PRODUCTS'] === 'own' ? ownProducts : findProductLibrary()),
+}
+
+/** For tests: the same as on a machine without OpenBLAS. */
+export const wasmAloneBackend: Backend = {
+  name: 'wasm',
+  start: ({ threads }) => start(threads, ownProducts),
+}
+
+const ownProducts = { missing: 'OpenBLAS is not to be used' } as const
+
+/** Who multiplies; changes only where one process starts the backend both ways. */
+let products: ProductLibrary | null = null
+
+async function start(threads: number, library: ProductLibrary | { readonly missing: string }) {
+  env().set('PROD', true) // no banner that recommends other packages
+  const started = await setBackend('wasm').catch((cause: unknown) => {
+    throw unavailable('wasm', 'the WebAssembly module did not start', { cause })
+  })
+  if (!started) throw unavailable('wasm', 'the WebAssembly module did not start')
+  if (!getKernel(registryName('linear'), 'wasm')) {
+    const wasm = backend() as BackendWasm
+    refuseFullHeap(wasm as unknown as WasmInternals)
+    registerHostKernels('wasm', heapOf(wasm))
+  }
+  products = 'missing' in library ? null : library
+  multiplyWith(products)
+  const simd = await env().getAsync('WASM_HAS_SIMD_SUPPORT')
+  const description = simd ? 'WebAssembly with SIMD' : 'WebAssembly'
+  return products
+    ? {
+        threads: products.setThreads(threads),
+        gpu: false,
+        description: `${description}, products by ${products.description}`,
+      }
+    : { threads: 1, gpu: false, description }
 }
 
 /** The bookkeeping of the backend between tensors and the module's ids for them. */
@@ -37,10 +66,28 @@ interface WasmInternals {
   dataIdNextNumber: number
   dataIdMap: { get(dataId: object): { id: number; memoryOffset: number } }
   wasm: {
+    _malloc(bytes: number): number
+    _free(address: number): void
     tfjs: {
       disposeData(id: number): void
       registerTensor(id: number, size: number, memoryOffset: number): void
     }
+  }
+}
+
+/** The heap ends at 4 GiB; TensorFlow.js would take the null that malloc then returns for an address. */
+function refuseFullHeap({ wasm }: WasmInternals): void {
+  wasm._free(wasm._malloc(8)) // the first call puts the module's own function in place of a stub
+  const allocate = wasm._malloc
+  wasm._malloc = (bytes) => {
+    const address = allocate(bytes)
+    if (address === 0 && bytes > 0)
+      throw new RankscopeError(
+        'OUT_OF_MEMORY',
+        `wasm: no room for another ${(bytes / 2 ** 20).toFixed(0)} MiB in the 4 GiB that WebAssembly can address`,
+        { hint: 'Lower the micro-batch or the maximum length, or take a backend without this limit.' },
+      )
+    return address
   }
 }
 
@@ -56,5 +103,6 @@ function heapOf(wasm: BackendWasm): HostMemory {
       internals.wasm.tfjs.registerTensor(data.id, size, data.memoryOffset)
     },
     integers: (tensor) => wasm.typedArrayFromHeap(tensor) as Int32Array,
+    takesAnyLayout: () => products !== null,
   }
 }

@@ -5,11 +5,10 @@
  * OpenBLAS the system prefers, the reference LAPACK. The Fortran interface is used, since every one of them has it:
  * all arguments by pointer, column-major, 32-bit integers, hidden string lengths at the end.
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import koffi, { type LibraryHandle } from 'koffi'
 import { findBuiltLibrary } from '../../kernels/built-library.ts'
 import { prepareOpenblas } from '../backends/native-environment.ts'
+import { openblasControls, openblasFiles } from './openblas-library.ts'
 
 type Pointer = Int32Array | Float32Array | Float64Array | Uint8Array
 type Routine = (...arguments_: (Pointer | number)[]) => void
@@ -39,23 +38,11 @@ export interface LapackLibrary {
   setThreads(count: number): number
 }
 
-const multiarch: Partial<Record<NodeJS.Architecture, string>> = {
-  x64: 'x86_64-linux-gnu',
-  arm64: 'aarch64-linux-gnu',
-}
-
-const folders = [`/usr/lib/${multiarch[process.arch] ?? ''}`, '/usr/lib64', '/usr/lib']
-
 /** Files first, then what the dynamic loader knows by name. */
 function candidates(): string[] {
   const built = findBuiltLibrary()
   const ofKernels = 'missing' in built || !built.openblas ? [] : [built.openblas]
-  const files = [
-    'openblas-openmp/libopenblas.so.0',
-    'openblas-pthread/libopenblas.so.0',
-    'libopenblas.so.0',
-  ].flatMap((name) => folders.map((folder) => join(folder, name)))
-  return [...ofKernels, ...files.filter((file) => existsSync(file)), 'libopenblas.so.0', 'liblapack.so.3']
+  return [...ofKernels, ...openblasFiles(), 'libopenblas.so.0', 'liblapack.so.3']
 }
 
 /** The first library that loads, computes right and has every routine, or the reasons why none did. */
@@ -94,28 +81,4 @@ function bindRoutine(library: LibraryHandle, name: RoutineName): Routine {
   const routine = library.func(name, 'void', types)
   const lengths = Array<number>(strings).fill(1)
   return (...pointersGiven) => routine(...pointersGiven, ...lengths)
-}
-
-/**
- * An OpenMP build asks OpenMP for its thread count on each call, and OpenMP keeps that count per calling thread:
- * a worker set to one thread leaves the training thread's BLAS alone. A pthreads build has one count for the
- * whole process, so that a worker must not touch it.
- */
-function openblasControls(library: LibraryHandle) {
-  const config = library.func('openblas_get_config', 'str', [])() as string
-  const core = library.func('openblas_get_corename', 'str', [])() as string
-  const version = config.split(' ')[1] ?? ''
-  if (!config.includes('USE_OPENMP')) {
-    const threads = library.func('openblas_get_num_threads', 'int', []) as () => number
-    return { description: `OpenBLAS ${version} (pthreads, ${core})`, setThreads: () => threads() }
-  }
-  const openmp = koffi.load('libgomp.so.1')
-  const set = openmp.func('omp_set_num_threads', 'void', ['int'])
-  return {
-    description: `OpenBLAS ${version} (openmp, ${core})`,
-    setThreads(count: number): number {
-      set(count)
-      return count
-    },
-  }
 }

@@ -1,10 +1,10 @@
 /** Chunked cross-entropy: the backend's matMul for the logits, loops over host memory for the rest. */
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { matMul, slice, tidy } from '@tensorflow/tfjs-core'
+import { slice, tidy } from '@tensorflow/tfjs-core'
 import type { FusedKernels } from '../kernels.ts'
 import { fastExp } from './exp.ts'
 import type { HostMemory } from './memory.ts'
-import { transposed } from './products.ts'
+import { product, transposed } from './products.ts'
 
 /** Logits held at once, in elements: 16 MiB. */
 const chunkElements = 2 ** 22
@@ -26,7 +26,7 @@ export function hostCrossEntropy(memory: HostMemory) {
         tidy(() => {
           const count = Math.min(rowsPerChunk, rows - from)
           const chunk = slice(x, [from, 0], [count, width])
-          const logits = matMul(chunk, headTransposed)
+          const logits = product(memory, chunk, headTransposed)
           const range = [from, from + count] as const
           const target = integers(targets).subarray(...range)
           const weight = floats(weights).subarray(...range)
@@ -34,11 +34,11 @@ export function hostCrossEntropy(memory: HostMemory) {
           if (dx || dHead) lossesAndGradients(floats(logits), target, weight, losses)
           else lossesOnly(floats(logits), target, losses)
           if (dx) {
-            const part = matMul(logits, head)
+            const part = product(memory, logits, head)
             floats(dx).set(floats(part), from * width)
           }
           if (dHead) {
-            const part = matMul(transposed(memory, logits), chunk)
+            const part = product(memory, transposed(memory, logits), chunk)
             const [total, added] = [floats(dHead), floats(part)]
             for (let i = 0; i < total.length; i++) total[i]! += added[i]!
           }

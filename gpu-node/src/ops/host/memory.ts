@@ -13,4 +13,6 @@ export interface HostMemory {
   changed(tensor: Tensor): void
   /** The values of an int32 tensor, valid until the next allocation. */
   integers(tensor: Tensor): Int32Array
+  /** Whether the backend's matMul is as fast for transposed operands and slices as for two plain matrices. */
+  takesAnyLayout(): boolean
 }

@@ -1,12 +1,17 @@
 /**
- * Matrix products for a backend whose matMul is fast only for two plain matrices (TensorFlow.js's wasm: 20 to 40
- * GFLOP/s, against 1 with a transposed operand or more than one slice): transposed operands and slices are copied
+ * Matrix products by a backend's matMul that may be fast only for two plain matrices (TensorFlow.js's wasm: 20 to 40
+ * GFLOP/s, against 1 with a transposed operand or more than one slice): then transposed operands and slices are copied
  * first, which costs little beside the product.
  */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { add, matMul, mul, reshape, tidy } from '@tensorflow/tfjs-core'
 import type { FusedKernels } from '../kernels.ts'
 import type { HostMemory } from './memory.ts'
+
+/** A matrix, or one per slice, to be read with its last two axes swapped. */
+export interface Transposed {
+  readonly stored: Tensor
+}
 
 export function hostProducts(memory: HostMemory) {
   return {
@@ -17,8 +22,8 @@ export function hostProducts(memory: HostMemory) {
     },
 
     linearInputGradient: ({ dy, w, dt, a, sum }) => {
-      const fromWeight = matMul(dy, transposed(memory, w))
-      const dx = dt && a ? add(fromWeight, matMul(dt, transposed(memory, a))) : fromWeight
+      const fromWeight = product(memory, dy, transposed(memory, w))
+      const dx = dt && a ? add(fromWeight, product(memory, dt, transposed(memory, a))) : fromWeight
       return sum ? add(dx, sum) : dx
     },
 
@@ -36,10 +41,22 @@ export function hostProducts(memory: HostMemory) {
 }
 
 /** a b for two matrices, or slice by slice for rank 3. */
-export function product(memory: HostMemory, a: Tensor, b: Tensor): Tensor {
-  const slices = a.rank === 3 ? a.shape[0]! : 1
+export function product(memory: HostMemory, a: Tensor | Transposed, b: Tensor | Transposed): Tensor {
+  const [left, right] = [stored(a), stored(b)]
+  if (left.rank === 2 || memory.takesAnyLayout()) return matMul(left, right, 'stored' in a, 'stored' in b)
+  return bySlices(memory, left, right)
+}
+
+const stored = (operand: Tensor | Transposed): Tensor => ('stored' in operand ? operand.stored : operand)
+
+/** The operand of `product` that is t with its last two axes swapped; rank 2 or 3. */
+export function transposed(memory: HostMemory, t: Tensor): Tensor | Transposed {
+  return memory.takesAnyLayout() ? { stored: t } : transposedCopy(memory, t)
+}
+
+function bySlices({ allocate, floats }: HostMemory, a: Tensor, b: Tensor): Tensor {
+  const slices = a.shape[0]!
   if (slices === 1) return matMul(a, b)
-  const { allocate, floats } = memory
   const out = allocate([slices, a.shape[1]!, b.shape[2]!])
   const plain = (t: Tensor, index: number) => {
     const size = t.size / slices
@@ -55,8 +72,7 @@ export function product(memory: HostMemory, a: Tensor, b: Tensor): Tensor {
   return out
 }
 
-/** A copy with the last two axes swapped; rank 2 or 3. */
-export function transposed({ allocate, floats }: HostMemory, t: Tensor): Tensor {
+function transposedCopy({ allocate, floats }: HostMemory, t: Tensor): Tensor {
   const [rows, columns] = t.shape.slice(-2) as [number, number]
   const out = allocate([...t.shape.slice(0, -2), columns, rows])
   const [to, from] = [floats(out), floats(t)]
