@@ -12,7 +12,17 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import '@tensorflow/tfjs-backend-wasm'
 import { RankscopeError } from '@rankscope/protocol'
-import { backend, engine, env, getKernel, setBackend } from '@tensorflow/tfjs-core'
+import type { TensorInfo } from '@tensorflow/tfjs-core'
+import {
+  backend,
+  engine,
+  env,
+  getKernel,
+  Identity,
+  registerKernel,
+  setBackend,
+  unregisterKernel,
+} from '@tensorflow/tfjs-core'
 import { registerHostKernels } from '../ops/host/index.ts'
 import type { HostMemory } from '../ops/host/memory.ts'
 import { registryName } from '../ops/kernels.ts'
@@ -46,6 +56,7 @@ async function start(threads: number, library: ProductLibrary | { readonly missi
   if (!getKernel(registryName('linear'), 'wasm')) {
     const wasm = backend() as BackendWasm
     refuseFullHeap(wasm as unknown as WasmInternals)
+    shareClones()
     registerHostKernels('wasm', heapOf(wasm))
   }
   products = 'missing' in library ? null : library
@@ -89,6 +100,20 @@ function refuseFullHeap({ wasm }: WasmInternals): void {
       )
     return address
   }
+}
+
+/** TensorFlow.js's kernel copies, and so doubles what the tape keeps for the backward pass. */
+function shareClones(): void {
+  unregisterKernel(Identity, 'wasm')
+  registerKernel({
+    kernelName: Identity,
+    backendName: 'wasm',
+    kernelFunc: ({ inputs, backend: wasm }) => {
+      const { dataId, shape, dtype } = inputs['x'] as TensorInfo
+      ;(wasm as BackendWasm).incRef(dataId)
+      return { dataId, shape, dtype }
+    },
+  })
 }
 
 function heapOf(wasm: BackendWasm): HostMemory {
