@@ -1,5 +1,5 @@
 /**
- * `pretrain`: makes the base model that the repository ships, or another one like it.
+ * `npm run base-model`: makes the base model that the repository ships, or another one like it.
  *
  *   node --import tsx gpu-node/src/pretrain/main.ts --out models/rankscope-mini --seed 1 --tokens 5000000
  */
@@ -8,7 +8,7 @@ import { errorPayload, RankscopeError } from '@rankscope/protocol'
 import { selectBackend } from '../backends/select.ts'
 import { pretrain } from './pretrain.ts'
 
-const help = `Usage: pretrain --out FOLDER [--seed N] [--tokens N] [--threads N]
+const help = `usage: npm run base-model -- --out FOLDER [--seed N] [--tokens N] [--threads N]
 
   --out      folder for the model (made where absent)
   --seed     seed of text, tokenizer and weights; default 1
