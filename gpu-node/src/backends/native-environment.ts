@@ -40,17 +40,17 @@ export function prepareOpenblas(library: string | null): string | undefined {
 
 function prepare(library: string | null): string | undefined {
   // Threads that spin while they wait slow every other process down: a step took twice as long beside one.
-  setVariables({ OMP_WAIT_POLICY: process.env['OMP_WAIT_POLICY'] ?? 'passive' })
+  setCEnvironment({ OMP_WAIT_POLICY: process.env['OMP_WAIT_POLICY'] ?? 'passive' })
   if (library === null) return undefined
   const wished = process.env['RANKSCOPE_OPENBLAS_CORETYPE']
   if (wished === 'inherit') return undefined
   if (wished) {
-    setVariables({ OPENBLAS_CORETYPE: wished })
+    setCEnvironment({ OPENBLAS_CORETYPE: wished })
     return undefined
   }
   const verdict = recall(library) ?? remember(library, decide(library))
   if ('failures' in verdict) return `${library} computes wrong results here (${verdict.failures.join('; ')})`
-  setVariables(verdict.environment)
+  setCEnvironment(verdict.environment)
   return undefined
 }
 
@@ -116,7 +116,7 @@ function remember(library: string, verdict: Verdict): Verdict {
 }
 
 /** Changes the environment that C code sees: in a worker thread process.env is only a copy. */
-function setVariables(environment: Environment): void {
+export function setCEnvironment(environment: Environment): void {
   const c = koffi.load(null)
   const set = c.func('int setenv(const char *name, const char *value, int overwrite)')
   const unset = c.func('int unsetenv(const char *name)')

@@ -1,17 +1,22 @@
-/** One contract over both siblings of the linear algebra interface. */
+/** One contract over all siblings of the linear algebra interface. */
 import { describe, expect, test } from 'vitest'
 import { Random } from '../random.ts'
 import { createLapack } from './lapack.ts'
 import type { FloatArray, LinearAlgebra } from './linear-algebra.ts'
 import { transpose } from './matrix.ts'
 import { createPortable } from './portable.ts'
+import { createTensorflow } from './tensorflow.ts'
 
 const lapack = createLapack()
+const tensorflow = createTensorflow()
 const siblings: { name: string; algebra: LinearAlgebra | null; reason: string }[] = [
   { name: 'portable', algebra: createPortable(), reason: '' },
   'missing' in lapack
     ? { name: 'lapack', algebra: null, reason: lapack.missing }
     : { name: 'lapack', algebra: lapack, reason: '' },
+  'missing' in tensorflow
+    ? { name: 'tensorflow', algebra: null, reason: tensorflow.missing }
+    : { name: 'tensorflow', algebra: tensorflow, reason: '' },
 ]
 
 const eps64 = 2 ** -52

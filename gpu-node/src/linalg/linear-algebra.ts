@@ -1,7 +1,8 @@
 /**
- * The dense linear algebra that initialisation and rank analysis need: one interface, two siblings.
+ * The dense linear algebra that initialisation and rank analysis need: one interface, three siblings.
  *
- * `lapack.ts` calls a system BLAS/LAPACK, `portable.ts` is plain TypeScript for machines without one.
+ * `lapack.ts` calls a system BLAS/LAPACK, `tensorflow.ts` libtensorflow, `portable.ts` is plain TypeScript for machines
+ * that have neither.
  * Matrices are row-major typed arrays; arguments are never modified; results are new arrays. `d` is
  * min(rows, columns) throughout. Singular values and eigenvalues are in descending order.
  * All calls block: run them on a worker thread (`pool.ts`).
@@ -30,7 +31,7 @@ export interface MultiplyShape {
 }
 
 export interface LinearAlgebra {
-  readonly name: 'lapack' | 'portable'
+  readonly name: 'lapack' | 'tensorflow' | 'portable'
   /** What runs underneath, for a person, e.g. 'OpenBLAS 0.3.21 (openmp, Cooperlake)'. */
   readonly description: string
 
