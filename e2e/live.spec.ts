@@ -1,3 +1,4 @@
+import { comparisonMethodNames } from '@rankscope/protocol'
 import { chartRows, drawnSteps, everyStep, expectCurve, launchRuns, untilSettled, untilStep } from './runs.ts'
 import { expect, test } from './stack-fixture.ts'
 
@@ -10,10 +11,13 @@ function quantiles(delaysMs: readonly number[]): string {
   return `median ${at(0.5)} ms, 95th percentile ${at(0.95)} ms`
 }
 
-test('three methods are compared live; what is drawn is what was recorded', async ({ page, stack }, info) => {
+test('four methods are compared live; what is drawn is what was recorded', async ({ page, stack }, info) => {
+  // Four runs share the processors with the browser.
+  test.slow()
   const steps = 60
-  const runs = await launchRuns(stack, 'three methods', ['lora', 'pissa', 'hd-pissa'], steps)
+  const runs = await launchRuns(stack, 'four methods', comparisonMethodNames, steps)
   await page.goto(`${stack.address}/compare?runs=${runs.map((run) => run.runId).join(',')}`)
+  await untilStep(stack, runs[0]!.runId, 1)
   await expectCurve(page, 'Training loss')
   for (const run of runs) expect((await untilSettled(stack, run.runId)).state).toBe('finished')
 

@@ -37,7 +37,7 @@ export class TestStack {
       server: this.#server,
       state: join(this.#state, 'node'),
       name: 'test-node',
-      slots: 3,
+      slots: 4,
       threads: 1,
       models: (process.env['RANKSCOPE_TEST_MODELS'] ?? '').split(delimiter).filter((folder) => folder !== ''),
       data: [],

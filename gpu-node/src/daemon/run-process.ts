@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { RecordBody } from '@rankscope/protocol'
+import { giveWay } from '../priority.ts'
 import type { RunRequest } from '../run/run.ts'
 import { kernelMemoryKills, type RunExit } from './run-exit.ts'
 import type { MessageFromRun, MessageToRun, RunOrder } from './run-messages.ts'
@@ -35,6 +36,7 @@ export function startRunProcess(entry: URL, order: RunOrder, events: RunProcessE
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
+  if (child.pid !== undefined) giveWay(child.pid)
   const lastLines = keepOutput(child, join(order.folder, 'process.log'))
 
   let failure: string | null = null

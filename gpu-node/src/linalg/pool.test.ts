@@ -1,5 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { constants, getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { Random } from '../random.ts'
@@ -18,7 +18,23 @@ const update = (after: Float32Array): DenseSource => ({ kind: 'dense', rows, col
 const multiple = (factor: number) =>
   update(new Float32Array(rows * columns).fill(factor / Math.sqrt(rows * columns)))
 
+/** Nice values of this process’s threads, as Linux has them: field 19 of stat, the 17th behind the name. */
+const threadPriorities = () =>
+  readdirSync('/proc/self/task').map((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])
+  })
+
 describe('the pool', () => {
+  // Threads have priorities on Linux only, and nothing is below the lowest.
+  const below = Math.min(getPriority() + 10, constants.priority.PRIORITY_LOW)
+  const untellable = process.platform !== 'linux' || below === getPriority()
+  test.skipIf(untellable)('of low priority lets training go first', async () => {
+    expect(threadPriorities().filter((priority) => priority >= below)).toEqual([])
+    await pool.spectrum(update(weights()))
+    expect(threadPriorities()).toContain(below)
+  })
+
   test('takes a snapshot: later changes of the weights do not reach the result', async () => {
     const w = weights()
     const before = Math.hypot(...w)

@@ -1,7 +1,7 @@
 /** The worker thread of the pool: one request at a time, computed with this thread's own linear algebra. */
-import { constants, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { errorPayload } from '@rankscope/protocol'
+import { giveWayToOwnProcess } from '../priority.ts'
 import type {
   Job,
   Reply,
@@ -20,10 +20,7 @@ class Cancelled extends Error {}
 
 const port = parentPort!
 const settings = workerData as WorkerSettings
-// On Linux a priority belongs to the calling thread, elsewhere to the whole process, which must keep its own.
-if (settings.lowPriority && process.platform === 'linux') {
-  setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
-}
+if (settings.lowPriority) giveWayToOwnProcess()
 const { algebra } = selectLinearAlgebra()
 algebra.setThreads(settings.threads)
 
