@@ -4,7 +4,8 @@
  *
  * Sizes are rounded up to an eighth of a power of two. Before new memory is asked for, idle blocks go back to the
  * system for as long as the whole would exceed what has been live at once by more than a quarter: batches of
- * changing length cannot make the pool grow without end.
+ * changing length cannot make the pool grow without end. Fresh pages cost more than the work on them, so a larger idle
+ * block serves before that.
  */
 import type { NativeLibrary } from './native-library.ts'
 
@@ -40,15 +41,15 @@ export class NativeMemory {
   /** A block of at least `bytes` bytes; its contents are arbitrary. */
   take(bytes: number): Block {
     const size = sizeClass(bytes)
-    let block = this.#idle.get(size)?.pop()
+    let block = this.#idle.get(size)?.pop() ?? this.#larger(size)
     if (block) {
-      this.use.pooledBytes -= size
+      this.use.pooledBytes -= block.bytes
     } else {
       this.#trim(size)
       block = { address: this.#library.allocate(size), bytes: size }
     }
     this.use.liveBlocks += 1
-    this.use.liveBytes += size
+    this.use.liveBytes += block.bytes
     if (this.use.liveBytes > this.use.peakLiveBytes) this.use.peakLiveBytes = this.use.liveBytes
     if (this.use.liveBytes > this.#highestBytes) this.#highestBytes = this.use.liveBytes
     return block
@@ -72,11 +73,25 @@ export class NativeMemory {
     this.use.peakLiveBytes = this.use.liveBytes
   }
 
+  /** The smallest idle block of up to twice the size, where one of that size would only fit after giving others back. */
+  #larger(size: number): Block | undefined {
+    if (this.#excess(size) <= 0) return undefined
+    let best = Number.POSITIVE_INFINITY
+    for (const [other, idle] of this.#idle)
+      if (idle.length > 0 && other > size && other <= 2 * size && other < best) best = other
+    return this.#idle.get(best)?.pop()
+  }
+
+  /** Bytes by which the whole would exceed its limit with `bytes` more. */
+  #excess(bytes: number): number {
+    const limit = Math.max(this.#highestBytes, this.use.liveBytes + bytes) * slack
+    return this.use.liveBytes + this.use.pooledBytes + bytes - limit
+  }
+
   /** Makes room for `bytes` more; the sizes that have been in use longest go first. */
   #trim(bytes: number): void {
-    const limit = Math.max(this.#highestBytes, this.use.liveBytes + bytes) * slack
     for (const size of this.#idle.keys()) {
-      const excess = this.use.liveBytes + this.use.pooledBytes + bytes - limit
+      const excess = this.#excess(bytes)
       if (excess <= 0) return
       this.#releaseSize(size, excess)
     }

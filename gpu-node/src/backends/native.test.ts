@@ -156,6 +156,21 @@ describe.skipIf(reason !== '')(`native ${reason && `(skipped: ${reason})`}`, () 
     expect(backend.memoryUse.pooledBytes).toBe(after.pooledBytes)
   })
 
+  test('a smaller tensor takes the memory of a larger one rather than new memory where the pool is full', () => {
+    const backend = runningNativeBackend()!
+    backend.releaseIdleMemory()
+    // More than has been live so far: the pool may hold this block and a quarter more.
+    const rows = 2 * Math.ceil(backend.memoryUse.peakLiveBytes / 4000) + 1000
+    const use = (share: number) => {
+      backend.disposeData(backend.allocate([Math.floor(share * rows), 1000]).dataId)
+      return backend.memoryUse.pooledBytes
+    }
+    const whole = use(1)
+    expect([use(0.9), use(0.6), use(1)]).toEqual([whole, whole, whole])
+    // A block of more than twice the size is left for what needs it.
+    expect(use(0.2)).toBeGreaterThan(whole)
+  })
+
   test('idle memory of changing sizes stays within a quarter of what was live at once', () => {
     const backend = runningNativeBackend()!
     backend.releaseIdleMemory()
