@@ -11,6 +11,9 @@ function quantiles(delaysMs: readonly number[]): string {
   return `median ${at(0.5)} ms, 95th percentile ${at(0.95)} ms`
 }
 
+// Playwright's recorder takes as much of the browser as the dashboard does, and the test below measures that.
+test.use({ trace: 'off' })
+
 test('four methods are compared live; what is drawn is what was recorded', async ({ page, stack }, info) => {
   // Four runs share the processors with the browser.
   test.slow()

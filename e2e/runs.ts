@@ -38,7 +38,7 @@ export async function launchRuns(
 
 export async function untilStep(stack: TestStack, runId: string, step: number): Promise<void> {
   await expect
-    .poll(async () => (await stack.api.run(runId)).step, { timeout: 60_000 })
+    .poll(async () => (await stack.api.run(runId)).step, { timeout: 90_000 })
     .toBeGreaterThanOrEqual(step)
 }
 

@@ -1,11 +1,14 @@
 /** Runs and nodes from the live feed into the query cache, once per frame however many came. */
 import type { NodeView, RunView } from '@rankscope/protocol'
 import type { QueryClient } from '@tanstack/react-query'
+import { Batcher } from '../live/batcher.ts'
 import type { ViewListener } from '../live/connection.ts'
-import { FrameBatcher } from '../live/frame.ts'
 import { nodesQuery, runsQuery } from './queries.ts'
 
-export function cacheViews(client: QueryClient, frames = new FrameBatcher()): ViewListener {
+export function cacheViews(
+  client: QueryClient,
+  frames = new Batcher((callback) => requestAnimationFrame(callback)),
+): ViewListener {
   const runs = new Map<string, RunView | null>()
   const nodes = new Map<string, NodeView>()
   const flush = () => {

@@ -28,7 +28,6 @@ const scalar = (cursor: number): StoredRecord => ({
 
 describe('the live connection', () => {
   it('subscribes after what it has, and after a lost link asks for just the gap', async () => {
-    globalThis.requestAnimationFrame = () => 0
     const { socket, sent, receive } = fakeSocket()
     let reconnected = 0
     const live = new LiveConnection(socket, { ...silent, reconnected: () => reconnected++ })

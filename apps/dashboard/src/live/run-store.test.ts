@@ -1,13 +1,13 @@
 import { type RecordBody, type StoredRecord, toFloat64Bytes } from '@rankscope/protocol'
 import { describe, expect, it } from 'vitest'
-import { FrameBatcher } from './frame.ts'
+import { Batcher } from './batcher.ts'
 import { RunStore } from './run-store.ts'
 
-/** A store whose frames are drawn by hand. */
+/** A store whose listeners are told by hand. */
 function makeStore() {
-  const frames: (() => void)[] = []
-  const store = new RunStore('run', new FrameBatcher((callback) => frames.push(callback)))
-  return { store, draw: () => frames.splice(0).forEach((frame) => frame()), frames }
+  const notices: (() => void)[] = []
+  const store = new RunStore('run', new Batcher((callback) => notices.push(callback)))
+  return { store, tell: () => notices.splice(0).forEach((notice) => notice()), notices }
 }
 
 const record = (cursor: number, body: RecordBody, attempt = 1): StoredRecord => ({
@@ -79,16 +79,16 @@ describe('history and live records', () => {
 })
 
 describe('a store', () => {
-  it('notifies once per frame however many records came, and its version tells which topic changed', () => {
-    const { store, draw, frames } = makeStore()
+  it('notifies once however many records came in a packet, and its version tells which topic changed', () => {
+    const { store, tell, notices } = makeStore()
     store.finishLoading('scalars', 0, () => {})
-    draw()
+    tell()
     let notified = 0
     store.subscribe(() => notified++)
     const [scalars, logs] = [store.version('scalars'), store.version('logs')]
     for (let step = 1; step <= 50; step++) store.apply([loss(step, step)], 0)
-    expect(frames).toHaveLength(1)
-    draw()
+    expect(notices).toHaveLength(1)
+    tell()
     expect(notified).toBe(1)
     expect(store.version('scalars')).toBeGreaterThan(scalars)
     expect(store.version('logs')).toBe(logs)

@@ -4,7 +4,7 @@
  * once: it is dropped when a topic’s history already covers its cursor, or when it was applied before.
  */
 import type { RecordBodyOf, RecordKind, StoredRecord } from '@rankscope/protocol'
-import { FrameBatcher } from './frame.ts'
+import { Batcher } from './batcher.ts'
 import { Series, type SeriesPoints } from './series.ts'
 import { entryFromRecord, type SpectrumEntry, SpectrumIndex } from './spectra.ts'
 
@@ -66,11 +66,15 @@ export class RunStore {
   readonly #notify = () => {
     for (const listener of this.#listeners) listener()
   }
-  readonly #frames: FrameBatcher
+  readonly #notices: Batcher
 
-  constructor(runId: string, frames = new FrameBatcher()) {
+  /**
+   * Listeners hear of all that a packet brought at once, in the same turn of the event loop: they keep to frames
+   * themselves, and waiting for one here would cost live points a second frame.
+   */
+  constructor(runId: string, notices = new Batcher((callback) => queueMicrotask(callback))) {
     this.runId = runId
-    this.#frames = frames
+    this.#notices = notices
   }
 
   /** Cursor after which the socket has to go on: the newest applied record, or the least complete history. */
@@ -223,6 +227,6 @@ export class RunStore {
 
   #changed(topic: Topic): void {
     this.#versions.set(topic, this.#versions.get(topic)! + 1)
-    this.#frames.request(this.#notify)
+    this.#notices.request(this.#notify)
   }
 }
