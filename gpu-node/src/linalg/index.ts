@@ -1,5 +1,6 @@
 /**
- * Linear algebra for the rest of the node, asynchronous: nothing here blocks the calling thread.
+ * Linear algebra for the rest of the node, asynchronous: nothing here blocks the calling thread for more
+ * than a few milliseconds.
  *
  * `topSvd` and `topSvdAll` serve the start of a run, on all processors, with a cache on disk. `spectrum` and
  * `latestSpectrum` serve a run in progress, on one thread of low priority. Matrices are row-major.
@@ -9,6 +10,7 @@ import { RankscopeError } from '@rankscope/protocol'
 import type { TopSvdJob, TopSvdOutcome } from './messages.ts'
 import { LinearAlgebraPool, type RequestOptions } from './pool.ts'
 import type { Spectrum, SpectrumSource } from './spectrum.ts'
+import { cacheEntry } from './svd-cache.ts'
 import { refuseRank, type TopSvdOptions } from './top-svd.ts'
 
 export type { TopSvdOutcome } from './messages.ts'
@@ -46,6 +48,8 @@ export interface TopSvdProgress {
 }
 
 const defaultCacheLimitBytes = 8 * 2 ** 30
+/** A matrix up to this size is hashed and read in a few milliseconds. */
+const smallBytes = 2 ** 20
 
 /**
  * The leading `rank` triplets of w [rows, columns]: u [rows, rank], s [rank], v [columns, rank], float64, the largest
@@ -117,10 +121,17 @@ async function decompose(pool: LinearAlgebraPool, entry: TopSvdEntry, options: S
         : { folder: cacheFolder, limitBytes: cacheLimitBytes ?? defaultCacheLimitBytes },
   }
   try {
-    return await pool.topSvd(job, signal ? { signal } : {})
+    return readSmall(job) ?? (await pool.topSvd(job, signal ? { signal } : {}))
   } catch (error) {
     throw named(name, error)
   }
+}
+
+/** What the cache has of a small matrix, read on the spot: sooner done than a thread is started for it. */
+function readSmall(job: TopSvdJob): TopSvdOutcome | null {
+  if (job.cache === null || job.w.byteLength > smallBytes) return null
+  const cached = cacheEntry(job.cache, job).read()
+  return cached && { ...cached, fromCache: true, cacheProblem: null }
 }
 
 function naming(name: string, check: () => void): void {

@@ -138,6 +138,18 @@ describe('the start of a run', () => {
     }
   })
 
+  test('a matrix too large to be read on the spot is read by the threads', async () => {
+    const cacheFolder = mkdtempSync(join(tmpdir(), 'svd-start-'))
+    const side = 520
+    const w = new Random(1).fillNormal(new Float32Array(side * side))
+    const options = { kind: 'randomized', cacheFolder, threads: 1 } as const
+    const first = await topSvd(w, side, side, 2, options)
+    const again = await topSvd(w, side, side, 2, options)
+    expect([first.fromCache, again.fromCache]).toEqual([false, true])
+    expect(again.s).toEqual(first.s)
+    rmSync(cacheFolder, { recursive: true })
+  })
+
   test('an error names the module', async () => {
     const entry = { rows, columns, rank: 2 }
     const bad = weights().fill(Number.POSITIVE_INFINITY, 31, 32)
