@@ -5,7 +5,7 @@ import { moraBlocks } from '../composed/mora.ts'
 import type { FusedKernels } from '../kernels.ts'
 import type { HostMemory } from './memory.ts'
 import { hostPointwise } from './pointwise.ts'
-import { transposed } from './products.ts'
+import { product, transposed } from './products.ts'
 
 export function hostMora(memory: HostMemory) {
   const { rope } = hostPointwise(memory)
@@ -62,13 +62,13 @@ export function hostMora(memory: HostMemory) {
       const [rows, outputs] = dy.shape as [number, number]
       const size = square.shape[0]!
       const { blocks, width, read } = sizes(columns, outputs, size, cos)
-      const dz = matMul(blockGradients(dy, size, columns, cos), transposed(memory, square))
+      const dz = product(memory, blockGradients(dy, size, columns, cos), transposed(memory, square))
       return addWrapped(reshape(rotated(dz, blocks, cos, sin, true), [rows, width]), columns, read, sum)
     },
 
     moraSquareGradient: ({ x, dy, cos, sin }, { size }) => {
       const z = compressed(x, size, dy.shape[1]!, cos, sin)
-      return matMul(transposed(memory, z), blockGradients(dy, size, x.shape[1]!, cos))
+      return product(memory, transposed(memory, z), blockGradients(dy, size, x.shape[1]!, cos))
     },
   } satisfies Partial<FusedKernels<Tensor>>
 }
