@@ -23,7 +23,7 @@ test('a run with attribution shows its parts overlaid, who holds the tail, and t
   await expect(page.getByRole('region', { name: 'Spectrum of ΔW' }).locator('.legendtext')).toHaveCount(4)
   const overlaid = new Set((await chartRows(page, 'Spectrum of ΔW')).map(([label]) => label))
   expect(overlaid).toEqual(
-    new Set(['ΔW', '1st order', '2nd order', 'rounding'].map((part) => `${run!.name}, ${part}`)),
+    new Set(['ΔW', '1st order', '2nd order', 'rounding'].map((part) => `${run!.name} · ${part}`)),
   )
 
   const table = page.getByTestId('parts-table')

@@ -75,6 +75,13 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
     warning('optimizer.epsilon', 'with ε = 0 an entry whose gradient is exactly zero becomes NaN')
   if (config.export.adapter && config.method.name !== 'lora' && config.method.name !== 'pissa')
     warning('export.adapter', 'has no effect: only LoRA and PiSSA have an exact adapter')
+  const beside = config.method.name === 'full' && config.method.scope === 'all'
+  for (const [path, asked] of [
+    ['export.delta', config.export.delta],
+    ['export.loraRank', config.export.loraRank !== null],
+  ] as const)
+    if (asked && beside)
+      warning(path, 'holds the linear target modules only: embeddings, norms and biases were trained as well')
   checkMethod(config, config.method, error, warning)
   return findings
 }

@@ -150,7 +150,8 @@ const recordBody = {
   }),
   artifact: z.strictObject({
     kind: z.literal('artifact'),
-    artifact: z.enum(['model', 'adapter']),
+    /** delta: ΔW as safetensors; lora: a truncated SVD of ΔW as a PEFT adapter. */
+    artifact: z.enum(['model', 'adapter', 'delta', 'lora']),
     path: z.string(),
     bytes: z.int().min(0),
   }),

@@ -303,6 +303,16 @@ export const exportSchema = z.strictObject({
     title: 'Export the adapter',
     description: 'Write a PEFT LoRA adapter where the method has one (LoRA; PiSSA as LoRA of rank 2r).',
   }),
+  delta: field(z.boolean().default(false), {
+    title: 'Export ΔW',
+    description: 'Write ΔW of every target module as one safetensors file, float32.',
+    advanced: true,
+  }),
+  loraRank: field(z.int().min(1).max(4096).nullable().default(null), {
+    title: 'Export as LoRA of rank',
+    description: 'Write the best PEFT LoRA adapter of this rank, by a truncated SVD of ΔW, with its error.',
+    advanced: true,
+  }),
 })
 
 export const backendNames = ['auto', 'tensorflow', 'cuda', 'webgpu', 'native', 'wasm', 'cpu'] as const

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cpuBackend } from '../backends/cpu.ts'
+import { createPortable } from '../linalg/portable.ts'
+import { topSvd } from '../linalg/top-svd.ts'
 import { parseConfig } from '../model/config.ts'
 import { openModelFolder } from '../model/folder.ts'
 import { loadModel } from '../model/model.ts'
@@ -11,7 +13,9 @@ import { writeModelFolder } from '../model/save.ts'
 import { initialWeights } from '../pretrain/initialise.ts'
 import { Random } from '../random.ts'
 import { type PissaPair, pissaAsLora, writeLoraAdapter } from './adapter.ts'
+import { writeDelta } from './delta.ts'
 import { exportMergedModel, mergePair } from './merge.ts'
+import { truncatedAdapter, truncatedPair } from './truncated.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -73,6 +77,48 @@ describe('PEFT adapters', () => {
     const start = mergePair(zero, { rows, columns, a: pair.initialA, b: pair.initialB }, scale)
     const delta = mergePair(zero, converted.pairs[0]!, converted.alpha / converted.rank)
     for (const [i, value] of delta.entries()) expect(value).toBeCloseTo(trained[i]! - start[i]!, 5)
+  })
+})
+
+describe('any update as an adapter of rank R', () => {
+  const algebra = createPortable()
+  const delta = Float64Array.from(matrix(rows * columns))
+  const svd = (keep: number) =>
+    topSvd(algebra, Float32Array.from(delta), { rows, columns, rank: keep }, { kind: 'full' })
+
+  it('leaves out exactly the singular values beyond R (Eckart and Young), and says how much that is', () => {
+    const { s } = svd(columns)
+    for (let R = 1; R < columns; R++) {
+      const found = truncatedPair(algebra, module, { rows, columns, delta }, svd(R), R)
+      const [beyond, all] = [Math.hypot(...s.slice(R)), Math.hypot(...s)]
+      expect(found.error / beyond).toBeCloseTo(1, 5)
+      expect(found.relativeError / (beyond / all)).toBeCloseTo(1, 5)
+      const { alpha, rank: written, pairs } = truncatedAdapter(R, [found])
+      const product = mergePair(new Float32Array(rows * columns), pairs[0]!, alpha / written)
+      expect(Math.hypot(...product.map((value, i) => value - delta[i]!)) / beyond).toBeCloseTo(1, 5)
+    }
+  })
+
+  it('is the update itself, to float32, where R reaches min(m, n) or exceeds it', () => {
+    for (const R of [columns, columns + 3]) {
+      const found = truncatedPair(algebra, module, { rows, columns, delta }, svd(columns), R)
+      expect(found.a).toHaveLength(rows * R)
+      expect(found.relativeError).toBeLessThan(1e-6)
+    }
+  })
+})
+
+describe('ΔW', () => {
+  it('is stored in float32 under the weights’ names, [out, in], small values with all their digits', () => {
+    const delta = Float64Array.from(matrix(rows * columns), (value) => 1e-12 * value)
+    writeDelta(join(folder, 'delta'), [{ module, rows, columns, delta }])
+    const { tensors } = openSafetensors(join(folder, 'delta', 'delta.safetensors'))
+    const stored = tensors.get(`${module}.weight`)!
+    expect(stored.shape).toEqual([columns, rows])
+    const values = readFloat32(stored)
+    for (let i = 0; i < rows; i++)
+      for (let j = 0; j < columns; j++)
+        expect(values[j * rows + i]).toBe(Math.fround(delta[i * columns + j]!))
   })
 })
 

@@ -90,6 +90,15 @@ function ofDense(algebra: LinearAlgebra, source: DenseSource): Found {
   }
 }
 
+/** The update itself, [rows, columns] in float64. */
+export function denseUpdate(algebra: LinearAlgebra, source: SpectrumSource): Float64Array {
+  if (source.kind === 'dense') return denseDifference(algebra, source)
+  const { rows, columns } = source
+  const { left, right, inner } = stackedFactors(source)
+  if (inner === 0) return new Float64Array(rows * columns)
+  return algebra.multiply(left, right, { rows, inner, columns, transposeRight: true })
+}
+
 function denseDifference(algebra: LinearAlgebra, source: DenseSource): Float64Array {
   const { rows, columns, after, before, subtract } = source
   for (const part of [after, before, subtract?.dense]) if (part) assertSize(part, rows, columns)

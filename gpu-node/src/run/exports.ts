@@ -1,29 +1,86 @@
-/** What a finished run leaves behind, where its configuration asks for it: the merged model, the adapter. */
+/** What a finished run leaves behind, where its configuration asks for it: model, adapters, ΔW itself. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeLoraAdapter } from '../export/adapter.ts'
+import { type ModuleDelta, writeDelta } from '../export/delta.ts'
 import { exportMergedModel } from '../export/merge.ts'
+import { type TruncatedPair, truncatedAdapter, truncatedPair } from '../export/truncated.ts'
+import { topSvd } from '../linalg/index.ts'
+import { selectLinearAlgebra } from '../linalg/select.ts'
+import { denseUpdate } from '../linalg/spectrum.ts'
+import { writeJsonFile } from '../model/save.ts'
 import type { RunEnvironment } from './environment.ts'
 import type { PreparedRun } from './prepare.ts'
 
-export async function exportArtifacts(
-  { config, model, targets, adaptation }: PreparedRun,
-  { emit, folder }: RunEnvironment,
-): Promise<void> {
+export async function exportArtifacts(prepared: PreparedRun, environment: RunEnvironment): Promise<void> {
+  const { config, model, targets, adaptation } = prepared
+  const { emit, folder } = environment
   const phase = (detail: string) => emit({ kind: 'phase', phase: 'exporting', progress: null, detail })
+  const done = (artifact: 'model' | 'adapter' | 'delta' | 'lora', path: string) =>
+    emit({ kind: 'artifact', artifact, path, bytes: folderBytes(path) })
   if (config.export.model) {
     phase('model')
     const path = join(folder, 'model')
     const byName = new Map(targets.map((target) => [target.name, target]))
     await exportMergedModel(path, model, [...byName.keys()], (name) => adaptation.merged(byName.get(name)!))
-    emit({ kind: 'artifact', artifact: 'model', path, bytes: folderBytes(path) })
+    done('model', path)
   }
   if (config.export.adapter && adaptation.adapter) {
     phase('adapter')
     const path = join(folder, 'adapter')
     writeLoraAdapter(path, await adaptation.adapter(), config.model.path)
-    emit({ kind: 'artifact', artifact: 'adapter', path, bytes: folderBytes(path) })
+    done('adapter', path)
   }
+  if (config.export.delta) {
+    phase('ΔW')
+    const path = join(folder, 'delta')
+    const deltas: ModuleDelta[] = []
+    for await (const delta of updates(prepared)) deltas.push(delta)
+    writeDelta(path, deltas)
+    done('delta', path)
+  }
+  if (config.export.loraRank !== null) {
+    phase(`LoRA of rank ${config.export.loraRank}`)
+    const path = join(folder, 'lora')
+    await exportTruncated(path, config.export.loraRank, prepared, environment)
+    done('lora', path)
+  }
+}
+
+/** ΔW of one target module after the other. */
+async function* updates({ adaptation, base, targets }: PreparedRun): AsyncGenerator<ModuleDelta> {
+  const { algebra } = selectLinearAlgebra()
+  for (const target of targets) {
+    const [total] = await adaptation.delta(target, async () => base.read(target))
+    const { name: module, rows, columns } = target
+    yield { module, rows, columns, delta: denseUpdate(algebra, total!.source) }
+  }
+}
+
+/** The best adapter of that rank, and beside it `truncation.json` with what it leaves out of each module. */
+async function exportTruncated(
+  path: string,
+  rank: number,
+  prepared: PreparedRun,
+  { emit, threads }: RunEnvironment,
+): Promise<void> {
+  const { algebra } = selectLinearAlgebra()
+  const pairs: TruncatedPair[] = []
+  for await (const update of updates(prepared)) {
+    const { module, rows, columns, delta } = update
+    const kept = Math.min(rank, rows, columns)
+    const top = await topSvd(Float32Array.from(delta), rows, columns, kept, { kind: 'full', threads })
+    pairs.push(truncatedPair(algebra, module, update, top, rank))
+  }
+  writeLoraAdapter(path, truncatedAdapter(rank, pairs), prepared.config.model.path)
+  const byModule = pairs.map(
+    ({ module, error, relativeError }) => [module, { error, relativeError }] as const,
+  )
+  writeJsonFile(join(path, 'truncation.json'), { rank, modules: Object.fromEntries(byModule) })
+  const worst = pairs.reduce((most, pair) => (pair.relativeError > most.relativeError ? pair : most))
+  const share = worst.relativeError.toExponential(1)
+  const message = `LoRA of rank ${rank}: at most ${share} of ‖ΔW‖_F is left out (${worst.module}); truncation.json has every module`
+  emit({ kind: 'log', level: 'info', message })
 }
 
 function folderBytes(folder: string): number {

@@ -154,7 +154,7 @@ function ModuleSelect({ view }: { view: SpectrumView }) {
 
 /** The curve as one of several parts: the run’s colour, the part’s dash. */
 function ofPart(curve: RunCurve, part: SpectrumPart): RunCurve {
-  return { ...curve, label: `${curve.label}, ${partLabels[part]}`, dash: partDashes[part] }
+  return { ...curve, label: `${curve.label} · ${partLabels[part]}`, dash: partDashes[part] }
 }
 
 /** The run’s spectrum at the step, once its values are here; the nearest earlier one that is, meanwhile. */

@@ -21,7 +21,7 @@ export type LogLine = {
 export type Sample = Omit<RecordBodyOf<'sample'>, 'kind'>
 export type Evaluation = Omit<RecordBodyOf<'evaluation'>, 'kind' | 'elapsedMs'>
 export type RunFile = {
-  kind: 'checkpoint' | 'model' | 'adapter'
+  kind: 'checkpoint' | RecordBodyOf<'artifact'>['artifact']
   step: number | null
   path: string
   bytes: number
