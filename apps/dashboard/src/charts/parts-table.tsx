@@ -80,7 +80,7 @@ function RunRows(props: { curve: RunCurve; rows: readonly PartRow[]; named: bool
       ))}
       <Table.Tr>
         <Table.Td colSpan={6} c="dimmed">
-          {named ? `${curve.label}, ` : ''}step {step}. Noise floor{' '}
+          {named ? `${curve.label}: ` : ''}Step {step}. Noise floor{' '}
           {floor === null
             ? 'unknown: the total is no difference of stored weights.'
             : `${formatNumber(floor)} expected, ${formatNumber(rows.find(({ part }) => part === 'rounding')?.largest)} measured (σ₁ of the rounding).`}

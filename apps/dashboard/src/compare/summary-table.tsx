@@ -40,8 +40,8 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
   }
   return (
     <>
-      <Table.ScrollContainer minWidth={1150}>
-        <Table verticalSpacing="xs" highlightOnHover data-testid="summary-table">
+      <Table.ScrollContainer minWidth={1060}>
+        <Table verticalSpacing="xs" horizontalSpacing="xs" highlightOnHover data-testid="summary-table">
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Run</Table.Th>
