@@ -34,6 +34,12 @@ const gpuDevices = ['/dev/dri', '/dev/nvidia0', '/dev/dxg']
  */
 const smallTileProducts = 2
 
+/**
+ * Dawn clears a workgroup's memory before each shader; unrolled by the software renderer, that takes most of the time
+ * of compiling a product. TensorFlow.js's shaders write what they read, which the contract suite sees.
+ */
+const softwareOptions = ['enable-dawn-features=disable_workgroup_init']
+
 let found: { gpu: Gpu; name: string; software: boolean } | undefined
 
 export const webgpuBackend: Backend = {
@@ -69,8 +75,8 @@ async function findAdapter(onlyWithGpu: boolean) {
   return adapter
 }
 
-async function open(dawn: Dawn) {
-  const gpu = dawn.create([])
+async function open(dawn: Dawn, options: string[] = []) {
+  const gpu = dawn.create(options)
   const info = (await gpu.requestAdapter())?.info
   if (!info) return undefined
   const name = [info.vendor, info.device, info.description].filter(Boolean).join(' ')
@@ -84,5 +90,5 @@ async function openSoftware(dawn: Dawn) {
   koffi.load(vulkanLoader, { global: true })
   const setenv = koffi.load('libc.so.6').func('int setenv(str name, str value, int overwrite)')
   setenv('VK_ICD_FILENAMES', softwareDriver, 1)
-  return open(dawn)
+  return open(dawn, softwareOptions)
 }
