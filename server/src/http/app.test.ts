@@ -142,6 +142,14 @@ describe('the HTTP API', () => {
     })
   })
 
+  it('gives a range of steps, both ends included, singly where the whole would be joined', async () => {
+    const query = `/api/runs/${runId}/scalars?names=train/loss&points=2`
+    const whole = await get(query, scalarsAnswer)
+    expect(whole.series[0]).toMatchObject({ total: 3, min: [expect.anything(), '-Infinity'] })
+    const range = await get(`${query}&fromStep=2&toStep=3`, scalarsAnswer)
+    expect(range.series[0]).toMatchObject({ total: 2, steps: [2, 3], last: ['NaN', '-Infinity'], min: null })
+  })
+
   it('exports every point as CSV and as JSON', async () => {
     const csv = await inject({ url: `/api/runs/${runId}/export` })
     expect(csv.headers['content-type']).toContain('text/csv')

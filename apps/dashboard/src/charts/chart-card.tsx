@@ -15,6 +15,7 @@ import { downloadCsv, downloadImage, type ImageFormat } from './download.ts'
 import type { Figure } from './figure.ts'
 import { LiveChart } from './live-chart.tsx'
 import { useChartTheme } from './use-chart-theme.ts'
+import type { View } from './zoom.ts'
 
 export type AxisToggle = { label: string; value: boolean; set: (value: boolean) => void }
 
@@ -31,6 +32,7 @@ type Props = {
   primary?: boolean
   onDrawn?: (figure: Figure) => void
   onPick?: (x: number) => void
+  onZoom?: (view: View | null) => void
 }
 
 export function ChartCard(props: Props) {
@@ -44,8 +46,8 @@ export function ChartCard(props: Props) {
     (next: Figure) => {
       figure.current = next
       setNote(
-        next.drawnPoints < next.totalPoints
-          ? `${next.drawnPoints.toLocaleString('en-US')} of ${next.totalPoints.toLocaleString('en-US')} points`
+        next.drawnPoints < next.totalPoints || next.zoomed
+          ? `${next.drawnPoints.toLocaleString('en-US')} of ${next.totalPoints.toLocaleString('en-US')} points${next.zoomed ? ' in view' : ''}`
           : '',
       )
       onDrawn?.(next)
@@ -143,6 +145,7 @@ export function ChartCard(props: Props) {
         primary={props.primary ?? false}
         onDrawn={drawn}
         {...(props.onPick ? { onPick: props.onPick } : {})}
+        {...(props.onZoom ? { onZoom: props.onZoom } : {})}
       />
       {footer ? <div className={classes['footer']}>{footer}</div> : null}
     </Paper>

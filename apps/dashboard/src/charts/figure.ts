@@ -4,9 +4,13 @@ import type { Data, Layout } from 'plotly.js'
 export type Figure = {
   traces: Data[]
   layout: Partial<Layout>
-  /** Points drawn and points there are; equal where everything is shown. */
+  /** Points drawn and points there are, of what is in view; equal where everything is shown. */
   drawnPoints: number
   totalPoints: number
+  /** A part of the x axis is shown. */
+  zoomed?: boolean
+  /** What one on the x axis stands for, e.g. 60 seconds where it shows minutes; 1 where left out. */
+  xUnit?: number
   /** What to say instead of an empty frame; null when there is something to see. */
   empty: string | null
   /** The figure’s numbers for the CSV export: a header and rows. */

@@ -43,6 +43,7 @@ const options: ScalarOptions = {
   theme: chartThemes.light,
   empty: 'nothing yet',
   points: 600,
+  zoom: null,
 }
 
 describe('a scalar figure', () => {
@@ -56,6 +57,14 @@ describe('a scalar figure', () => {
     const [raw] = figure.traces as { y: Float64Array }[]
     expect(Math.max(...raw!.y)).toBe(99)
     expect(figure.table()).toHaveLength(5001)
+  })
+  it('zoomed, draws what is in view with a neighbour on each side, and counts only what is seen', () => {
+    const values = Array.from({ length: 5000 }, (_, index) => (index === 3333 ? 99 : 1))
+    const zoom = { view: { from: 3300.5, to: 3400.5 }, details: new Map() }
+    const figure = scalarFigure([curve(values)], { ...options, zoom })
+    expect([figure.drawnPoints, figure.totalPoints, figure.zoomed]).toEqual([100, 100, true])
+    const [line] = figure.traces as { x: Float64Array; y: Float64Array }[]
+    expect([line!.x.length, line!.x[0], line!.x.at(-1), line!.y[34]]).toEqual([102, 3300, 3401, 99])
   })
   it('joins runs of one configuration to a mean with a band', () => {
     const group = { group: 'one' }

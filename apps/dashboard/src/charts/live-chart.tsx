@@ -3,7 +3,7 @@
  * the scheduler calls `draw`, `draw` builds the figure and hands it to Plotly.react.
  */
 import { Center, Loader, Text } from '@mantine/core'
-import type { PlotHoverEvent, PlotlyHTMLElement } from 'plotly.js'
+import type { Layout, PlotHoverEvent, PlotlyHTMLElement } from 'plotly.js'
 import { useEffect, useRef, useState } from 'react'
 import type { RunStore } from '../live/run-store.ts'
 import { type Drawable, drawScheduler } from './draw-scheduler.ts'
@@ -11,6 +11,7 @@ import type { Figure } from './figure.ts'
 import { highlightRun } from './highlight.ts'
 import classes from './live-chart.module.css'
 import { loadPlotly, type Plotly } from './plotly.ts'
+import type { View } from './zoom.ts'
 
 type Props = {
   /** Called whenever the chart is drawn; must be stable (useCallback) and changes when options change. */
@@ -24,6 +25,8 @@ type Props = {
   onDrawn?: (figure: Figure) => void
   /** The x value that was clicked. */
   onPick?: (x: number) => void
+  /** The x axis was zoomed, or shows the whole again (null). */
+  onZoom?: (view: View | null) => void
 }
 
 type Status =
@@ -34,17 +37,17 @@ type Status =
 /** What plotly keeps on its element while the reader drags a zoom box. */
 type Dragging = { _dragging?: boolean }
 
-export function LiveChart({ build, stores, label, height, primary = false, onDrawn, onPick }: Props) {
+export function LiveChart({ build, stores, label, height, primary = false, onDrawn, onPick, onZoom }: Props) {
   const frame = useRef<HTMLDivElement>(null)
   const plot = useRef<HTMLDivElement>(null)
   const drawable = useRef<Drawable | null>(null)
-  const latest = useRef({ build, onDrawn, onPick })
+  const latest = useRef({ build, onDrawn, onPick, onZoom })
   const [status, setStatus] = useState<Status>({ state: 'loading' })
 
   useEffect(() => {
-    latest.current = { build, onDrawn, onPick }
+    latest.current = { build, onDrawn, onPick, onZoom }
     if (drawable.current) drawScheduler.request(drawable.current, true)
-  }, [build, onDrawn, onPick])
+  }, [build, onDrawn, onPick, onZoom])
 
   useEffect(() => {
     const element = plot.current!
@@ -65,7 +68,11 @@ export function LiveChart({ build, stores, label, height, primary = false, onDra
         { ...figure.layout, ...size, autosize: false },
         { displayModeBar: false, responsive: false, doubleClick: 'reset+autosize' },
       )
-      if (firstTime) listen(element as unknown as PlotlyHTMLElement, (x) => latest.current.onPick?.(x))
+      if (firstTime)
+        listen(element as unknown as PlotlyHTMLElement, {
+          pick: (x) => latest.current.onPick?.(x),
+          zoom: (view) => latest.current.onZoom?.(view),
+        })
       setStatus((before) =>
         before.state === 'drawn' && before.empty === figure.empty
           ? before
@@ -141,8 +148,18 @@ export function LiveChart({ build, stores, label, height, primary = false, onDra
   )
 }
 
-/** Point at a curve: its run is highlighted in every chart. Click: the x value under the pointer. */
-function listen(element: PlotlyHTMLElement, pick: (x: number) => void): void {
+/** Point at a curve: its run is highlighted in every chart. Click: the x value under the pointer. Drag: a part of x. */
+function listen(
+  element: PlotlyHTMLElement,
+  { pick, zoom }: { pick: (x: number) => void; zoom: (view: View | null) => void },
+): void {
+  element.on('plotly_relayout', (changes) => {
+    const [from, to] = [changes['xaxis.range[0]'], changes['xaxis.range[1]']].map(Number)
+    const isLogX = (element as unknown as { layout: Partial<Layout> }).layout.xaxis?.type === 'log'
+    const value = (position: number) => (isLogX ? 10 ** position : position)
+    if (Number.isFinite(from) && Number.isFinite(to)) zoom({ from: value(from!), to: value(to!) })
+    else if (changes['xaxis.autorange']) zoom(null)
+  })
   element.on('plotly_hover', (event: PlotHoverEvent) => {
     const [pointerY] = (event as unknown as { yvals?: number[] }).yvals ?? []
     const nearest = event.points

@@ -1,5 +1,5 @@
 /** A chart of one scalar over the run. */
-import { memo, useCallback } from 'react'
+import { memo, useCallback, useRef, useState } from 'react'
 import { useViewFlag } from '../common/view-state.ts'
 import { noteDrawn } from '../live/timings.ts'
 import { ChartCard } from './chart-card.tsx'
@@ -7,6 +7,8 @@ import type { ScalarChartDefinition } from './scalar-charts.ts'
 import { scalarFigure, type XAxis } from './scalar-figure.ts'
 import { useChartTheme } from './use-chart-theme.ts'
 import type { RunCurve } from './use-curves.ts'
+import { useDetail } from './use-detail.ts'
+import type { View } from './zoom.ts'
 
 type Props = {
   definition: ScalarChartDefinition
@@ -26,9 +28,22 @@ export const ScalarChart = memo(function ScalarChart(props: Props) {
   const theme = useChartTheme()
   const [logY, setLogY] = useViewFlag(`${definition.key}.logy`, definition.logY)
   const [logX, setLogX] = useViewFlag(`${definition.key}.logx`)
+  const axes = `${xAxis} ${logX}`
+  // A zoom belongs to the axes that it was made on: plotly forgets it with them.
+  const [zoomed, setZoomed] = useState<{ axes: string; view: View } | null>(null)
+  const view = zoomed?.axes === axes ? zoomed.view : null
+  const details = useDetail(curves, definition.name, xAxis, view)
+  const xUnit = useRef(1)
+  const onZoom = useCallback(
+    (next: View | null) => {
+      const unit = xUnit.current
+      setZoomed(next && { axes, view: { from: next.from * unit, to: next.to * unit } })
+    },
+    [axes],
+  )
   const build = useCallback(
-    ({ width }: { width: number }) =>
-      scalarFigure(curves, {
+    ({ width }: { width: number }) => {
+      const figure = scalarFigure(curves, {
         name: definition.name,
         yTitle: definition.yTitle,
         xAxis,
@@ -40,8 +55,12 @@ export const ScalarChart = memo(function ScalarChart(props: Props) {
         theme,
         empty,
         points: Math.max(200, width),
-      }),
-    [curves, definition, xAxis, logX, logY, smoothing, theme, empty],
+        zoom: view === null ? null : { view, details },
+      })
+      xUnit.current = figure.xUnit ?? 1
+      return figure
+    },
+    [view, details, curves, definition, xAxis, logX, logY, smoothing, theme, empty],
   )
   const measure = useCallback(() => {
     const drawnMs = Date.now()
@@ -58,6 +77,7 @@ export const ScalarChart = memo(function ScalarChart(props: Props) {
         { label: 'Logarithmic x axis', value: logX, set: setLogX },
       ]}
       primary={primary ?? false}
+      onZoom={onZoom}
       {...(height === undefined ? {} : { height })}
       {...(primary ? { onDrawn: measure } : {})}
     />

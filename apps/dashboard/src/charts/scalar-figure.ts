@@ -7,6 +7,7 @@ import { envelope } from './decimate.ts'
 import { axis, baseLayout, type ChartTheme, curveTable, type Figure } from './figure.ts'
 import { smooth } from './smoothing.ts'
 import { timeUnit, xValues } from './x-axis.ts'
+import { countInView, type Detail, indicesInView, type View, withDetail } from './zoom.ts'
 
 export type XAxis = 'step' | 'tokens' | 'time'
 
@@ -42,6 +43,8 @@ export type ScalarOptions = {
   empty: string
   /** Points drawn per curve at most: about one per pixel of the plot. */
   points: number
+  /** The part of the x axis that is shown (seconds for time), and finer points of it by run; null for the whole. */
+  zoom: { view: View; details: ReadonlyMap<string, Detail> } | null
 }
 
 const numberFormats = {
@@ -72,8 +75,10 @@ export function scalarFigure(curves: readonly Curve[], options: ScalarOptions): 
         ...numberFormats[options.format],
       },
     },
-    drawnPoints: prepared.reduce((sum, one) => sum + one.x.length, 0),
+    drawnPoints: prepared.reduce((sum, one) => sum + one.drawn, 0),
     totalPoints: prepared.reduce((sum, one) => sum + one.total, 0),
+    zoomed: options.zoom !== null,
+    xUnit: options.xAxis === 'time' ? seconds.divisor : 1,
     empty: present.length === 0 ? options.empty : null,
     table: () =>
       curveTable(
@@ -97,17 +102,26 @@ type Prepared = {
   smoothed: Float64Array
   low: ArrayLike<number>
   high: ArrayLike<number>
+  /** Points of what is in view: drawn, and there. */
+  drawn: number
   total: number
 }
 
 function prepare(curve: Curve, options: ScalarOptions, secondsDivisor: number): Prepared {
-  const series = curve.series.get(options.name)!
+  const { zoom } = options
+  const whole = curve.series.get(options.name)!
+  const detail = zoom?.details.get(curve.runId)
+  const series = withDetail(whole, detail)
   const x = xValues(curve.series, series, options.xAxis, curve.originMs)
+  const [start, end] = zoom ? indicesInView(x, zoom.view) : [0, x.length]
+  const seen = zoom ? countInView(x, zoom.view) : series.length
   if (options.xAxis === 'time') for (let index = 0; index < x.length; index++) x[index]! /= secondsDivisor
   const drawable = options.logY ? positive : (values: Float64Array) => values
   const smoothed = smooth(drawable(series.last.view()), options.smoothing)
-  const joined = envelope(drawable(series.low.view()), drawable(series.high.view()), options.points)
-  const pick = (values: ArrayLike<number>) => Float64Array.from(joined.index, (index) => values[index]!)
+  const inView = (values: Float64Array) => drawable(values.subarray(start, end))
+  const joined = envelope(inView(series.low.view()), inView(series.high.view()), options.points)
+  const pick = (values: ArrayLike<number>) =>
+    Float64Array.from(joined.index, (index) => values[start + index]!)
   return {
     curve,
     steps: pick(series.steps.view()),
@@ -115,8 +129,15 @@ function prepare(curve: Curve, options: ScalarOptions, secondsDivisor: number): 
     smoothed: pick(smoothed),
     low: joined.low,
     high: joined.high,
-    total: series.total,
+    drawn: Math.min(seen, joined.index.length),
+    total: zoom ? pointsInView(series, detail, seen) : series.total,
   }
+}
+
+/** How many points the run has in view: `seen` of them are here, each of which may stand for several. */
+function pointsInView(series: Series, detail: Detail | undefined, seen: number): number {
+  const source = detail && detail.rewinds === series.rewinds ? detail.points : series
+  return source.length === 0 ? seen : Math.round((seen * source.total) / source.length)
 }
 
 function lines(prepared: Prepared, options: ScalarOptions): Data[] {
@@ -191,7 +212,7 @@ function positive(values: Float64Array): Float64Array {
 }
 
 function isJoined(prepared: Prepared): boolean {
-  return prepared.total > prepared.x.length
+  return prepared.total > prepared.drawn
 }
 
 /** Low and high of each point in turn; plain values where nothing was joined. */

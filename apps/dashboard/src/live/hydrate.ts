@@ -3,6 +3,7 @@ import {
   evaluationsAnswer,
   fromJsonNumber,
   logsAnswer,
+  type ScalarsAnswer,
   samplesAnswer,
   scalarsAnswer,
   spectraAnswer,
@@ -10,28 +11,28 @@ import {
 } from '@rankscope/protocol'
 import { request } from '../api/client.ts'
 import type { RunStore, Topic } from './run-store.ts'
+import { Series, type SeriesPoints } from './series.ts'
 import { entryFromJson } from './spectra.ts'
 
 /** Points asked for per series: a few per pixel of a wide chart. */
-export const historyPoints = 2000
+const mostPoints = 2000
+
+/** Points of the whole run asked for per series; `?points=N` in the page's address asks for fewer. */
+function historyPoints(): number {
+  const wanted = Number(new URLSearchParams(location.search).get('points'))
+  return Number.isInteger(wanted) && wanted >= 1 && wanted < mostPoints ? wanted : mostPoints
+}
 
 type Fetched = { cursor: number; load: () => void }
 
 const fetchers: Record<Exclude<Topic, 'files'>, (store: RunStore) => Promise<Fetched>> = {
   async scalars(store) {
-    const answer = await request(`/runs/${store.runId}/scalars?points=${historyPoints}`, scalarsAnswer)
+    const answer = await request(`/runs/${store.runId}/scalars?points=${historyPoints()}`, scalarsAnswer)
     return {
       cursor: answer.cursor,
       load: () => {
         for (const series of answer.series) {
-          store.loadSeries(series.name, {
-            steps: series.steps,
-            timesMs: series.timesMs,
-            last: series.last.map(fromJsonNumber),
-            low: series.min?.map(fromJsonNumber) ?? null,
-            high: series.max?.map(fromJsonNumber) ?? null,
-            total: series.total,
-          })
+          store.loadSeries(series.name, pointsFromJson(series))
         }
       },
     }
@@ -95,6 +96,37 @@ export async function hydrate(store: RunStore, topic: Exclude<Topic, 'files'>): 
   } catch (error) {
     store.abandonLoading(topic)
     throw error
+  }
+}
+
+/** The points of one scalar over a range of steps, both included: singly where there are not too many. */
+export async function fetchSeries(
+  runId: string,
+  name: string,
+  range: { fromStep: number; toStep: number },
+  signal: AbortSignal,
+): Promise<Series> {
+  const query = new URLSearchParams({
+    names: name,
+    points: String(mostPoints),
+    fromStep: String(range.fromStep),
+    toStep: String(range.toStep),
+  })
+  const answer = await request(`/runs/${runId}/scalars?${query}`, scalarsAnswer, { signal })
+  const series = new Series()
+  const [found] = answer.series
+  if (found) series.load(pointsFromJson(found))
+  return series
+}
+
+function pointsFromJson(series: ScalarsAnswer['series'][number]): SeriesPoints {
+  return {
+    steps: series.steps,
+    timesMs: series.timesMs,
+    last: series.last.map(fromJsonNumber),
+    low: series.min?.map(fromJsonNumber) ?? null,
+    high: series.max?.map(fromJsonNumber) ?? null,
+    total: series.total,
   }
 }
 

@@ -25,6 +25,8 @@ export class Series {
   readonly high = new GrowingArray()
   /** How many points the run has told of; `length` may be less where they were joined. */
   total = 0
+  /** How often the run went back to a checkpoint and this lost points. */
+  rewinds = 0
 
   get length(): number {
     return this.steps.length
@@ -54,6 +56,7 @@ export class Series {
     const kept = this.indexOfStep(step)
     if (kept < this.length) {
       this.total -= this.length - kept
+      this.rewinds++
       this.#truncate(kept)
     }
     this.#push(step, timeMs, value, value, value)
