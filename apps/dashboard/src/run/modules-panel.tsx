@@ -52,7 +52,8 @@ export function ModulesPanel({ store, run }: { store: RunStore; run: RunView }) 
           data={measureChoices}
         />
         <Text size="xs" c="dimmed">
-          {measures[measure].formula} ({measures[measure].source}). {measures[measure].help} Choose a module to see its spectrum.
+          {measures[measure].formula} ({measures[measure].source}). {measures[measure].help} Choose a module
+          to see its spectrum.
         </Text>
       </Group>
       <Paper withBorder className={classes['scroll']}>
