@@ -30,8 +30,6 @@ export interface ServerOptions {
   readonly port: number
   readonly nodeToken: string
   readonly log: string
-  /** Called at once, while the process is still starting. */
-  readonly spawned?: (process: StackProcess) => void
 }
 
 export interface NodeOptions {
@@ -43,7 +41,6 @@ export interface NodeOptions {
   readonly models: readonly string[]
   readonly data: readonly string[]
   readonly log: string
-  readonly spawned?: (process: StackProcess) => void
 }
 
 /** Resolves when the server accepts connections. Throws INTERNAL with its last lines where it ends instead. */
@@ -56,7 +53,6 @@ export async function startServerProcess(options: ServerOptions): Promise<Server
     ready: /^Rankscope is ready: (.+)$/,
     log: options.log,
     title: 'the server',
-    spawned: options.spawned,
   })
   const address = readyLine[1]!
   return { ...child, address, url: new URL(address).origin, nodeToken: options.nodeToken }
@@ -80,7 +76,6 @@ export async function startNodeProcess(options: NodeOptions): Promise<StackProce
     ready: / connected to /,
     log: options.log,
     title: 'the node',
-    spawned: options.spawned,
   })
   return child
 }
@@ -93,7 +88,6 @@ interface Start {
   /** File to which stdout and stderr are appended. */
   readonly log: string
   readonly title: string
-  readonly spawned: ((process: StackProcess) => void) | undefined
 }
 
 function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExpExecArray }> {
@@ -117,7 +111,6 @@ function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExp
       child.kill(signal)
     },
   }
-  order.spawned?.(stackProcess)
   return new Promise((resolveReady, reject) => {
     const lastLines: string[] = []
     eachLine(child, (line) => {
