@@ -27,6 +27,7 @@ const load = (source: object, settings: object = {}) =>
     vocabularySize: 270,
     evaluationExamples: 2,
     resolvePath: (path) => join(folder, path),
+    cacheFolder: null,
   })
 
 describe('data of a run', () => {

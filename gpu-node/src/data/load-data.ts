@@ -12,6 +12,7 @@ import {
 } from './examples.ts'
 import { type InstructionRecord, readRecords } from './records.ts'
 import { type Template, templates } from './templates.ts'
+import { tokenizeOnce } from './token-cache.ts'
 import type { TextTokenizer } from './tokenizer.ts'
 
 export interface EvaluationData {
@@ -40,6 +41,8 @@ export interface LoadDataOptions {
   evaluationExamples: number
   /** Turns a configured path into one that may be read; throws PATH_FORBIDDEN. */
   resolvePath(path: string): string
+  /** Where tokenised records are kept for the next run; null: nowhere. */
+  cacheFolder: string | null
 }
 
 /** Throws DATA_NOT_FOUND, DATA_BROKEN or DATA_EMPTY, naming file and line. */
@@ -59,14 +62,14 @@ export function loadData(data: RunConfig['data'], options: LoadDataOptions): Loa
         train,
         { records: test, scorer: scorers.exact },
         `task ${source.task}`,
-        tokenizer,
+        options,
       )
     }
     case 'records': {
       const path = options.resolvePath(source.path)
       const train = readRecords(path, source.fields, limit)
       const records = evaluationPath ? readRecords(evaluationPath, source.fields, evaluationExamples) : null
-      return fromRecords(data, train, records && { records, scorer: scorers[source.scorer] }, path, tokenizer)
+      return fromRecords(data, train, records && { records, scorer: scorers[source.scorer] }, path, options)
     }
     case 'tokens': {
       const read = (file: string, count?: number) => readTokenFile(file, vocabularySize, maxLength, count)
@@ -87,17 +90,18 @@ function fromRecords(
   records: readonly InstructionRecord[],
   evaluation: { records: readonly InstructionRecord[]; scorer: Scorer } | null,
   subject: string,
-  tokenizer: TextTokenizer,
+  { tokenizer, cacheFolder }: LoadDataOptions,
 ): LoadedData {
   const template = templates[data.template]
-  const train = requireExamples(tokenizeRecords(records, template, tokenizer, data.maxLength), subject)
+  const tokenized = tokenizeOnce(records, template, tokenizer, data.maxLength, cacheFolder)
+  const train = requireExamples(tokenized, subject)
   return {
     train: train.examples,
     evaluation: evaluation && {
       examples: tokenizeRecords(evaluation.records, template, tokenizer, data.maxLength).examples,
       answers: { ...evaluation, template },
     },
-    notes: notes(train),
+    notes: [...notes(train), ...(tokenized.cacheProblem === null ? [] : [tokenized.cacheProblem])],
   }
 }
 

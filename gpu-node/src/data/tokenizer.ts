@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { RankscopeError } from '@rankscope/protocol'
+import { digestOf } from '../disk-cache.ts'
 import { readJsonFile } from '../model/folder.ts'
 
 export class TextTokenizer {
@@ -15,9 +16,18 @@ export class TextTokenizer {
   readonly endTokenId: number
   /** Fills rows up to a common length; positions that hold it are never looked at nor trained on. */
   readonly padTokenId: number
+  /** The same for tokenizers of the same definition, and for no others. */
+  readonly fingerprint: string
 
-  private constructor(tokenizer: Tokenizer, endToken: string, endTokenId: number, padTokenId: number) {
+  private constructor(
+    tokenizer: Tokenizer,
+    fingerprint: string,
+    endToken: string,
+    endTokenId: number,
+    padTokenId: number,
+  ) {
     this.#tokenizer = tokenizer
+    this.fingerprint = fingerprint
     this.endToken = endToken
     this.endTokenId = endTokenId
     this.padTokenId = padTokenId
@@ -54,7 +64,8 @@ export class TextTokenizer {
       )
     const padToken = tokenText(config['pad_token'])
     const padTokenId = padToken === null ? undefined : tokenizer.token_to_id(padToken)
-    return new TextTokenizer(tokenizer, endToken, endTokenId, padTokenId ?? endTokenId)
+    const fingerprint = digestOf([JSON.stringify([definition, config])])
+    return new TextTokenizer(tokenizer, fingerprint, endToken, endTokenId, padTokenId ?? endTokenId)
   }
 
   /** Ids of `text`, after the begin-of-text token where the tokenizer adds one. */

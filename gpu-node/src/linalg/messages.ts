@@ -1,13 +1,8 @@
 /** What passes between the pool and its worker threads. Both sides are ours and of one version. */
 import type { ErrorPayload } from '@rankscope/protocol'
+import type { CacheLocation } from '../disk-cache.ts'
 import type { Spectrum, SpectrumSource } from './spectrum.ts'
 import type { TopSvd, TopSvdOptions } from './top-svd.ts'
-
-export interface CacheLocation {
-  readonly folder: string
-  /** Oldest files go when the folder grows beyond this. */
-  readonly limitBytes: number
-}
 
 export interface TopSvdJob {
   readonly kind: 'top-svd'

@@ -11,8 +11,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { CacheLocation } from '../disk-cache.ts'
 import { Random } from '../random.ts'
-import type { CacheLocation } from './messages.ts'
+
 import { createPortable } from './portable.ts'
 import { cacheEntry } from './svd-cache.ts'
 import { type TopSvd, type TopSvdOptions, topSvd } from './top-svd.ts'

@@ -54,6 +54,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     vocabularySize: modelConfig.vocabularySize,
     evaluationExamples: config.evaluation.examples,
     resolvePath: (path) => resolveDataPath(path, roots),
+    cacheFolder,
   })
   warnings.push(...data.notes)
   const sampler = createSampler({
