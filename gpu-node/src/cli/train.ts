@@ -124,7 +124,7 @@ async function main(): Promise<number> {
 
 /** Decompositions of base models, shared by all runs of a user. */
 function cacheFolder(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'rankscope', 'svd')
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'rankscope')
 }
 
 function report(outcome: RunOutcome, folder: string): number {
