@@ -30,6 +30,8 @@ export interface ServerOptions {
   readonly port: number
   readonly nodeToken: string
   readonly log: string
+  /** Called at once, while the process is still starting. */
+  readonly spawned?: (process: StackProcess) => void
 }
 
 export interface NodeOptions {
@@ -41,6 +43,7 @@ export interface NodeOptions {
   readonly models: readonly string[]
   readonly data: readonly string[]
   readonly log: string
+  readonly spawned?: (process: StackProcess) => void
 }
 
 /** Resolves when the server accepts connections. Throws INTERNAL with its last lines where it ends instead. */
@@ -53,6 +56,7 @@ export async function startServerProcess(options: ServerOptions): Promise<Server
     ready: /^Rankscope is ready: (.+)$/,
     log: options.log,
     title: 'the server',
+    spawned: options.spawned,
   })
   const address = readyLine[1]!
   return { ...child, address, url: new URL(address).origin, nodeToken: options.nodeToken }
@@ -76,6 +80,7 @@ export async function startNodeProcess(options: NodeOptions): Promise<StackProce
     ready: / connected to /,
     log: options.log,
     title: 'the node',
+    spawned: options.spawned,
   })
   return child
 }
@@ -88,6 +93,7 @@ interface Start {
   /** File to which stdout and stderr are appended. */
   readonly log: string
   readonly title: string
+  readonly spawned: ((process: StackProcess) => void) | undefined
 }
 
 function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExpExecArray }> {
@@ -111,6 +117,7 @@ function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExp
       child.kill(signal)
     },
   }
+  order.spawned?.(stackProcess)
   return new Promise((resolveReady, reject) => {
     const lastLines: string[] = []
     eachLine(child, (line) => {

@@ -72,17 +72,27 @@ export async function startStack(values: StackValues, usual: { slots: number | n
     void end().then(() => process.exit(130))
   })
   process.on('SIGTERM', () => void end().then(() => process.exit(143)))
+  // One that could not be started takes the other along.
+  process.on('exit', () => {
+    for (const child of started) child.signal('SIGTERM')
+  })
 
-  const server = await startServerProcess({
+  const port = await choosePort(values.port === undefined ? null : integer(values.port, '--port', 0), host)
+  const nodeToken = keptNodeToken(join(state, 'server'))
+  const spawned = (child: StackProcess) => started.push(child)
+  const serverStart = startServerProcess({
     state: join(state, 'server'),
     host,
-    port: await choosePort(values.port === undefined ? null : integer(values.port, '--port', 0), host),
-    nodeToken: keptNodeToken(join(state, 'server')),
+    port,
+    nodeToken,
     log: join(logs, 'server.log'),
+    spawned,
   })
-  started.push(server)
+  // Both at once where the address is known, since each takes seconds to load: the node waits for the server.
+  const isKnown = port !== 0 && host === '127.0.0.1'
+  const { url } = isKnown ? { url: `http://${host}:${port}` } : await serverStart
   const node = startNodeProcess({
-    server,
+    server: { url, nodeToken },
     state: join(state, 'node'),
     name: null,
     slots: values.slots === undefined ? usual.slots : integer(values.slots, '--slots', 1),
@@ -90,10 +100,11 @@ export async function startStack(values: StackValues, usual: { slots: number | n
     models: values.models ?? [],
     data: values.data ?? [],
     log: join(logs, 'node.log'),
-  }).then((process) => {
-    started.push(process)
-    return process
+    spawned,
   })
+  // Whoever waits for the node learns of its failure; until then that of the server may come first.
+  node.catch(() => undefined)
+  const server = await serverStart
   return {
     server,
     node,
