@@ -59,7 +59,7 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
         ),
         widthPixels: width - horizontalMargin,
         theme,
-        empty,
+        empty: module !== null && isKnown(curves, module, parts) ? 'Fetching the spectrum …' : empty,
       })
     },
     [curves, module, part, allParts, view.parts, step, logX, logY, normalised, showFloor, theme, empty],
@@ -155,6 +155,11 @@ function ModuleSelect({ view }: { view: SpectrumView }) {
 /** The curve as one of several parts: the run’s colour, the part’s dash. */
 function ofPart(curve: RunCurve, part: SpectrumPart): RunCurve {
   return { ...curve, label: `${curve.label} · ${partLabels[part]}`, dash: partDashes[part] }
+}
+
+/** Whether there is a spectrum of which the values may still be on their way. */
+function isKnown(curves: readonly RunCurve[], module: string, parts: readonly SpectrumPart[]): boolean {
+  return curves.some(({ store }) => parts.some((part) => store.spectra.list(module, part).length > 0))
 }
 
 /** The run’s spectrum at the step, once its values are here; the nearest earlier one that is, meanwhile. */
