@@ -4,20 +4,16 @@
  */
 #include "common.h"
 
-/* left [m, 2Kr] = [da | a (+ da)], with the devices' columns side by side. */
-static void pack_left(float *left, const float *a, const float *da, int64_t devices, int64_t m, int64_t rank,
-                      int second_order) {
+/* Row i of left [m, 2Kr] = [da | a (+ da)], with the devices' columns side by side. */
+static void pack_left_row(float *left, const float *a, const float *da, int64_t i, int64_t devices, int64_t m,
+                          int64_t rank, float add) {
   int64_t inner = devices * rank;
-  float add = second_order ? 1.0f : 0.0f;
-#pragma omp parallel for schedule(static) num_threads(rs_team(m * inner, RS_STREAM_GRAIN))
-  for (int64_t i = 0; i < m; i++) {
-    for (int64_t k = 0; k < devices; k++) {
-      const float *a_row = a + (k * m + i) * rank, *da_row = da + (k * m + i) * rank;
-      float *delta = left + i * 2 * inner + k * rank, *moved = delta + inner;
-      for (int64_t j = 0; j < rank; j++) {
-        delta[j] = da_row[j];
-        moved[j] = a_row[j] + add * da_row[j];
-      }
+  for (int64_t k = 0; k < devices; k++) {
+    const float *a_row = a + (k * m + i) * rank, *da_row = da + (k * m + i) * rank;
+    float *delta = left + i * 2 * inner + k * rank, *moved = delta + inner;
+    for (int64_t j = 0; j < rank; j++) {
+      delta[j] = da_row[j];
+      moved[j] = a_row[j] + add * da_row[j];
     }
   }
 }
@@ -26,9 +22,14 @@ int rs_hd_pissa_apply(float *w, const float *a, const float *b, const float *da,
                       int64_t devices, int64_t m, int64_t n, int64_t rank, float factor, int second_order) {
   int64_t inner = devices * rank;
   float *left = scratch, *right = scratch + m * 2 * inner;
-  pack_left(left, a, da, devices, m, rank, second_order);
-  rs_copy_rows(right, n, b, n, inner, n);
-  rs_copy_rows(right + inner * n, n, db, n, inner, n);
+#pragma omp parallel num_threads(rs_team((m + n) * inner, RS_STREAM_GRAIN))
+  {
+#pragma omp for schedule(static) nowait
+    for (int64_t i = 0; i < m; i++) pack_left_row(left, a, da, i, devices, m, rank, second_order ? 1.0f : 0.0f);
+#pragma omp for schedule(static)
+    for (int64_t row = 0; row < 2 * inner; row++)
+      memcpy(right + row * n, row < inner ? b + row * n : db + (row - inner) * n, (size_t)n * sizeof(float));
+  }
   rs_sgemm(0, 0, m, n, 2 * inner, factor, left, 2 * inner, right, n, 1, w, n);
   return RS_OK;
 }

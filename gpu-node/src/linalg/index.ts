@@ -1,6 +1,6 @@
 /**
  * Linear algebra for the rest of the node, asynchronous: nothing here blocks the calling thread for more
- * than a few milliseconds.
+ * than some ten milliseconds.
  *
  * `topSvd` and `topSvdAll` serve the start of a run, on all processors, with a cache on disk. `spectrum` and
  * `latestSpectrum` serve a run in progress, on one thread of low priority. Matrices are row-major.
@@ -48,8 +48,8 @@ export interface TopSvdProgress {
 }
 
 const defaultCacheLimitBytes = 8 * 2 ** 30
-/** A matrix up to this size is hashed and read in a few milliseconds. */
-const smallBytes = 2 ** 20
+/** A matrix up to this size is hashed and read in ten milliseconds or so. */
+const smallBytes = 2 ** 24
 
 /**
  * The leading `rank` triplets of w [rows, columns]: u [rows, rank], s [rank], v [columns, rank], float64, the largest
@@ -121,7 +121,11 @@ async function decompose(pool: LinearAlgebraPool, entry: TopSvdEntry, options: S
         : { folder: cacheFolder, limitBytes: cacheLimitBytes ?? defaultCacheLimitBytes },
   }
   try {
-    return readSmall(job) ?? (await pool.topSvd(job, signal ? { signal } : {}))
+    const known = readSmall(job)
+    // Between two of them records and requests to stop get their turn.
+    if (known) await new Promise(setImmediate)
+    signal?.throwIfAborted()
+    return known ?? (await pool.topSvd(job, signal ? { signal } : {}))
   } catch (error) {
     throw named(name, error)
   }

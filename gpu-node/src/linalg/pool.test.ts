@@ -140,7 +140,7 @@ describe('the start of a run', () => {
 
   test('a matrix too large to be read on the spot is read by the threads', async () => {
     const cacheFolder = mkdtempSync(join(tmpdir(), 'svd-start-'))
-    const side = 520
+    const side = 2050
     const w = new Random(1).fillNormal(new Float32Array(side * side))
     const options = { kind: 'randomized', cacheFolder, threads: 1 } as const
     const first = await topSvd(w, side, side, 2, options)
