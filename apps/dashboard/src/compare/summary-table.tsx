@@ -78,7 +78,7 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
                       )}
                     </Group>
                   </Table.Td>
-                  <Table.Td>{methodLabel(run.config)}</Table.Td>
+                  <Table.Td miw={112}>{methodLabel(run.config)}</Table.Td>
                   {columns.map(({ column, cells, best }) => {
                     const { mean, deviation } = cells[index]!
                     return (

@@ -2,33 +2,43 @@
 import { Table, Text, Tooltip } from '@mantine/core'
 import { type MemoryEstimate, type MemoryPlan, memoryVerdict, methodLabel } from '@rankscope/protocol'
 import { formatBytes } from '../common/format.ts'
+import type { MemoryRow } from './memory-outlook.ts'
 import type { AskedOutlook } from './use-memory-outlook.ts'
 
 export function MemoryTable({ outlook: { configs, rows } }: { outlook: AskedOutlook }) {
-  if (rows.length === 0) return null
+  const [first] = rows
+  if (!first) return null
+  const isShared = rows.every(({ nodeName }) => nodeName === first.nodeName)
   return (
     <div data-testid="memory">
       <Text size="sm" fw={600}>
         Memory, at most
+        {isShared ? (
+          <Text span size="sm" c="dimmed">
+            {' '}
+            of {offer(first)}
+          </Text>
+        ) : null}
       </Text>
       <Table fz="sm" verticalSpacing={2} horizontalSpacing={0} withRowBorders={false} className="numeric">
         <Table.Tbody>
-          {rows.map(({ index, nodeName, plan }) => (
-            <Table.Tr key={JSON.stringify(configs[index]?.method)}>
-              <Table.Td>{methodLabel(configs[index]!)}</Table.Td>
-              <Table.Td ta="right">
+          {rows.map((row) => (
+            <Table.Tr key={JSON.stringify(configs[row.index]?.method)}>
+              <Table.Td>{methodLabel(configs[row.index]!)}</Table.Td>
+              <Table.Td ta="right" style={{ whiteSpace: 'nowrap' }}>
                 <Tooltip
-                  label={<Parts estimate={plan.most} />}
+                  label={<Parts estimate={row.plan.most} />}
                   events={{ hover: true, focus: true, touch: true }}
                 >
-                  <Text span size="sm" tabIndex={0} {...colourOf(plan)}>
-                    {formatBytes(plan.most.totalBytes)}
+                  <Text span size="sm" tabIndex={0} {...colourOf(row.plan)}>
+                    {formatBytes(row.plan.most.totalBytes)}
                   </Text>
                 </Tooltip>
-                <Text span size="sm" c="dimmed">
-                  {' '}
-                  of {formatBytes(plan.availableBytes)} on {nodeName}
-                </Text>
+                {isShared ? null : (
+                  <Text size="xs" c="dimmed">
+                    of {offer(row)}
+                  </Text>
+                )}
               </Table.Td>
             </Table.Tr>
           ))}
@@ -37,6 +47,8 @@ export function MemoryTable({ outlook: { configs, rows } }: { outlook: AskedOutl
     </div>
   )
 }
+
+const offer = ({ nodeName, plan }: MemoryRow) => `${formatBytes(plan.availableBytes)} on ${nodeName}`
 
 const colourOf = (plan: MemoryPlan) =>
   ({ fits: {}, tight: { c: 'orange' }, impossible: { c: 'red' } })[memoryVerdict(plan)]
