@@ -41,7 +41,7 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
   return (
     <>
       <Table.ScrollContainer minWidth={1060}>
-        <Table verticalSpacing="xs" horizontalSpacing="xs" highlightOnHover data-testid="summary-table">
+        <Table verticalSpacing="xs" horizontalSpacing={7} highlightOnHover data-testid="summary-table">
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Run</Table.Th>
@@ -78,7 +78,7 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
                       )}
                     </Group>
                   </Table.Td>
-                  <Table.Td miw={112}>{methodLabel(run.config)}</Table.Td>
+                  <Table.Td miw={100}>{methodLabel(run.config)}</Table.Td>
                   {columns.map(({ column, cells, best }) => {
                     const { mean, deviation } = cells[index]!
                     return (
