@@ -10,8 +10,7 @@ import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import type { KernelConfig, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core'
 import { BatchMatMul, getKernel, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core'
 import koffi from 'koffi'
-import { openblasControls, openblasFiles } from '../linalg/openblas-library.ts'
-import { prepareOpenblas } from './native-environment.ts'
+import { firstUsable, openblasControls, openblasFiles } from '../linalg/openblas-library.ts'
 
 export interface ProductLibrary {
   /** E.g. `OpenBLAS 0.3.21 (openmp, Cooperlake)`. */
@@ -30,25 +29,8 @@ let found: ProductLibrary | { readonly missing: string } | undefined
 
 /** The first OpenBLAS that loads and computes right, looked for once per thread, or the reason why there is none. */
 export function findProductLibrary(): ProductLibrary | { readonly missing: string } {
-  found ??= find()
+  found ??= firstUsable(openblasFiles(), bind)
   return found
-}
-
-function find(): ProductLibrary | { readonly missing: string } {
-  const reasons: string[] = []
-  for (const path of openblasFiles()) {
-    const objection = prepareOpenblas(path)
-    if (objection) {
-      reasons.push(objection)
-      continue
-    }
-    try {
-      return bind(path)
-    } catch (error) {
-      reasons.push(`${path}: ${error instanceof Error ? error.message : String(error)}`)
-    }
-  }
-  return { missing: reasons.join('; ') || 'no OpenBLAS was found' }
 }
 
 const [rowMajor, plain, transposed] = [101, 111, 112]

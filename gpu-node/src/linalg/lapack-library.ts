@@ -7,8 +7,7 @@
  */
 import koffi, { type LibraryHandle } from 'koffi'
 import { findBuiltLibrary } from '../../kernels/built-library.ts'
-import { prepareOpenblas } from '../backends/native-environment.ts'
-import { openblasControls, openblasFiles } from './openblas-library.ts'
+import { firstUsable, openblasControls, openblasFiles } from './openblas-library.ts'
 
 type Pointer = Int32Array | Float32Array | Float64Array | Uint8Array
 type Routine = (...arguments_: (Pointer | number)[]) => void
@@ -47,20 +46,7 @@ function candidates(): string[] {
 
 /** The first library that loads, computes right and has every routine, or the reasons why none did. */
 export function findLapack(): LapackLibrary | { readonly missing: string } {
-  const reasons: string[] = []
-  for (const path of candidates()) {
-    const objection = prepareOpenblas(path.startsWith('/') ? path : null)
-    if (objection) {
-      reasons.push(objection)
-      continue
-    }
-    try {
-      return bind(path)
-    } catch (error) {
-      reasons.push(`${path}: ${error instanceof Error ? error.message : String(error)}`)
-    }
-  }
-  return { missing: reasons.join('; ') }
+  return firstUsable(candidates(), bind)
 }
 
 function bind(path: string): LapackLibrary {

@@ -1,7 +1,8 @@
-/** Where a system keeps OpenBLAS, and how its threads are counted. */
+/** Where a system keeps OpenBLAS, which of several libraries may be used, and how its threads are counted. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import koffi, { type LibraryHandle } from 'koffi'
+import { prepareOpenblas } from '../backends/native-environment.ts'
 
 const multiarch: Partial<Record<NodeJS.Architecture, string>> = {
   x64: 'x86_64-linux-gnu',
@@ -15,6 +16,27 @@ export function openblasFiles(): string[] {
   return ['openblas-openmp/libopenblas.so.0', 'openblas-pthread/libopenblas.so.0', 'libopenblas.so.0']
     .flatMap((name) => folders.map((folder) => join(folder, name)))
     .filter((file) => existsSync(file))
+}
+
+/** What `bind` makes of the first library that computes right and that it does not throw for, or why there is none. */
+export function firstUsable<T>(
+  paths: readonly string[],
+  bind: (path: string) => T,
+): T | { readonly missing: string } {
+  const reasons: string[] = []
+  for (const path of paths) {
+    const objection = prepareOpenblas(path.startsWith('/') ? path : null)
+    if (objection) {
+      reasons.push(objection)
+      continue
+    }
+    try {
+      return bind(path)
+    } catch (error) {
+      reasons.push(`${path}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  return { missing: reasons.join('; ') || 'no OpenBLAS was found' }
 }
 
 export interface OpenblasControls {

@@ -55,17 +55,8 @@ export function planMemory(config: RunConfig, model: LlamaConfig, availableBytes
   const oneDevice = config.parallel.mode === 'processes'
   const processes = oneDevice ? config.parallel.devices : 1
   const ofAll = (sequence: number): MemoryEstimate => {
-    const { modelBytes, stateBytes, gradientBytes, activationBytes, baseBytes, totalBytes } = estimateMemory(
-      ...([config, model, sequence, oneDevice] as const),
-    )
-    return {
-      modelBytes: processes * modelBytes,
-      stateBytes: processes * stateBytes,
-      gradientBytes: processes * gradientBytes,
-      activationBytes: processes * activationBytes,
-      baseBytes: processes * baseBytes,
-      totalBytes: processes * totalBytes,
-    }
+    const parts = Object.entries(estimateMemory(config, model, sequence, oneDevice))
+    return Object.fromEntries(parts.map(([part, bytes]) => [part, processes * bytes])) as MemoryEstimate
   }
   return { most: ofAll(config.data.maxLength), leastBytes: ofAll(1).totalBytes, availableBytes }
 }

@@ -61,21 +61,15 @@ function RunRows(props: { curve: RunCurve; rows: readonly PartRow[]; named: bool
       {rows.map(({ part, frobenius, largest, tailRatio, beyond, share }) => (
         <Table.Tr key={part}>
           <Table.Td>{named ? `${curve.label}, ${partLabels[part]}` : partLabels[part]}</Table.Td>
-          <Table.Td ta="right" className="numeric">
-            {formatNumber(frobenius)}
-          </Table.Td>
-          <Table.Td ta="right" className="numeric">
-            {formatNumber(largest)}
-          </Table.Td>
-          <Table.Td ta="right" className="numeric">
-            {formatNumber(tailRatio)}
-          </Table.Td>
-          <Table.Td ta="right" className="numeric">
-            {formatNumber(beyond)}
-          </Table.Td>
-          <Table.Td ta="right" className="numeric">
-            {formatPercent(share)}
-          </Table.Td>
+          {[
+            ...[frobenius, largest, tailRatio, beyond].map((value) => formatNumber(value)),
+            formatPercent(share),
+          ].map((text, column) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: a column is its place
+            <Table.Td key={column} ta="right" className="numeric">
+              {text}
+            </Table.Td>
+          ))}
         </Table.Tr>
       ))}
       <Table.Tr>
