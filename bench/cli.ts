@@ -5,9 +5,11 @@
  * `npm run bench -- NAME`, a colon, one sentence. The list that --help prints is read from there, and NAME --help
  * prints the whole comment, options included.
  */
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { launchCommand } from '@rankscope/launch'
 
 interface Measurement {
   readonly file: string
@@ -52,7 +54,6 @@ else if (!chosen) {
   process.exitCode = 2
 } else if (options.includes('--help') || options.includes('-h')) console.log(chosen.description)
 else {
-  // The measurement reads its own options as if it had been started by itself.
-  process.argv = [process.argv[0]!, chosen.file, ...options]
-  await import(pathToFileURL(chosen.file).href)
+  const [program, ...args] = launchCommand(pathToFileURL(chosen.file), ...options)
+  process.exitCode = spawnSync(program, args, { stdio: 'inherit' }).status ?? 1
 }

@@ -7,12 +7,14 @@
  * Every case runs in a process of its own, all cases take turns for a number of rounds, and medians over all rounds are
  * shown, so that what else the machine does disturbs all alike. Processor time tells what a busy machine would do idle.
  */
+
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { launchCommand } from '@rankscope/launch'
 import { type Measured, renderReport } from './engine/report.ts'
 import { type CaseResult, caseName, type MethodKind, type StepCase, sizes } from './engine/sizes.ts'
 
@@ -86,8 +88,8 @@ function takeTurns(cases: readonly StepCase[], rounds: number, python: string | 
     for (const { stepCase, ours, peer } of measured) {
       console.error(`size ${stepCase.size.name}, round ${round} of ${rounds}: ${caseName(stepCase)}`)
       const json = JSON.stringify(stepCase)
-      const main = fileURLToPath(new URL('./engine/case.ts', import.meta.url))
-      ours.push(run(process.execPath, ['--import', import.meta.resolve('tsx'), main, json]))
+      const [program, ...args] = launchCommand(new URL('./engine/case.ts', import.meta.url), json)
+      ours.push(run(program, args))
       const peers = fileURLToPath(new URL('./engine/peers.py', import.meta.url))
       if (python && stepCase.devices <= peerDevicesAtMost) peer.push(...runPeer(python, [peers, json]))
     }

@@ -7,8 +7,8 @@ import { cruise, type ICruiseResult } from 'dependency-cruiser'
 import extractTsConfig from 'dependency-cruiser/config-utl/extract-ts-config'
 import { forbidden, options } from './import-rules.ts'
 
-const folders = ['protocol', 'server', 'gpu-node', 'apps', 'scripts', 'bench', 'e2e'].filter((folder) =>
-  existsSync(folder),
+const folders = ['protocol', 'launch', 'server', 'gpu-node', 'apps', 'scripts', 'bench', 'e2e'].filter(
+  (folder) => existsSync(folder),
 )
 const { output } = await cruise(folders, { ...options, ruleSet: { forbidden }, validate: true }, undefined, {
   tsConfig: extractTsConfig('tsconfig.json'),

@@ -1,7 +1,7 @@
 /** Who may import whom; check-imports.ts holds the sources to it. */
 import type { IConfiguration, ICruiseOptions } from 'dependency-cruiser'
 
-const sources = '^(protocol|server|gpu-node|apps|scripts|bench|e2e)/'
+const sources = '^(protocol|launch|server|gpu-node|apps|scripts|bench|e2e)/'
 
 export const forbidden: NonNullable<IConfiguration['forbidden']> = [
   {

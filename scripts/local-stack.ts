@@ -5,6 +5,8 @@ import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFi
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
+import { launchCommand } from '@rankscope/launch'
 import { RankscopeError } from '@rankscope/protocol'
 
 const root = resolve(import.meta.dirname, '..')
@@ -99,7 +101,8 @@ interface Start {
 function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExpExecArray }> {
   mkdirSync(join(order.log, '..'), { recursive: true })
   const log = createWriteStream(order.log, { flags: 'a' })
-  const child = spawn(process.execPath, ['--import', 'tsx', order.entry, ...order.args], {
+  const [program, ...args] = launchCommand(pathToFileURL(join(root, order.entry)), ...order.args)
+  const child = spawn(program, args, {
     cwd: root,
     env: { ...process.env, ...order.environment },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -126,7 +126,7 @@ function installNpmPackages() {
 
 function buildKernels() {
   const key = kernelsKey()
-  const built = run(process.execPath, ['--import', 'tsx', 'gpu-node/kernels/build.ts'])
+  const built = run(process.execPath, ['launch/launch.mjs', 'gpu-node/kernels/build.ts'])
   if (built) writeFileSync(kernelsStamp, key)
   else say('  without the native kernels training runs on the wasm backend, several times slower')
   return built

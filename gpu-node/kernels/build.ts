@@ -1,7 +1,7 @@
 /**
  * Builds the native kernels into gpu-node/kernels/build/:
  *
- *     node --import tsx gpu-node/kernels/build.ts [--without-openblas]
+ *     node launch/launch.mjs gpu-node/kernels/build.ts [--without-openblas]
  *
  * Does nothing when the library is up to date. Without a C compiler it says what to install and exits with 1; the
  * node then trains on the wasm backend. Without OpenBLAS the built-in sgemm is used.

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 export const sourceFolder = dirname(fileURLToPath(import.meta.url))
 export const buildFolder = join(sourceFolder, 'build')
-export const buildCommand = 'node --import tsx gpu-node/kernels/build.ts'
+export const buildCommand = 'node launch/launch.mjs gpu-node/kernels/build.ts'
 
 /** What the build leaves in build/library.json. */
 export interface BuildRecord {

@@ -237,7 +237,8 @@ export const evaluationSchema = z.strictObject({
   }),
   atStart: field(z.boolean().default(false), {
     title: 'Evaluate before training',
-    description: 'Score the base model first.',
+    description:
+      'Score the base model first. Runs that start from the same weights on one node share the result.',
   }),
   atEnd: field(z.boolean().default(true), {
     title: 'Evaluate at the end',

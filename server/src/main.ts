@@ -1,4 +1,4 @@
-/** `node --import tsx server/src/main.ts`: the server until SIGTERM or SIGINT. */
+/** `node launch/launch.mjs server/src/main.ts`: the server until SIGTERM or SIGINT. */
 import { parseArgs } from 'node:util'
 import { errorPayload, RankscopeError } from '@rankscope/protocol'
 import { defaultOptions, startServer } from './start-server.ts'

@@ -8,11 +8,12 @@
  * file by processor and library. RANKSCOPE_OPENBLAS_CORETYPE=<type> overrides all this; the value `inherit` leaves
  * the environment as it is.
  */
+
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { launchCommand } from '@rankscope/launch'
 import koffi from 'koffi'
 import { z } from 'zod'
 import { buildFolder, processor } from '../../kernels/built-library.ts'
@@ -79,12 +80,8 @@ function runProbe(library: string, environment: Environment) {
     if (value === null) delete variables[name]
     else variables[name] = value
   }
-  const probe = fileURLToPath(new URL('./native-probe.ts', import.meta.url))
-  return spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), probe, library], {
-    env: variables,
-    encoding: 'utf8',
-    timeout: 60_000,
-  })
+  const [program, ...args] = launchCommand(new URL('./native-probe.ts', import.meta.url), library)
+  return spawnSync(program, args, { env: variables, encoding: 'utf8', timeout: 60_000 })
 }
 
 function verdictFile(library: string): string {

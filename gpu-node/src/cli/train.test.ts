@@ -1,8 +1,10 @@
 /** The headless command as a person runs it: files, exit codes, messages. */
+
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { launchCommand } from '@rankscope/launch'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../model/folder.ts'
 import { sharedMissing, sharedPath } from '../shared-material.ts'
@@ -14,9 +16,9 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 function train(...options: string[]) {
-  const script = join(import.meta.dirname, 'train.ts')
+  const [program, ...args] = launchCommand(new URL('./train.ts', import.meta.url), ...options)
   const env = { ...process.env, XDG_CACHE_HOME: join(folder, 'cache') }
-  return spawnSync(process.execPath, ['--import', 'tsx', script, ...options], { encoding: 'utf8', env })
+  return spawnSync(program, args, { encoding: 'utf8', env })
 }
 
 function configFile(changes: object): string {

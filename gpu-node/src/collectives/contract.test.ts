@@ -1,8 +1,10 @@
 /** What every collective does, whatever carries it; and that K ranks train what K virtual devices train. */
+
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { launchCommand } from '@rankscope/launch'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
 import { distance } from '../methods/float64.ts'
@@ -37,8 +39,8 @@ describe('the contract of a collective', () => {
   it.skipIf(mpiMissing).each([2, 4])(`MPI processes, %i ranks ${mpiMissing ?? ''}`, async (size) => {
     const folder = mkdtempSync(join(tmpdir(), 'rankscope-'))
     try {
-      const script = join(import.meta.dirname, 'contract-rank.ts')
-      const run = await launch(size, [process.execPath, '--import', 'tsx', script, folder])
+      const rank = new URL('./contract-rank.ts', import.meta.url)
+      const run = await launch(size, launchCommand(rank, folder))
       expect(run.status, run.output).toBe(0)
       const results = [...Array(size).keys()].map((rank) =>
         JSON.parse(readFileSync(join(folder, `${rank}.json`), 'utf8')),

@@ -4,6 +4,7 @@
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { launcher } from '@rankscope/launch'
 import { backendReportSchema, type NodeHello } from '@rankscope/protocol'
 import { z } from 'zod'
 
@@ -17,8 +18,8 @@ export type Backends = Pick<NodeHello, 'backends' | 'selectedBackend'>
 export function probeBackends(threads: number): Promise<Backends> {
   return new Promise((resolve) => {
     const entry = fileURLToPath(new URL('./backend-probe.ts', import.meta.url))
-    const child = fork(entry, [String(threads)], {
-      execArgv: ['--import', 'tsx'],
+    const child = fork(launcher, [entry, String(threads)], {
+      execArgv: [],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     let found: Backends | null = null

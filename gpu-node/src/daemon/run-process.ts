@@ -4,6 +4,7 @@ import { createWriteStream, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { launcher } from '@rankscope/launch'
 import type { RecordBody } from '@rankscope/protocol'
 import { giveWay } from '../priority.ts'
 import type { RunRequest } from '../run/run.ts'
@@ -29,8 +30,8 @@ const logBytes = 16 * 2 ** 20
 export function startRunProcess(entry: URL, order: RunOrder, events: RunProcessEvents): RunProcess {
   mkdirSync(order.folder, { recursive: true })
   const killsBefore = kernelMemoryKills()
-  const child = fork(fileURLToPath(entry), [], {
-    execArgv: ['--import', 'tsx'],
+  const child = fork(launcher, [fileURLToPath(entry)], {
+    execArgv: [],
     // Idle OpenMP threads that spin take the processor away from the runs beside them.
     env: { ...process.env, OMP_NUM_THREADS: String(order.threads), OMP_WAIT_POLICY: 'passive' },
     serialization: 'advanced',

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { launchCommand } from '@rankscope/launch'
 import { type RecordBody, toFloat64Bytes } from '@rankscope/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openSpool, type Spool } from './spool.ts'
@@ -122,18 +123,8 @@ describe('the spool', () => {
 
   it('keeps every acknowledged append through kill -9', async () => {
     spool.close()
-    const program = `
-      import { openSpool } from ${JSON.stringify(new URL('./spool.ts', import.meta.url).href)}
-      const spool = openSpool(${JSON.stringify(file())})
-      spool.open({ runId: 'run-a', attempt: 1 })
-      for (let step = 1; ; step++) {
-        const body = { kind: 'scalars', step, values: { 'train/loss': step } }
-        spool.append([{ runId: 'run-a', attempt: 1, timeMs: step, body }])
-        console.log(step)
-      }`
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    const [program, ...args] = launchCommand(new URL('./spool-appender.ts', import.meta.url), file())
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     let told = ''
     child.stdout.on('data', (chunk: Buffer) => {
       told += chunk.toString()

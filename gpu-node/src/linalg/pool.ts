@@ -5,7 +5,9 @@
  * snapshots: they are copied on the call (or handed over, with `transfer`), so that the caller may go on changing its
  * weights. Arrays over SharedArrayBuffer are neither copied nor moved: share what never changes.
  */
+
 import { Worker } from 'node:worker_threads'
+import { launcher } from '@rankscope/launch'
 import { RankscopeError } from '@rankscope/protocol'
 import type { FloatArray } from './linear-algebra.ts'
 import type {
@@ -166,7 +168,7 @@ export class LinearAlgebraPool {
       lowPriority: this.#settings.lowPriority,
     }
     const slot: Slot = {
-      worker: new Worker(new URL('../worker-entry.mjs', import.meta.url), { workerData }),
+      worker: new Worker(launcher, { workerData }),
       current: null,
     }
     slot.worker.on('message', (reply: Reply) => this.#finish(slot, reply))

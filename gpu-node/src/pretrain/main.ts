@@ -1,7 +1,7 @@
 /**
  * `npm run base-model`: makes the base model that the repository ships, or another one like it.
  *
- *   node --import tsx gpu-node/src/pretrain/main.ts --out models/rankscope-mini --seed 1 --tokens 5000000
+ *   node launch/launch.mjs gpu-node/src/pretrain/main.ts --out models/rankscope-mini --seed 1 --tokens 5000000
  */
 import { parseArgs } from 'node:util'
 import { errorPayload, RankscopeError } from '@rankscope/protocol'

@@ -23,7 +23,9 @@ import { resolveDataPath, resolveModelPath } from './paths.ts'
 
 export interface PreparedRun {
   readonly config: RunConfig
+  readonly backend: SelectedBackend
   readonly model: Model
+  readonly modelFolder: string
   readonly tokenizer: TextTokenizer
   readonly data: LoadedData
   readonly targets: readonly TargetModule[]
@@ -124,7 +126,20 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
       warnings,
     }
     const base = baseWeights(folder)
-    const prepared = { config, model, tokenizer, data, targets, watched, adaptation, state, base, sampler }
+    const prepared = {
+      config,
+      backend,
+      model,
+      modelFolder: folder,
+      tokenizer,
+      data,
+      targets,
+      watched,
+      adaptation,
+      state,
+      base,
+      sampler,
+    }
     return { ...prepared, training, progress, start, dispose }
   } catch (error) {
     dispose()

@@ -3,11 +3,13 @@
  * never loads MPI itself. A job is all or nothing: when a rank is lost the launcher ends the others, and the run fails
  * with COLLECTIVE_FAILED, to be started again from its checkpoint.
  */
+
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { launchCommand } from '@rankscope/launch'
 import { errorPayload, RankscopeError, type RecordBody, type RunConfig } from '@rankscope/protocol'
 import type { RunEnvironment, RunOutcome, RunRequest } from './environment.ts'
 import { MessageReader, writeMessage } from './rank-messages.ts'
@@ -124,8 +126,7 @@ function launch(size: number, orderFile: string): Promise<string> {
     '--bind-to',
     'none',
   ]
-  const entry = join(import.meta.dirname, 'rank-entry.ts')
-  const rank = [process.execPath, '--import', import.meta.resolve('tsx'), entry, orderFile]
+  const rank = launchCommand(new URL('./rank-entry.ts', import.meta.url), orderFile)
   return new Promise((resolve, reject) => {
     const job = spawn(command, [...options, '-n', String(size), ...rank], {
       stdio: ['ignore', 'ignore', 'pipe'],

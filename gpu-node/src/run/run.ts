@@ -13,6 +13,7 @@ import { evaluate } from './evaluation.ts'
 import { exportArtifacts } from './exports.ts'
 import { type PreparedRun, prepareRun } from './prepare.ts'
 import { runRanks } from './ranks.ts'
+import { evaluateStart } from './start-evaluation.ts'
 
 export type { Roots, RunEnvironment, RunOutcome, RunRequest } from './environment.ts'
 export { RunControl } from './environment.ts'
@@ -192,7 +193,10 @@ class Run {
   async #evaluate(): Promise<RecordBodyOf<'evaluation'> | null> {
     const { step } = this.#progress
     const { emit } = this.#environment
-    const result = await evaluate(this.#prepared, step, emit)
+    const result =
+      step === 0
+        ? await evaluateStart(this.#prepared, this.#environment)
+        : await evaluate(this.#prepared, step, emit)
     if (!result) return null
     this.#lastEvaluation = result
     const values = {

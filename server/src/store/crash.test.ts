@@ -3,17 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { launchCommand } from '@rankscope/launch'
 import { expect, it } from 'vitest'
 import { openSqliteStore } from './sqlite.ts'
 
 it('kill -9 in the middle of commits loses no batch that was acknowledged, and leaves none in part (P1)', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'rankscope-crash-'))
   const file = join(folder, 'store.db')
-  const entry = fileURLToPath(new URL('./killed-writer.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', 'tsx', entry, file], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const [program, ...args] = launchCommand(new URL('./killed-writer.ts', import.meta.url), file)
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   let acknowledged = 0
   for await (const line of createInterface(child.stdout)) {
     acknowledged = Number(line)

@@ -2,13 +2,15 @@
  * The SQLite store: one file, written by one worker thread and read by another, so that neither a commit nor a
  * long query holds up live traffic. WAL with synchronous FULL: what is acknowledged survives kill -9.
  */
+
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { launcher } from '@rankscope/launch'
 import { type ErrorPayload, errorPayload, RankscopeError } from '@rankscope/protocol'
 import type { Store } from './store.ts'
 
-export type SqliteWorkerData = { entry: string; packages: string[]; file: string; role: 'write' | 'read' }
+export type SqliteWorkerData = { entry: string; file: string; role: 'write' | 'read' }
 export type Call = { id: number; method: keyof Store; args: unknown[] }
 export type Reply = { id: number } & ({ ok: true; value: unknown } | { ok: false; error: ErrorPayload })
 
@@ -51,8 +53,8 @@ class StoreThread {
 
   constructor(file: string, role: SqliteWorkerData['role']) {
     const entry = new URL('./sqlite-worker.ts', import.meta.url).href
-    const data: SqliteWorkerData = { entry, packages: ['kysely', 'libsql', 'zod'], file, role }
-    const worker = new Worker(new URL('../worker-entry.mjs', import.meta.url), { workerData: data })
+    const workerData: SqliteWorkerData = { entry, file, role }
+    const worker = new Worker(launcher, { workerData })
     this.#worker = worker
     worker.on('message', (reply: Reply) => this.#settle(reply))
     worker.on('error', (error) => this.#fail(error))
