@@ -14,8 +14,6 @@ export function serveRun(execute: ExecuteRun): void {
     else void run(execute, message.order, control)
   })
   process.on('disconnect', () => process.exit(1))
-  // Ctrl-C in a terminal reaches every process of the group; what happens to runs then is the daemon’s decision.
-  process.on('SIGINT', () => {})
 }
 
 async function run(execute: ExecuteRun, order: RunOrder, control: RunControl): Promise<void> {

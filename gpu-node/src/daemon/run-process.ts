@@ -32,6 +32,9 @@ export function startRunProcess(entry: URL, order: RunOrder, events: RunProcessE
   const killsBefore = kernelMemoryKills()
   const child = fork(launcher, [fileURLToPath(entry)], {
     execArgv: [],
+    // A session of its own: it is weighed apart from the daemon (priority.ts), and Ctrl-C in a terminal reaches the
+    // daemon only, which decides what happens to runs.
+    detached: true,
     // Idle OpenMP threads that spin take the processor away from the runs beside them.
     env: { ...process.env, OMP_NUM_THREADS: String(order.threads), OMP_WAIT_POLICY: 'passive' },
     serialization: 'advanced',
@@ -76,6 +79,8 @@ function send(child: ChildProcess, message: MessageToRun): void {
 /** Writes stdout and stderr to the run’s log, and keeps the last lines of stderr. */
 function keepOutput(child: ChildProcess, file: string): string[] {
   const log = createWriteStream(file, { flags: 'a' })
+  // A full disk costs the log, not the daemon; the last lines are kept in memory all the same.
+  log.on('error', () => {})
   const lastLines: string[] = []
   let written = 0
   const write = (line: string) => {
