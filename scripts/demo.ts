@@ -15,6 +15,7 @@ import {
   type RunView,
 } from '@rankscope/protocol'
 import { ApiClient } from './api-client.ts'
+import { demoGroup, interruptedDemo } from './interrupted-demo.ts'
 import { comparisonTable, progressLine } from './run-lines.ts'
 import { fail, integer, stackOptions, stackUsage, startStack } from './stack-command.ts'
 
@@ -23,6 +24,7 @@ const usage = `usage: npm run demo -- [options]
   --runs A,B      only these of ${comparisonMethodNames.join(', ')}
   --steps N       end each run after so many steps
   --exit          end after the table
+  --new           launch new runs even where a demo was interrupted; its runs are stopped
 ${stackUsage}`
 
 const refreshMs = 500
@@ -34,6 +36,7 @@ async function main(): Promise<void> {
       runs: { type: 'string' },
       steps: { type: 'string' },
       exit: { type: 'boolean' },
+      new: { type: 'boolean' },
     },
   })
   if (values.help) {
@@ -45,9 +48,8 @@ async function main(): Promise<void> {
   const stack = await startStack(values, { slots: configs.length })
   const { address, url } = stack.server
   console.log(`\n  Dashboard  ${address}\n`)
-  console.log(`Launching ${configs.length} runs; the node starts …`)
   const api = new ApiClient(url, new URL(address).searchParams.get('token'))
-  const created = await api.createRuns(configs)
+  const created = (await interrupted(api, configs, values.new ?? false)) ?? (await launch(api, configs))
   await stack.node
   const runs = await watch(
     api,
@@ -65,14 +67,34 @@ async function main(): Promise<void> {
   console.log(`The dashboard stays at ${address} until Ctrl-C.`)
 }
 
+/** The runs of an interrupted demo that go on, or null; with `isNew` they are stopped. */
+async function interrupted(
+  api: ApiClient,
+  configs: readonly RunConfig[],
+  isNew: boolean,
+): Promise<RunView[] | null> {
+  const found = interruptedDemo(await api.runs(), configs)
+  if (found === null) return null
+  if (!isNew) {
+    console.log('The demo that was interrupted goes on from its checkpoints (--new launches another) …')
+    return found
+  }
+  for (const { runId, state } of found) if (!isSettled(state)) await api.command(runId, 'stop')
+  return null
+}
+
+function launch(api: ApiClient, configs: readonly RunConfig[]): Promise<RunView[]> {
+  console.log(`Launching ${configs.length} runs; the node starts …`)
+  return api.createRuns(configs)
+}
+
 function chosenRuns(names: string | undefined, steps: string | undefined): RunConfig[] {
   const methods = names === undefined ? comparisonMethodNames : names.split(',').map(comparisonMethod)
   const training =
     steps === undefined
       ? comparisonBase.training
       : { ...comparisonBase.training, maxSteps: integer(steps, '--steps', 1) }
-  const group = `demo ${new Date().toISOString().slice(0, 19).replace('T', ' ')}`
-  return comparison(group, methods, { ...comparisonBase, training })
+  return comparison(demoGroup(new Date()), methods, { ...comparisonBase, training })
 }
 
 function comparisonMethod(name: string): ComparisonMethod {
