@@ -11,7 +11,7 @@
  */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { basename, join, relative, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isMainThread, workerData } from 'node:worker_threads'
 import { nameSourceLines } from './source-lines.mjs'
@@ -48,6 +48,6 @@ async function bundled() {
 
 /** Path of what is kept of `entry`, without the endings. */
 function stem() {
-  const key = createHash('sha256').update(relative(root, entry)).digest('hex').slice(0, 8)
+  const key = createHash('sha256').update(entry).digest('hex').slice(0, 8)
   return join(root, 'node_modules/.cache/rankscope', `${basename(entry, '.ts')}-${key}`)
 }

@@ -17,6 +17,8 @@
 /* Depth and rows of the block of A that stays in the second-level cache, beside one panel of B. */
 #define BLOCK_DEPTH 768
 #define BLOCK_ROWS 96
+/* Rows of the parts with which a product ends. */
+#define TAIL_ROWS (2 * TILE_ROWS)
 /* Floats of B that are packed at once; they stay in the third-level cache. */
 #define PACKED_FLOATS 1500000
 /* Rows of B that are packed together, so that each is read in runs. */
@@ -176,6 +178,8 @@ void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, in
   int threads = rs_team(m * n * k, 1000000);
   int64_t depth_part = even_part(k, BLOCK_DEPTH, 4, 1), row_part = even_part(m, BLOCK_ROWS, TILE_ROWS, threads);
   int64_t widest = rs_min(n, PACKED_FLOATS / depth_part / PANEL * PANEL);
+  /* The last part of each thread, cut small: the one that is done first has less to wait for. */
+  int64_t tail = threads > 1 ? rs_min(m, threads * row_part) : 0;
   float *packed_b = rs_scratch(depth_part * ((widest + PANEL - 1) / PANEL * PANEL));
 #pragma omp parallel num_threads(threads)
   {
@@ -193,10 +197,13 @@ void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, in
           for (int64_t p = 0; p < depth; p += PACKING_ROWS)
             pack_rows(packed_b, b_block, ldb, columns, depth, p, rs_min(PACKING_ROWS, depth - p));
         }
+        int add = start > 0 || beta != 0;
+#pragma omp for schedule(dynamic) nowait
+        for (int64_t row = 0; row < m - tail; row += row_part)
+          multiply_block(&x, row, rs_min(row_part, m - tail - row), column, columns, start, depth, add, packed_b, packed_a);
 #pragma omp for schedule(dynamic)
-        for (int64_t row = 0; row < m; row += row_part)
-          multiply_block(&x, row, rs_min(row_part, m - row), column, columns, start, depth, start > 0 || beta != 0,
-                         packed_b, packed_a);
+        for (int64_t row = m - tail; row < m; row += TAIL_ROWS)
+          multiply_block(&x, row, rs_min(TAIL_ROWS, m - row), column, columns, start, depth, add, packed_b, packed_a);
       }
     rs_scratch_free(packed_a);
   }

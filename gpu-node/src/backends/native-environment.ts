@@ -40,8 +40,12 @@ export function prepareOpenblas(library: string | null): string | undefined {
 }
 
 function prepare(library: string | null): string | undefined {
-  // Threads that spin while they wait slow every other process down: a step took twice as long beside one.
-  setCEnvironment({ OMP_WAIT_POLICY: process.env['OMP_WAIT_POLICY'] ?? 'passive' })
+  // Threads that spin until there is work slow every other process down: a step took twice as long beside one. Some
+  // fifty microseconds only bridge the gap between two kernels, and waking up takes as long.
+  setCEnvironment({
+    OMP_WAIT_POLICY: process.env['OMP_WAIT_POLICY'] ?? 'passive',
+    GOMP_SPINCOUNT: process.env['GOMP_SPINCOUNT'] ?? '2000',
+  })
   if (library === null) return undefined
   const wished = process.env['RANKSCOPE_OPENBLAS_CORETYPE']
   if (wished === 'inherit') return undefined
