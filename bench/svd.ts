@@ -47,6 +47,8 @@ async function benchSvd(): Promise<void> {
   const [rounds, threads] = [Number(values.rounds), Number(values.threads)]
   const { algebra } = selectLinearAlgebra()
   algebra.setThreads(threads)
+  const matrices = targetMatrices()
+  const ofRank = (rank: number) => matrices.map((matrix) => ({ ...matrix, rank }))
   const cacheFolder = mkdtempSync(join(tmpdir(), 'rankscope-bench-'))
   const starts = [16, 128].flatMap((rank): Start[] => {
     const method = rank === 16 ? 'PiSSA, r = 16' : 'HD-PiSSA, r = 16, K = 8'
@@ -66,15 +68,15 @@ async function benchSvd(): Promise<void> {
   let peerName = ''
   try {
     for (const { rank, options } of starts.filter(({ options }) => options.cacheFolder))
-      await topSvdAll(targetMatrices(rank), options)
+      await topSvdAll(ofRank(rank), options)
     for (let round = 1; round <= rounds; round++) {
       console.error(`round ${round} of ${rounds}`)
       for (const { rank, options, times } of starts) {
         const elapsed = stopwatch()
-        await topSvdAll(targetMatrices(rank), options)
+        await topSvdAll(ofRank(rank), options)
         times.push(elapsed())
       }
-      const measured = values.python === 'none' ? null : runPeer(values.python, threads)
+      const measured = values.python === 'none' ? null : runPeer(values.python, matrices, threads)
       if (measured) {
         peer.push(measured)
         peerName = measured.description
@@ -105,9 +107,13 @@ function stopwatch(): () => Times {
 }
 
 /** torch.svd of the same matrices; null, with the reason told, where this Python cannot. */
-function runPeer(python: string, threads: number): (Times & { description: string }) | null {
+function runPeer(
+  python: string,
+  matrices: ReturnType<typeof targetMatrices>,
+  threads: number,
+): (Times & { description: string }) | null {
   const script = fileURLToPath(new URL('./svd/peers.py', import.meta.url))
-  const shapes = targetMatrices(1).map(({ rows, columns }) => [rows, columns])
+  const shapes = matrices.map(({ rows, columns }) => [rows, columns])
   const { status, stdout, stderr, error } = spawnSync(python, [script, JSON.stringify({ shapes, threads })], {
     encoding: 'utf8',
   })

@@ -9,8 +9,11 @@ export const square = random.fillNormal(new Float32Array(hidden * hidden), 0, 0.
 export const wide = random.fillNormal(new Float32Array(hidden * mlp), 0, 0.02)
 export const wideShape = { rows: hidden, columns: mlp } as const
 
-/** The seven target matrices of each block; each differs from the others, so that each has its own place in a cache. */
-export function targetMatrices(rank: number): TopSvdEntry[] {
+/**
+ * The seven target matrices of each block, in memory as a loaded model has them; each differs from the others, so that
+ * each has its own place in a cache.
+ */
+export function targetMatrices(): Omit<TopSvdEntry, 'rank'>[] {
   const block = [
     ...['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((name) => ({
       name,
@@ -26,7 +29,6 @@ export function targetMatrices(rank: number): TopSvdEntry[] {
     .map(({ name, w, ...shape }, index) => ({
       ...shape,
       name: `${name} ${index}`,
-      rank,
-      w: () => w.slice().fill(index * 1e-3, 0, 1),
+      w: w.slice().fill(index * 1e-3, 0, 1),
     }))
 }

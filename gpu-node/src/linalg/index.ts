@@ -121,9 +121,7 @@ async function decompose(pool: LinearAlgebraPool, entry: TopSvdEntry, options: S
         : { folder: cacheFolder, limitBytes: cacheLimitBytes ?? defaultCacheLimitBytes },
   }
   try {
-    const known = readSmall(job)
-    // Between two of them records and requests to stop get their turn.
-    if (known) await new Promise(setImmediate)
+    const known = await readSmall(job)
     signal?.throwIfAborted()
     return known ?? (await pool.topSvd(job, signal ? { signal } : {}))
   } catch (error) {
@@ -131,10 +129,13 @@ async function decompose(pool: LinearAlgebraPool, entry: TopSvdEntry, options: S
   }
 }
 
-/** What the cache has of a small matrix, read on the spot: sooner done than a thread is started for it. */
-function readSmall(job: TopSvdJob): TopSvdOutcome | null {
+/**
+ * What the cache has of a small matrix: sooner read than a thread is started for it. While the file of one is on its way,
+ * the next matrix is hashed.
+ */
+async function readSmall(job: TopSvdJob): Promise<TopSvdOutcome | null> {
   if (job.cache === null || job.w.byteLength > smallBytes) return null
-  const cached = cacheEntry(job.cache, job).read()
+  const cached = await cacheEntry(job.cache, job).readAside()
   return cached && { ...cached, fromCache: true, cacheProblem: null }
 }
 

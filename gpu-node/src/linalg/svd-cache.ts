@@ -8,10 +8,12 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import {
   bytesOf,
+  type CacheFile,
   type CacheLocation,
   digestOf,
   discard,
   readCacheFile,
+  readCacheFileAside,
   writeCacheFile,
 } from '../disk-cache.ts'
 import { leadingColumns } from './matrix.ts'
@@ -40,6 +42,8 @@ interface CacheSubject {
 export interface CacheEntry {
   /** The triplets of the asked rank, or null where they are not there (any more). */
   read(): TopSvd | null
+  /** The same, while this thread does something else. */
+  readAside(): Promise<TopSvd | null>
   /** Keeps them; returns what went wrong, or null. A cache that cannot be written must not stop a run. */
   write(result: TopSvd): string | null
 }
@@ -49,7 +53,8 @@ export function cacheEntry(location: CacheLocation, subject: CacheSubject): Cach
   refuseRank(subject.rows, subject.columns, subject.rank)
   const file = join(location.folder, fileName(subject))
   return {
-    read: () => readEntry(file, subject),
+    read: () => unpacked(file, readCacheFile(file), subject),
+    readAside: async () => unpacked(file, await readCacheFileAside(file), subject),
     write: ({ u, s, v }) => {
       const { rows, columns } = subject
       return writeCacheFile(location, file, { version, rank: s.length, rows, columns }, [u, s, v], family)
@@ -57,8 +62,11 @@ export function cacheEntry(location: CacheLocation, subject: CacheSubject): Cach
   }
 }
 
-function readEntry(file: string, { rows, columns, rank }: CacheSubject): TopSvd | null {
-  const found = readCacheFile(file)
+function unpacked(
+  file: string,
+  found: CacheFile | null,
+  { rows, columns, rank }: CacheSubject,
+): TopSvd | null {
   if (!found) return null
   const header = headerSchema.safeParse(found.header)
   if (!header.success || found.body.length !== 8 * header.data.rank * (rows + 1 + columns)) {
