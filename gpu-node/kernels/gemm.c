@@ -23,13 +23,32 @@
 void rs_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
               int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
   if (m >= FEWEST_BUILTIN_ROWS) {
-    rs_builtin_sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    rs_builtin_sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, NULL);
     return;
   }
 #if defined(RS_OPENBLAS)
   cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
               (int)m, (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
 #endif
+}
+
+/* From this rank on two products are as good: the panels of the second would push those of the first out of the cache. */
+#define LARGEST_FUSED_RANK 256
+
+int rs_gemm_low_rank(int transposed, int64_t m, int64_t n, int64_t k, const float *a, const float *b, float beta,
+                     float *c, int64_t rank, float scale, const float *left, const float *right) {
+  if (m < 0 || n < 0 || k < 0 || rank < 0 || rs_max(rs_max(m, n), rs_max(k, rank)) > INT_MAX)
+    return rs_fail(RS_BAD_ARGUMENT, "gemm of %lld x %lld x %lld, rank %lld", (long long)m, (long long)n, (long long)k,
+                   (long long)rank);
+  int64_t ldb = transposed ? k : n, ldr = transposed ? rank : n;
+  if (m >= FEWEST_BUILTIN_ROWS && rank <= LARGEST_FUSED_RANK) {
+    LowRank low_rank = {left, right, rank, transposed, scale};
+    rs_builtin_sgemm(0, transposed, m, n, k, 1, a, k, b, ldb, beta, c, n, &low_rank);
+  } else {
+    rs_sgemm(0, transposed, m, n, k, 1, a, k, b, ldb, beta, c, n);
+    rs_sgemm(0, transposed, m, n, rank, scale, left, rank, right, ldr, 1, c, n);
+  }
+  return RS_OK;
 }
 
 /* An OpenBLAS built on pthreads does not know that it is inside an OpenMP region; one on OpenMP does. */

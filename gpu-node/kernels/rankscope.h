@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define RS_INTERFACE_VERSION 2
+#define RS_INTERFACE_VERSION 3
 
 enum { RS_OK = 0, RS_BAD_ARGUMENT = 1, RS_OUT_OF_MEMORY = 2 };
 
@@ -58,6 +58,13 @@ RS_API int rs_copy_rows(float *to, int64_t to_stride, const float *from, int64_t
 RS_API int rs_gemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc, int64_t batch,
                    int64_t stride_a, int64_t stride_b, int64_t stride_c);
+
+/*
+ * C = A op(B) + beta C + scale left op(right), with left [m, rank] and right [rank, n]: a weight and its low-rank adapter
+ * in one pass over C. A is m x k, B k x n; `transposed` holds for B and right, which are then [n, k] and [n, rank].
+ */
+RS_API int rs_gemm_low_rank(int transposed, int64_t m, int64_t n, int64_t k, const float *a, const float *b, float beta,
+                            float *c, int64_t rank, float scale, const float *left, const float *right);
 
 /* ---- adapter.c ---- */
 

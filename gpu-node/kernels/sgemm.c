@@ -30,9 +30,16 @@ typedef float Strip __attribute__((vector_size(TILE_ROWS * 4), aligned(4)));
 typedef struct {
   const float *a, *b;
   float *c;
-  int64_t m, n, a_row, a_depth, b_depth, b_column, ldc;
+  int64_t a_row, a_depth, b_depth, b_column, ldc;
   float alpha;
+  /* Room for the panels of b. */
+  float *packed;
 } Product;
+
+/* The columns and the depth that are worked on at one time. */
+typedef struct {
+  int64_t column, columns, start, depth;
+} Range;
 
 /* One tile of `rows` x (`vectors` registers), constants wherever it is expanded; only `columns` of it are C's. */
 static inline __attribute__((always_inline)) void tile(int64_t depth, const float *a, int64_t a_row, int64_t a_depth,
@@ -129,10 +136,9 @@ static void pack_strips(float *packed, const float *a, int64_t lda, int64_t rows
 }
 
 /* Rows row .. row + rows - 1 of C's columns under the packed panels. */
-static void multiply_block(const Product *x, int64_t row, int64_t rows, int64_t column, int64_t columns, int64_t start,
-                           int64_t depth, int add, const float *packed_b, float *packed_a) {
-  const float *a = x->a + row * x->a_row + start * x->a_depth;
-  int64_t a_row = x->a_row, a_depth = x->a_depth, a_strip = TILE_ROWS * a_row;
+static void multiply_block(const Product *x, Range range, int64_t row, int64_t rows, int add, float *packed_a) {
+  int64_t depth = range.depth, a_row = x->a_row, a_depth = x->a_depth, a_strip = TILE_ROWS * a_row;
+  const float *a = x->a + row * a_row + range.start * a_depth;
   if (a_depth != 1) {
     pack_strips(packed_a, a, a_depth, rows, depth);
     a = packed_a;
@@ -140,12 +146,12 @@ static void multiply_block(const Product *x, int64_t row, int64_t rows, int64_t 
     a_depth = TILE_ROWS;
     a_strip = TILE_ROWS * depth;
   }
-  for (int64_t j = 0; j < columns; j += PANEL) {
-    int64_t width = rs_min(PANEL, columns - j);
+  for (int64_t j = 0; j < range.columns; j += PANEL) {
+    int64_t width = rs_min(PANEL, range.columns - j);
     for (int64_t i = 0; i < rows; i += TILE_ROWS) {
       int64_t height = rs_min(TILE_ROWS, rows - i);
-      const float *strip_a = a + i / TILE_ROWS * a_strip, *panel = packed_b + j * depth;
-      float *c = x->c + (row + i) * x->ldc + column + j;
+      const float *strip_a = a + i / TILE_ROWS * a_strip, *panel = x->packed + j * depth;
+      float *c = x->c + (row + i) * x->ldc + range.column + j;
       /* The two ways in which A can lie, apart, so that each has simple addresses. */
       if (a_depth == 1)
         strip_of(height, depth, strip_a, a_row, 1, panel, c, x->ldc, add, x->alpha, width);
@@ -168,44 +174,67 @@ static int64_t even_part(int64_t total, int64_t most, int64_t unit, int64_t mult
   return ((total + parts - 1) / parts + unit - 1) / unit * unit;
 }
 
+/* The range's part of op(B) into panels; the team shares the work. */
+static void pack_b(const Product *x, Range range) {
+  int64_t columns = range.columns, depth = range.depth;
+  const float *b = x->b + range.column * x->b_column + range.start * x->b_depth;
+  if (x->b_depth == 1) {
+#pragma omp for schedule(static)
+    for (int64_t j = 0; j < columns; j += PANEL)
+      pack_transposed(x->packed + j * depth, b + j * x->b_column, x->b_column, rs_min(PANEL, columns - j), depth);
+  } else {
+#pragma omp for schedule(static)
+    for (int64_t p = 0; p < depth; p += PACKING_ROWS)
+      pack_rows(x->packed, b, x->b_depth, columns, depth, p, rs_min(PACKING_ROWS, depth - p));
+  }
+}
+
+/* The same rows of the product and then, while they are in the cache, of the low-rank one if there is one. */
+static void multiply_rows(const Product *x, Range range, int add, const Product *low, int64_t rank, int64_t row,
+                          int64_t rows, float *packed_a) {
+  multiply_block(x, range, row, rows, add, packed_a);
+  if (rank > 0) multiply_block(low, (Range){range.column, range.columns, 0, rank}, row, rows, 1, NULL);
+}
+
 void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                      int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+                      int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc,
+                      const LowRank *low_rank) {
   if (m < 1 || n < 1) return;
   if (k < 1 || (beta != 0 && beta != 1)) scale_matrix(c, ldc, m, n, beta);
   if (k < 1) return;
-  Product x = {a, b, c, m, n, transpose_a ? 1 : lda, transpose_a ? lda : 1, transpose_b ? 1 : ldb, transpose_b ? ldb : 1,
-               ldc, alpha};
   int threads = rs_team(m * n * k, 1000000);
   int64_t depth_part = even_part(k, BLOCK_DEPTH, 4, 1), row_part = even_part(m, BLOCK_ROWS, TILE_ROWS, threads);
-  int64_t widest = rs_min(n, PACKED_FLOATS / depth_part / PANEL * PANEL);
+  int64_t widest = rs_min(n, PACKED_FLOATS / depth_part / PANEL * PANEL), padded = (widest + PANEL - 1) / PANEL * PANEL;
   /* The last part of each thread, cut small: the one that is done first has less to wait for. */
-  int64_t tail = threads > 1 ? rs_min(m, threads * row_part) : 0;
-  float *packed_b = rs_scratch(depth_part * ((widest + PANEL - 1) / PANEL * PANEL));
+  int64_t tail = threads > 1 ? rs_min(m, threads * row_part) : 0, rank = low_rank == NULL ? 0 : low_rank->rank;
+  float *packed = rs_scratch((depth_part + rank) * padded);
+  Product x = {a, b, c, transpose_a ? 1 : lda, transpose_a ? lda : 1, transpose_b ? 1 : ldb, transpose_b ? ldb : 1, ldc,
+               alpha, packed};
+  Product low = {0};
+  if (rank > 0) {
+    int t = low_rank->transposed;
+    low = (Product){low_rank->left, low_rank->right, c, rank, 1, t ? 1 : n, t ? rank : 1, ldc, low_rank->scale,
+                    packed + depth_part * padded};
+  }
 #pragma omp parallel num_threads(threads)
   {
     float *packed_a = transpose_a ? rs_scratch(depth_part * row_part) : NULL;
     for (int64_t column = 0; column < n; column += widest)
       for (int64_t start = 0; start < k; start += depth_part) {
-        int64_t columns = rs_min(widest, n - column), depth = rs_min(depth_part, k - start);
-        const float *b_block = b + column * x.b_column + start * x.b_depth;
-        if (transpose_b) {
-#pragma omp for schedule(static)
-          for (int64_t j = 0; j < columns; j += PANEL)
-            pack_transposed(packed_b + j * depth, b_block + j * ldb, ldb, rs_min(PANEL, columns - j), depth);
-        } else {
-#pragma omp for schedule(static)
-          for (int64_t p = 0; p < depth; p += PACKING_ROWS)
-            pack_rows(packed_b, b_block, ldb, columns, depth, p, rs_min(PACKING_ROWS, depth - p));
-        }
+        Range range = {column, rs_min(widest, n - column), start, rs_min(depth_part, k - start)};
         int add = start > 0 || beta != 0;
+        /* After the last part of the depth. */
+        int64_t low_depth = start + range.depth == k ? rank : 0;
+        if (low_depth > 0) pack_b(&low, (Range){column, range.columns, 0, rank});
+        pack_b(&x, range);
 #pragma omp for schedule(dynamic) nowait
         for (int64_t row = 0; row < m - tail; row += row_part)
-          multiply_block(&x, row, rs_min(row_part, m - tail - row), column, columns, start, depth, add, packed_b, packed_a);
+          multiply_rows(&x, range, add, &low, low_depth, row, rs_min(row_part, m - tail - row), packed_a);
 #pragma omp for schedule(dynamic)
         for (int64_t row = m - tail; row < m; row += TAIL_ROWS)
-          multiply_block(&x, row, rs_min(TAIL_ROWS, m - row), column, columns, start, depth, add, packed_b, packed_a);
+          multiply_rows(&x, range, add, &low, low_depth, row, rs_min(TAIL_ROWS, m - row), packed_a);
       }
     rs_scratch_free(packed_a);
   }
-  rs_scratch_free(packed_b);
+  rs_scratch_free(packed);
 }

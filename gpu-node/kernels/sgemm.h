@@ -16,9 +16,22 @@
 #define RS_BUILTIN_FIRST 0
 #endif
 
-/* C = alpha op(A) op(B) + beta C, row-major; the calling thread's team shares the rows of C. */
+/*
+ * scale left op(right): left is m x rank; right is rank x n or, transposed, n x rank. All row-major and without gaps.
+ */
+typedef struct {
+  const float *left, *right;
+  int64_t rank;
+  int transposed;
+  float scale;
+} LowRank;
+
+/*
+ * C = alpha op(A) op(B) + beta C, row-major; the calling thread's team shares the rows of C. `low_rank`, where it is not
+ * NULL, is added to C as well.
+ */
 RS_API void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
                              const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
-                             int64_t ldc);
+                             int64_t ldc, const LowRank *low_rank);
 
 #endif

@@ -82,18 +82,23 @@ function linearKernels(backend: NativeBackend) {
     mutedLinear: linear,
 
     lowRankLinear: ({ x, w, a, b, bias }, { scale }) => {
-      const y = linear({ x, w, ...(bias && { bias }) })
-      const t = backend.allocate([x.shape[0]!, a.shape[1]!])
+      const [rows, m] = matrix(x)
+      const [rank, n] = matrix(b)
+      const [y, t] = [backend.allocate([rows, n]), backend.allocate([rows, rank])]
       product(t, x, a)
-      product(y, t, b, { factor: scale, keep: 1 })
+      library.gemm_low_rank(0, rows, n, m, at(x), at(w), 0, at(y), rank, scale, at(t), at(b))
       backend.disposeData(t.dataId)
+      if (bias) library.add_row(at(y), at(y), at(bias), rows, n)
       return y
     },
 
     linearInputGradient: ({ dy, w, dt, a, sum }) => {
       const dx = sum ? backend.takeOver(sum) : backend.allocate([dy.shape[0]!, w.shape[0]!])
-      product(dx, dy, w, { transposeB: true, keep: sum ? 1 : 0 })
-      if (dt && a) product(dx, dt, a, { transposeB: true, keep: 1 })
+      const keep = sum ? 1 : 0
+      if (dt && a) {
+        const [[rows, n], [m, rank]] = [matrix(dy), matrix(a)]
+        library.gemm_low_rank(1, rows, m, n, at(dy), at(w), keep, at(dx), rank, 1, at(dt), at(a))
+      } else product(dx, dy, w, { transposeB: true, keep })
       return dx
     },
 

@@ -3,7 +3,7 @@ import koffi from 'koffi'
 import { findBuiltLibrary } from '../../kernels/built-library.ts'
 import { prepareOpenblas } from './native-environment.ts'
 
-const interfaceVersion = 2
+const interfaceVersion = 3
 
 /** Memory that a kernel reads or writes: an address of `rs_allocate`, an array of JavaScript, or NULL. */
 export type Pointer = bigint | Float32Array | Float64Array | Int32Array | null
@@ -19,6 +19,7 @@ const signatures = {
   rs_fill: [p, n, f],
   rs_copy_rows: [p, n, p, n, n, n],
   rs_gemm: ['int', 'int', n, n, n, f, p, n, p, n, f, p, n, n, n, n, n],
+  rs_gemm_low_rank: ['int', n, n, n, p, p, f, p, n, f, p, p],
   rs_adapter_gradients: [p, p, p, p, p, p, p, n, n, n, n, n, f],
   rs_mora_map: [p, p, p, p, p, n, n, n, n, 'int'],
   rs_mora_input_gradient: [p, p, p, p, p, n, n, n, n, 'int'],

@@ -57,9 +57,10 @@ describe.skipIf(reason !== '')(`native ${reason && `(skipped: ${reason})`}`, () 
       'float',
       'void *',
       size,
+      'void *',
     ]
     const call = koffi.load(library.path).func('rs_builtin_sgemm', 'void', types)
-    call(ta ? 1 : 0, tb ? 1 : 0, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+    call(ta ? 1 : 0, tb ? 1 : 0, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, null)
   }
 
   const shapes: [m: number, n: number, k: number][] = [
@@ -122,6 +123,42 @@ describe.skipIf(reason !== '')(`native ${reason && `(skipped: ${reason})`}`, () 
       expect(results[2]).toEqual(results[0])
     })
   })
+
+  test.each<[m: number, n: number, k: number, rank: number]>([
+    [1, 5, 3, 1],
+    [40, 97, 33, 16],
+    [97, 143, 129, 1],
+    [300, 49, 17, 16],
+    [200, 100, 1540, 7],
+    [193, 50, 64, 257],
+  ])(
+    'a weight of %i x %i x %i and its adapter of rank %i in one pass agree with sums in float64',
+    (m, n, k, rank) => {
+      const [a, left, scale] = [normal(m * k), normal(m * rank), 0.75]
+      for (const transposed of [false, true])
+        for (const beta of [0, 1]) {
+          const [b, right, before] = [normal(k * n), normal(rank * n), normal(m * n)]
+          const c = beta === 0 ? before.slice().fill(Number.NaN) : before.slice()
+          library.gemm_low_rank(transposed ? 1 : 0, m, n, k, a, b, beta, c, rank, scale, left, right)
+          const dot = (x: Float32Array, y: Float32Array, depth: number, i: number, j: number) => {
+            let sum = 0
+            for (let p = 0; p < depth; p++)
+              sum += x[i * depth + p]! * y[transposed ? j * depth + p : p * n + j]!
+            return sum
+          }
+          let worst = 0
+          for (let i = 0; i < m; i++)
+            for (let j = 0; j < n; j++) {
+              const expected =
+                dot(a, b, k, i, j) +
+                scale * dot(left, right, rank, i, j) +
+                beta * (beta && before[i * n + j]!)
+              worst = Math.max(worst, Math.abs(c[i * n + j]! - expected))
+            }
+          expect(worst).toBeLessThan(4e-6 * (4 + Math.sqrt(k + rank)))
+        }
+    },
+  )
 
   test('NaN and infinity pass through every row-wise kernel', () => {
     const bad = tensor2d([Number.NaN, 1, Number.POSITIVE_INFINITY, 2], [2, 2])
