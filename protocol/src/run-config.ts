@@ -221,6 +221,12 @@ export const trainingSchema = z.strictObject({
     description: 'Examples per device in one forward and backward pass.',
     unit: 'examples',
   }),
+  computeDtype: field(z.enum(['float32', 'bfloat16']).default('float32'), {
+    title: 'Compute precision',
+    description:
+      'bfloat16: round the inputs of every matrix product of a training pass, forward and backward, as mixed-precision training does; sums, softmax, norms, loss, weights, optimizer and updates stay float32, and so does evaluation. Emulated: it shows the effect, and saves neither time nor memory.',
+    advanced: true,
+  }),
   lossReduction: field(z.enum(['microbatch-mean', 'token-mean']).default('microbatch-mean'), {
     title: 'Loss reduction',
     description:

@@ -2,6 +2,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { util } from '@tensorflow/tfjs-core'
 import type { AttentionShape, FusedKernels } from '../ops/kernels.ts'
+import { roundingOperands } from '../ops/rounded-operands.ts'
 import type { NativeBackend } from './native-backend.ts'
 import { moraKernels } from './native-mora.ts'
 
@@ -10,12 +11,16 @@ const logitsAtOnce = 4 * 2 ** 20
 const fewestLogitRows = 256
 
 export function createNativeKernels(backend: NativeBackend): FusedKernels {
-  return {
+  const kernels = {
     ...linearKernels(backend),
     ...moraKernels(backend),
     ...pointwiseKernels(backend),
     ...attentionKernels(backend),
   }
+  return roundingOperands(kernels, {
+    release: ({ dataId }) => backend.disposeData(dataId),
+    view: (tensor, shape) => ({ ...tensor, shape }),
+  })
 }
 
 type Three = [TensorInfo, TensorInfo, TensorInfo]
@@ -212,6 +217,12 @@ function pointwiseKernels(backend: NativeBackend) {
       const examples = keys.length / 2
       library.dropout(at(y), at(x), keys, examples, size(x) / examples, threshold, factor)
       return y
+    },
+
+    roundBfloat16: ({ x }) => {
+      const out = backend.allocate(x.shape)
+      library.round_bfloat16(at(out), at(x), size(x))
+      return out
     },
 
     embedding: ({ ids, table }) => {

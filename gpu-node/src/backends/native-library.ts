@@ -3,7 +3,7 @@ import koffi from 'koffi'
 import { findBuiltLibrary } from '../../kernels/built-library.ts'
 import { prepareOpenblas } from './native-environment.ts'
 
-const interfaceVersion = 2
+const interfaceVersion = 3
 
 /** Memory that a kernel reads or writes: an address of `rs_allocate`, an array of JavaScript, or NULL. */
 export type Pointer = bigint | Float32Array | Float64Array | Int32Array | null
@@ -20,9 +20,9 @@ const signatures = {
   rs_copy_rows: [p, n, p, n, n, n],
   rs_gemm: ['int', 'int', n, n, n, f, p, n, p, n, f, p, n, n, n, n, n],
   rs_adapter_gradients: [p, p, p, p, p, p, p, n, n, n, n, n, f],
-  rs_mora_map: [p, p, p, p, p, n, n, n, n, 'int'],
-  rs_mora_input_gradient: [p, p, p, p, p, n, n, n, n, 'int'],
-  rs_mora_square_gradient: [p, p, p, p, p, n, n, n, n],
+  rs_mora_map: [p, p, p, p, p, n, n, n, n, 'int', 'int'],
+  rs_mora_input_gradient: [p, p, p, p, p, n, n, n, n, 'int', 'int'],
+  rs_mora_square_gradient: [p, p, p, p, p, n, n, n, n, 'int'],
   rs_dropout: [p, p, p, n, n, n, f],
   rs_add: [p, p, p, n],
   rs_subtract: [p, p, p, n],
@@ -32,6 +32,7 @@ const signatures = {
   rs_accumulate: [p, p, f, n],
   rs_compensated_accumulate: [p, p, p, f, n],
   rs_scale: [p, p, f, n],
+  rs_round_bfloat16: [p, p, n],
   rs_multiply_one_plus: [p, p, p, n],
   rs_sum_of_squares: [p, p, n],
   rs_column_sum: [p, p, p, n, n],

@@ -107,6 +107,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
       devices: config.parallel.devices,
       padTokenId: tokenizer.padTokenId,
       lossReduction: config.training.lossReduction,
+      computeDtype: config.training.computeDtype,
       maxGradNorm: config.optimizer.maxGradNorm,
       checkpointBlocks: config.resources.gradientCheckpointing,
       watched: new Set(watched.map(({ name }) => name)),

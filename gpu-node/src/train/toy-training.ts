@@ -103,6 +103,7 @@ export async function toyTraining(
     devices,
     padTokenId: 0,
     lossReduction: config.training.lossReduction,
+    computeDtype: config.training.computeDtype,
     maxGradNorm: config.optimizer.maxGradNorm,
     checkpointBlocks: config.resources.gradientCheckpointing,
     watched: new Set(),

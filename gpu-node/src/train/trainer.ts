@@ -11,6 +11,7 @@ import type { Sampler, StepPlan } from '../data/sampler.ts'
 import type { Adaptation } from '../methods/method.ts'
 import { loss, type TokenBatch } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
+import { type ComputeDtype, computingIn } from '../ops/compute-dtype.ts'
 import { backward } from '../ops/gradients.ts'
 import { type ClippingResult, clipGradients } from './clipping.ts'
 import { GradientStore } from './gradient-store.ts'
@@ -28,6 +29,8 @@ export interface Training {
   readonly padTokenId: number
   readonly lossReduction: RunConfig['training']['lossReduction']
   readonly maxGradNorm: number | null
+  /** Precision of the operands of matrix products, forward and backward. */
+  readonly computeDtype: ComputeDtype
   /** Recompute each block in the backward pass. */
   readonly checkpointBlocks: boolean
   /** Modules whose ‖ΔW_t‖ is measured. */
@@ -112,8 +115,8 @@ async function accumulateGradients(
   gradients: GradientStore,
   plan: StepPlan,
 ): Promise<number> {
-  const { model, adaptation, collective, examples, devices, padTokenId, lossReduction, checkpointBlocks } =
-    training
+  const { model, adaptation, collective, examples, devices, padTokenId, lossReduction } = training
+  const { checkpointBlocks, computeDtype } = training
   const own = collective ? planOfDevice(plan, collective.rank) : plan
   const batches = stepBatches(own, examples, padTokenId, lossReduction)
   let total = 0
@@ -121,10 +124,12 @@ async function accumulateGradients(
     adaptation.beginPass({ step: plan.step + 1, microBatch, sequence: batch.sequence })
     // Weights make the loss the sum over devices, which is what per-device optimizers need.
     const weighted = adaptation.gradients === 'averaged' ? scaleWeights(batch, 1 / devices) : batch
-    const value = backward(
-      () => loss(model, weighted, adaptation.linear, { checkpointBlocks }).loss,
-      adaptation.trained,
-      (parameter, gradient) => gradients.add(parameter, gradient),
+    const value = computingIn(computeDtype, () =>
+      backward(
+        () => loss(model, weighted, adaptation.linear, { checkpointBlocks }).loss,
+        adaptation.trained,
+        (parameter, gradient) => gradients.add(parameter, gradient),
+      ),
     )
     if (batch.counted) total += await takeNumber(value)
     else value.dispose()
