@@ -350,6 +350,12 @@ export const parallelSchema = z.strictObject({
       'virtual: all K on one device in one batched pass, same results; processes: one MPI process each.',
     advanced: true,
   }),
+  regatherAdapters: field(z.boolean().default(false), {
+    title: 'Gather A and B each step',
+    description:
+      'HD-PiSSA over processes: exchange the constant adapters with their changes at every step, as the released code does. The results are the same in every bit; twice as much is sent. To compare the cost.',
+    advanced: true,
+  }),
 })
 
 export const runConfigSchema = z.strictObject({

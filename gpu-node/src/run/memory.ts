@@ -38,6 +38,9 @@ export function estimateMemory(
       const need = methodMemory(method, { rows, columns }, devices)
       stateFloats += model.layers * need.stateFloats
       gradientFloats += model.layers * need.transientFloats
+      // A and B on their way: this device's, and those of all.
+      if (method.name === 'hd-pissa' && oneDevice && parallel.regatherAdapters)
+        gradientFloats += model.layers * (devices + 1) * method.rank * (rows + columns)
     }
   }
   const rows = (oneDevice ? 1 : devices) * training.microBatchSize * sequence

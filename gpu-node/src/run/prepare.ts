@@ -90,6 +90,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
       model,
       targets,
       devices: config.parallel.devices,
+      regatherAdapters: config.parallel.regatherAdapters,
       seed: config.seed,
       optimizer: config.optimizer,
       state,

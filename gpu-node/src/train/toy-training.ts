@@ -73,6 +73,7 @@ export async function toyTraining(
     model,
     targets,
     devices,
+    regatherAdapters: config.parallel.regatherAdapters,
     seed: config.seed,
     optimizer: config.optimizer,
     state,

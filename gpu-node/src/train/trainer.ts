@@ -55,6 +55,8 @@ export interface StepReport {
   readonly updateNorm: number
   /** Tokens of the step's examples, padding left out. */
   readonly tokens: number
+  /** What this rank was sent by the others in the step; null where all devices are here. */
+  readonly receivedBytes: number | null
 }
 
 /** Whether training goes on after a step. */
@@ -88,7 +90,8 @@ async function optimiserStep(
   gradients: GradientStore,
   plan: StepPlan,
 ): Promise<StepReport> {
-  const { adaptation, schedule, watched, examples } = training
+  const { adaptation, schedule, watched, examples, collective } = training
+  const receivedBefore = collective?.receivedBytes ?? 0
   const step = plan.step + 1
   const learningRate = schedule.at(plan.step)
   gradients.clear()
@@ -106,6 +109,7 @@ async function optimiserStep(
     gradNorm: norm,
     updateNorm: Math.sqrt(updateSquares),
     tokens,
+    receivedBytes: collective ? collective.receivedBytes - receivedBefore : null,
   }
 }
 
