@@ -56,6 +56,8 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
   }
   if (config.schedule.totalSteps !== null && config.schedule.legacyTotalSteps)
     warning('schedule.legacyTotalSteps', 'has no effect beside an explicit schedule length')
+  if (config.schedule.warmupSteps !== null && config.schedule.warmupRounding !== 'floor')
+    warning('schedule.warmupRounding', 'has no effect beside an explicit number of warm-up steps')
   if (config.data.source.kind === 'tokens' && config.data.template !== 'alpaca')
     warning('data.template', 'has no effect on pre-tokenised data')
   if (

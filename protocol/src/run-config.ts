@@ -43,7 +43,7 @@ export const dataSourceSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('records'),
-    path: field(z.string().min(1), {
+    path: field(z.string().min(1, 'name a file'), {
       title: 'Training file',
       description: 'JSON array, JSONL or JSONL.gz of raw records, inside a folder the node allows.',
     }),
@@ -62,7 +62,7 @@ export const dataSourceSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('tokens'),
-    path: field(z.string().min(1), {
+    path: field(z.string().min(1, 'name a file'), {
       title: 'Token file',
       description: 'JSONL of {input_ids, labels}, used in file order; label -100 is not trained on.',
     }),
@@ -73,7 +73,7 @@ export const dataSourceSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('text'),
-    path: field(z.string().min(1), {
+    path: field(z.string().min(1, 'name a file'), {
       title: 'Text file',
       description:
         'Plain text, one document per blank-line-separated paragraph, packed into blocks of maxLength tokens.',
@@ -386,7 +386,7 @@ export const runConfigSchema = z.strictObject({
   ),
   model: z
     .strictObject({
-      path: field(z.string().min(1).default('rankscope-mini'), {
+      path: field(z.string().min(1, 'name a model').default('rankscope-mini'), {
         title: 'Base model',
         description: 'Name of a model that the node offers, or a folder inside the ones it allows.',
       }),
