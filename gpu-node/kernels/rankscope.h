@@ -94,10 +94,11 @@ RS_API int rs_mora_square_gradient(float *dsquare, const float *x, const float *
 
 /*
  * y = x * factor, or x * 0 where mix(mix(i ^ key_0) + key_1) < threshold (unsigned), i the entry's place in its example of
- * `size` entries, mix as in dropout.c; keys [examples, 2]. y may be x.
+ * `size` entries, mix as in dropout.c; keys [examples, 2]. Added to what y holds where `add` is set. y may be x where it is
+ * not.
  */
 RS_API int rs_dropout(float *y, const float *x, const int32_t *keys, int64_t examples, int64_t size, int64_t threshold,
-                      float factor);
+                      float factor, int add);
 
 /* ---- elementwise.c ---- */
 

@@ -1,7 +1,7 @@
 /** The fused kernels of the contract (ops/kernels.ts) on the native backend. */
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { util } from '@tensorflow/tfjs-core'
-import type { AttentionShape, FusedKernels } from '../ops/kernels.ts'
+import type { AttentionShape, DropoutAttributes, FusedKernels } from '../ops/kernels.ts'
 import { roundingOperands } from '../ops/rounded-operands.ts'
 import type { NativeBackend } from './native-backend.ts'
 import { moraKernels } from './native-mora.ts'
@@ -27,6 +27,19 @@ type Three = [TensorInfo, TensorInfo, TensorInfo]
 
 const size = (tensor: TensorInfo): number => util.sizeFromShape(tensor.shape)
 const matrix = (tensor: TensorInfo): [rows: number, columns: number] => [tensor.shape[0]!, tensor.shape[1]!]
+
+/** y = dropout(x), or with `add` y += dropout(x). */
+function drop(
+  backend: NativeBackend,
+  y: TensorInfo,
+  x: TensorInfo,
+  { keys, threshold, factor }: DropoutAttributes,
+  add: boolean,
+): void {
+  const examples = keys.length / 2
+  const [to, from] = [backend.address(y), backend.address(x)]
+  backend.library.dropout(to, from, keys, examples, size(x) / examples, threshold, factor, add ? 1 : 0)
+}
 
 function linearKernels(backend: NativeBackend) {
   const { library } = backend
@@ -86,19 +99,29 @@ function linearKernels(backend: NativeBackend) {
     linear,
     mutedLinear: linear,
 
-    lowRankLinear: ({ x, w, a, b, bias }, { scale }) => {
+    lowRankLinear: ({ x, w, a, b, bias }, { scale, dropout }) => {
       const y = linear({ x, w, ...(bias && { bias }) })
       const t = backend.allocate([x.shape[0]!, a.shape[1]!])
-      product(t, x, a)
+      if (dropout) {
+        const seen = backend.allocate(x.shape)
+        drop(backend, seen, x, dropout, false)
+        product(t, seen, a)
+        backend.disposeData(seen.dataId)
+      } else product(t, x, a)
       product(y, t, b, { factor: scale, keep: 1 })
       backend.disposeData(t.dataId)
       return y
     },
 
-    linearInputGradient: ({ dy, w, dt, a, sum }) => {
+    linearInputGradient: ({ dy, w, dt, a, sum }, { dropout } = {}) => {
       const dx = sum ? backend.takeOver(sum) : backend.allocate([dy.shape[0]!, w.shape[0]!])
       product(dx, dy, w, { transposeB: true, keep: sum ? 1 : 0 })
-      if (dt && a) product(dx, dt, a, { transposeB: true, keep: 1 })
+      if (dt && a && dropout) {
+        const branch = backend.allocate(dx.shape)
+        product(branch, dt, a, { transposeB: true })
+        drop(backend, dx, branch, dropout, true)
+        backend.disposeData(branch.dataId)
+      } else if (dt && a) product(dx, dt, a, { transposeB: true, keep: 1 })
       return dx
     },
 
@@ -212,10 +235,9 @@ function pointwiseKernels(backend: NativeBackend) {
       return [dGate, dUp]
     },
 
-    dropout: ({ x }, { keys, threshold, factor }) => {
+    dropout: ({ x }, attributes) => {
       const y = backend.allocate(x.shape)
-      const examples = keys.length / 2
-      library.dropout(at(y), at(x), keys, examples, size(x) / examples, threshold, factor)
+      drop(backend, y, x, attributes, false)
       return y
     },
 

@@ -23,7 +23,7 @@ const signatures = {
   rs_mora_map: [p, p, p, p, p, n, n, n, n, 'int', 'int'],
   rs_mora_input_gradient: [p, p, p, p, p, n, n, n, n, 'int', 'int'],
   rs_mora_square_gradient: [p, p, p, p, p, n, n, n, n, 'int'],
-  rs_dropout: [p, p, p, n, n, n, f],
+  rs_dropout: [p, p, p, n, n, n, f, 'int'],
   rs_add: [p, p, p, n],
   rs_subtract: [p, p, p, n],
   rs_multiply: [p, p, p, n],

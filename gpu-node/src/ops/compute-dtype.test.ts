@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { contractBackends } from '../backends/contract-backends.ts'
 import { normalValues } from '../backends/contract-cases.ts'
 import { expectClose } from '../backends/expect-close.ts'
-import { product, withBias } from '../backends/float64-oracle.ts'
+import { dropoutMask, product, withBias } from '../backends/float64-oracle.ts'
 import { causalAttention } from './attention.ts'
 import { roundBfloat16 } from './bfloat16.ts'
 import { type ComputeDtype, computeDtype, computingIn } from './compute-dtype.ts'
@@ -121,6 +121,44 @@ describe.each(await contractBackends())('%s', (_, { backend, missing }) => {
         for (const [i, values] of expected.entries()) expectClose(found[i]!, values, `result ${i}`)
       },
     )
+
+    test('lowRankLinear with dropout: what dropout left of x is rounded, and dropout follows the rounded product', async () => {
+      const [rows, m, n, rank] = [12, 6, 5, 2]
+      const shapes = [
+        [rows, m],
+        [m, n],
+        [m, rank],
+        [rank, n],
+      ]
+      const values = shapes.map((shape, i) => normalValues(sizeOf(shape), i + 1))
+      const dy = normalValues(rows * n, 77)
+      const keys = Int32Array.of(5, 6, 7, 8)
+      const dropout = { keys, threshold: Math.floor(0.3 * 2 ** 32), factor: 1 / 0.7 }
+      const run = ([x, w, a, b]: Tensor[]) => lowRankLinear(x!, w!, a!, b!, 0.5, undefined, dropout)
+      const [y, dx, , da, db] = await outputAndGradients('bfloat16', shapes, values, run, dy)
+      const mask = dropoutMask(keys, (rows * m) / 2, 0.3).map((kept) => kept / 0.7)
+      const seen = r(values[0]!.map((value, i) => Math.fround(value * mask[i]!)))
+      const [X, W, A, B, G] = [...values, dy].map(r)
+      const t = r(product(seen, A!, [rows, m, rank]))
+      const u = r(product(G!, B!, [rows, n, rank], { transposeB: true }).map((value) => value * 0.5))
+      const branch = product(t, B!, [rows, rank, n])
+      const base = product(X!, W!, [rows, m, n])
+      expectClose(
+        y!,
+        base.map((value, i) => value + 0.5 * branch[i]!),
+        'output',
+      )
+      const through = product(u, A!, [rows, rank, m], { transposeB: true })
+      const direct = product(G!, W!, [rows, n, m], { transposeB: true })
+      expectClose(
+        dx!,
+        direct.map((value, i) => value + mask[i]! * through[i]!),
+        'gradient of x',
+      )
+      expectClose(da!, product(seen, u, [m, rows, rank], { transposeA: true }), 'gradient of A')
+      const exactB = product(t, G!, [rank, rows, n], { transposeA: true }).map((value) => value * 0.5)
+      expectClose(db!, exactB, 'gradient of B')
+    })
 
     test('mutedLinear: the adapters’ gradients per device follow the same rule', async () => {
       const [devices, each, m, n, rank, scale] = [2, 5, 6, 7, 3, 2]

@@ -70,8 +70,11 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
   /** y[N,n] = x[N,m] w[m,n] (+ bias[n]) */
   linear(inputs: { x: T; w: T; bias?: T }): T
 
-  /** y[N,n] = x w + scale * (x a[m,r]) b[r,n] (+ bias[n]) */
-  lowRankLinear(inputs: { x: T; w: T; a: T; b: T; bias?: T }, attributes: { scale: number }): T
+  /** y[N,n] = x w + scale * (x a[m,r]) b[r,n] (+ bias[n]); with `dropout` the adapter sees dropout(x), x w does not. */
+  lowRankLinear(
+    inputs: { x: T; w: T; a: T; b: T; bias?: T },
+    attributes: { scale: number; dropout?: DropoutAttributes },
+  ): T
 
   /**
    * y = x w (+ bias): the adapters a[K,m,r], b[K,r,n] and adapterInput[N,m] take part in the gradient only.
@@ -79,10 +82,14 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
   mutedLinear(inputs: { x: T; w: T; a: T; b: T; adapterInput: T; bias?: T }, attributes: { scale: number }): T
 
   /**
-   * dx[N,m] = dy[N,n] wᵀ (+ dt[N,r] aᵀ, a[m,r]) (+ sum[N,m]); dt and a come together or not at all. `sum` is given up
-   * by the caller: where nothing else shares its data, the result may be written there.
+   * dx[N,m] = dy[N,n] wᵀ (+ dt[N,r] aᵀ, a[m,r]) (+ sum[N,m]); dt and a come together or not at all; with `dropout` it is
+   * dropout(dt aᵀ) that is added. `sum` is given up by the caller: where nothing else shares its data, the result may be
+   * written there.
    */
-  linearInputGradient(inputs: { dy: T; w: T; dt?: T; a?: T; sum?: T }): T
+  linearInputGradient(
+    inputs: { dy: T; w: T; dt?: T; a?: T; sum?: T },
+    attributes?: { dropout?: DropoutAttributes },
+  ): T
 
   /**
    * Gradients of the adapters a[K,m,r], b[K,r,n] from x[N,m] and dy[N,n], rows of device k contiguous:

@@ -4,7 +4,7 @@
  *
  *   linear layers     y = r(x) r(w),   dx = r(dy) r(w)ᵀ,   dw = r(x)ᵀ r(dy)
  *   adapters          y += s r(r(x) r(a)) r(b),   u = r(s r(dy) r(b)ᵀ),   da = r(x)ᵀ u,   db = s r(r(x) r(a))ᵀ r(dy),
- *                     dx += u r(a)ᵀ
+ *                     dx += u r(a)ᵀ   (with dropout r(x~) for r(x), and dx += dropout(u r(a)ᵀ))
  *   attention         r(q), r(k), r(v), r(dOutput);   loss: r(x), r(head);   HiRA: r(a) r(b);   MoRA: r(C(x)) r(square)
  *
  * with r rounding to nearest, ties to even. What lives only inside attention and inside the loss (scores, probabilities,
@@ -103,13 +103,15 @@ function roundedAdapters<T extends TensorInfo>(
     return result
   }
   return {
-    lowRankLinear({ x, w, a, b, bias }, { scale }) {
+    lowRankLinear({ x, w, a, b, bias }, { scale, dropout }) {
       const [xr, wr, ar, br] = [round(x), round(w), round(a), round(b)]
+      const dropped = dropout && kernels.dropout({ x }, dropout)
+      const seen = dropped ? round(dropped) : xr
       const base = kernels.linear({ x: xr, w: wr, ...(bias && { bias }) })
-      const t = roundedProduct(xr, ar, false, 1)
+      const t = roundedProduct(seen, ar, false, 1)
       const branch = kernels.matMul({ a: t, b: br }, { transposeA: false, transposeB: false, factor: scale })
       const y = kernels.add({ a: base, b: branch })
-      for (const made of [xr, wr, ar, br, base, t, branch]) release(made)
+      for (const made of [xr, wr, ar, br, base, t, branch, ...(dropped ? [dropped, seen] : [])]) release(made)
       return y
     },
 
