@@ -98,15 +98,18 @@ function candidates(rank: number, devices: number): Candidate[] {
     candidate(`${methodLabels['hd-pissa']}, K = ${of}`, { name: 'hd-pissa', rank }, of)
   return [
     candidate(methodLabels.lora, { name: 'lora', rank }),
+    candidate(`${methodLabels.lora}, dropout`, { name: 'lora', rank, dropout: 0.05 }),
     candidate(methodLabels.pissa, { name: 'pissa', rank }),
     ...[...new Set([1, devices, 8])].sort((left, right) => left - right).map(hdPissa),
     candidate(`${methodLabels['hd-pissa']}, attribution`, { name: 'hd-pissa', rank, attribution: true }),
     candidate(methodLabels.full, { name: 'full' }),
     candidate(methodLabels.dora, { name: 'dora', rank }),
+    candidate(`${methodLabels.dora}, dropout`, { name: 'dora', rank, dropout: 0.05 }),
     candidate(`${methodLabels.dora}, norm not detached`, { name: 'dora', rank, detachNorm: false }),
     candidate(`${methodLabels.mora} type 1`, { name: 'mora', rank, type: 1 }),
     candidate(`${methodLabels.mora} type 6`, { name: 'mora', rank, type: 6 }),
     candidate(methodLabels.hira, { name: 'hira', rank }),
+    candidate(`${methodLabels.hira}, dropout`, { name: 'hira', rank, dropout: 0.05 }),
     candidate(methodLabels['lora-dwu'], { name: 'lora-dwu', rank }),
     candidate(methodLabels.intermediate, { name: 'intermediate', rank }),
   ]

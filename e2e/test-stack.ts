@@ -2,7 +2,7 @@
  * A real server and a real node, each a process of its own, on a free port and with a state folder of their own, for
  * tests of the whole. RANKSCOPE_TEST_MODELS names folders of models beside the built-in ones.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { ApiClient } from '../scripts/api-client.ts'
@@ -26,6 +26,11 @@ export class TestStack {
     return this.#server.address
   }
 
+  /** A folder whose files the node reads. */
+  get dataFolder(): string {
+    return join(this.#state, 'data')
+  }
+
   /** Resolves when the node is online. */
   async start(): Promise<void> {
     await this.#startServer(0)
@@ -33,6 +38,7 @@ export class TestStack {
   }
 
   async startNode(): Promise<void> {
+    mkdirSync(this.dataFolder, { recursive: true })
     this.#node = await startNodeProcess({
       server: this.#server,
       state: join(this.#state, 'node'),
@@ -40,7 +46,7 @@ export class TestStack {
       slots: 4,
       threads: 1,
       models: (process.env['RANKSCOPE_TEST_MODELS'] ?? '').split(delimiter).filter((folder) => folder !== ''),
-      data: [],
+      data: [this.dataFolder],
       log: join(this.#state, 'logs', 'node.log'),
     })
   }

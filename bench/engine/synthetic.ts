@@ -61,6 +61,7 @@ export async function syntheticTraining(
     devices,
     padTokenId: 0,
     lossReduction: 'microbatch-mean',
+    computeDtype: 'float32',
     schedule: { warmupSteps: 0, totalSteps: sampler.totalSteps, at: () => optimizer.learningRate },
     maxGradNorm: null,
     checkpointBlocks: false,

@@ -51,6 +51,17 @@ void rs_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
 void rs_enter_parallel_gemm(void);
 void rs_leave_parallel_gemm(void);
 
+/* The nearest number of 8 significant bits, ties to even; NaN stays NaN, made quiet. */
+static inline float rs_bfloat16(float x) {
+  union {
+    uint32_t bits;
+    float value;
+  } word = {.value = x};
+  uint32_t rounded = word.bits + 0x7fffu + ((word.bits >> 16) & 1u), quiet = word.bits | 0x00400000u;
+  word.bits = ((word.bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded) & 0xffff0000u;
+  return word.value;
+}
+
 /*
  * exp(x) within 2 ulp by a polynomial of degree 6 on [-ln 2 / 2, ln 2 / 2] (Cephes expf), written so that the
  * compiler vectorises loops over it. Below -87.3 it is 0, above 88.3 it stays at exp(88.3); NaN stays NaN.

@@ -13,8 +13,13 @@ static inline uint32_t mix(uint32_t x) {
   return x ^ (x >> 16);
 }
 
+/* What the entry at `place` of its example is multiplied by. */
+static inline float kept(uint32_t place, uint32_t first, uint32_t second, uint32_t limit, float factor) {
+  return mix(mix(place ^ first) + second) < limit ? 0.0f : factor;
+}
+
 int rs_dropout(float *y, const float *x, const int32_t *keys, int64_t examples, int64_t size, int64_t threshold,
-               float factor) {
+               float factor, int add) {
   if (threshold < 0 || threshold > UINT32_MAX || size > UINT32_MAX)
     return rs_fail(RS_BAD_ARGUMENT, "dropout of %lld entries an example", (long long)size);
   int64_t chunks = (size + CHUNK - 1) / CHUNK;
@@ -25,10 +30,14 @@ int rs_dropout(float *y, const float *x, const int32_t *keys, int64_t examples, 
     const float *from = x + example * size + start;
     float *to = y + example * size + start;
     int32_t count = (int32_t)rs_min(CHUNK, size - start);
+    if (add) {
 #pragma omp simd
-    for (int32_t i = 0; i < count; i++) {
-      uint32_t word = mix(mix(((uint32_t)start + (uint32_t)i) ^ first) + second);
-      to[i] = from[i] * (word < limit ? 0.0f : factor);
+      for (int32_t i = 0; i < count; i++)
+        to[i] += from[i] * kept((uint32_t)start + (uint32_t)i, first, second, limit, factor);
+    } else {
+#pragma omp simd
+      for (int32_t i = 0; i < count; i++)
+        to[i] = from[i] * kept((uint32_t)start + (uint32_t)i, first, second, limit, factor);
     }
   }
   return RS_OK;

@@ -48,6 +48,12 @@ int rs_scale(float *out, const float *x, float factor, int64_t count) {
   return RS_OK;
 }
 
+int rs_round_bfloat16(float *out, const float *x, int64_t count) {
+#pragma omp parallel for simd schedule(static) num_threads(rs_team(count, RS_STREAM_GRAIN))
+  for (int64_t i = 0; i < count; i++) out[i] = rs_bfloat16(x[i]);
+  return RS_OK;
+}
+
 int rs_add_row(float *out, const float *a, const float *b, int64_t rows, int64_t width) {
 #pragma omp parallel for schedule(static) num_threads(rs_team(rows * width, RS_STREAM_GRAIN))
   for (int64_t row = 0; row < rows; row++) {

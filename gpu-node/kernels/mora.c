@@ -17,13 +17,16 @@ typedef struct {
   int64_t blocks, width, read;
   /* [blocks, size / 2], NULL where blocks are added up. */
   const float *cosine, *sine;
+  /* Whether what is multiplied is rounded to bfloat16 first. */
+  int bfloat16;
 } Map;
 
-static Map describe(int64_t inputs, int64_t outputs, int64_t size, const float *cosine, const float *sine) {
+static Map describe(int64_t inputs, int64_t outputs, int64_t size, const float *cosine, const float *sine,
+                    int bfloat16) {
   int64_t of_input = (inputs + size - 1) / size, of_output = (outputs + size - 1) / size;
   int64_t blocks = cosine == NULL ? 1 : rs_min(of_input, of_output);
   int64_t read = cosine == NULL ? of_input * size : blocks * size;
-  return (Map){inputs, outputs, size, blocks, blocks * size, read, cosine, sine};
+  return (Map){inputs, outputs, size, blocks, blocks * size, read, cosine, sine, bfloat16};
 }
 
 /* to[c mod to_width] += from[c mod from_width] for all c < count */
@@ -55,12 +58,21 @@ static void rotate(const Map *map, float *z, int64_t rows, float direction) {
   }
 }
 
+/* z [rows, width] as an operand of a product. */
+static void round_operand(const Map *map, float *z, int64_t rows) {
+  if (!map->bfloat16) return;
+  int64_t count = rows * map->width;
+#pragma omp simd
+  for (int64_t i = 0; i < count; i++) z[i] = rs_bfloat16(z[i]);
+}
+
 /* z [rows, width] = C(x) */
 static void compress(const Map *map, float *z, const float *x, int64_t rows) {
   memset(z, 0, (size_t)(rows * map->width) * sizeof(float));
   for (int64_t row = 0; row < rows; row++)
     add_wrapped(z + row * map->width, map->width, x + row * map->inputs, map->inputs, map->read);
   rotate(map, z, rows, 1);
+  round_operand(map, z, rows);
 }
 
 /* dx += the transpose of C, of dz, over which it writes */
@@ -81,6 +93,7 @@ static void expand_transposed(const Map *map, float *u, const float *dy, int64_t
   memset(u, 0, (size_t)(rows * map->width) * sizeof(float));
   for (int64_t row = 0; row < rows; row++)
     add_wrapped(u + row * map->width, map->width, dy + row * map->outputs, map->outputs, map->outputs);
+  round_operand(map, u, rows);
 }
 
 /* out (+)= D(C(in) q), or with `transposed` the transpose of that map. */
@@ -113,20 +126,20 @@ static int apply(const Map *map, float *out, const float *in, const float *squar
 }
 
 int rs_mora_map(float *y, const float *x, const float *square, const float *cosine, const float *sine, int64_t rows,
-                int64_t inputs, int64_t outputs, int64_t size, int add) {
-  Map map = describe(inputs, outputs, size, cosine, sine);
+                int64_t inputs, int64_t outputs, int64_t size, int add, int bfloat16) {
+  Map map = describe(inputs, outputs, size, cosine, sine, bfloat16);
   return apply(&map, y, x, square, rows, add, 0);
 }
 
 int rs_mora_input_gradient(float *dx, const float *dy, const float *square, const float *cosine, const float *sine,
-                           int64_t rows, int64_t inputs, int64_t outputs, int64_t size, int add) {
-  Map map = describe(inputs, outputs, size, cosine, sine);
+                           int64_t rows, int64_t inputs, int64_t outputs, int64_t size, int add, int bfloat16) {
+  Map map = describe(inputs, outputs, size, cosine, sine, bfloat16);
   return apply(&map, dx, dy, square, rows, add, 1);
 }
 
 int rs_mora_square_gradient(float *dsquare, const float *x, const float *dy, const float *cosine, const float *sine,
-                            int64_t rows, int64_t inputs, int64_t outputs, int64_t size) {
-  Map map = describe(inputs, outputs, size, cosine, sine);
+                            int64_t rows, int64_t inputs, int64_t outputs, int64_t size, int bfloat16) {
+  Map map = describe(inputs, outputs, size, cosine, sine, bfloat16);
   int64_t parts = rs_min(rs_team(rows * (inputs + outputs), RS_STREAM_GRAIN), (rows + BLOCK_ROWS - 1) / BLOCK_ROWS);
   int64_t part_rows = (rows + parts - 1) / parts, square_size = size * size;
   int64_t each = 2 * BLOCK_ROWS * map.width + square_size;

@@ -83,26 +83,29 @@ RS_API int rs_adapter_gradients(float *da, float *db, float *u, const float *x, 
  * y [rows, outputs] = D(C(x) square), x [rows, inputs], square [size, size]; added to what y holds where `add` is set.
  * With cosine, sine [at least ceil(inputs / size), size / 2] (size even): C repeats the columns of x to whole blocks and
  * rotates block i, half-split, by row i; D puts the products side by side and repeats or cuts them. With NULL: C adds
- * the blocks up, D repeats or cuts their product.
+ * the blocks up, D repeats or cuts their product. With `bfloat16` set C(x), or in the gradients the transpose of D of dy,
+ * is rounded before it is multiplied; `square` is taken as it is.
  */
 RS_API int rs_mora_map(float *y, const float *x, const float *square, const float *cosine, const float *sine,
-                       int64_t rows, int64_t inputs, int64_t outputs, int64_t size, int add);
+                       int64_t rows, int64_t inputs, int64_t outputs, int64_t size, int add, int bfloat16);
 /* dx [rows, inputs] of rs_mora_map; added to what dx holds where `add` is set. */
 RS_API int rs_mora_input_gradient(float *dx, const float *dy, const float *square, const float *cosine,
                                   const float *sine, int64_t rows, int64_t inputs, int64_t outputs, int64_t size,
-                                  int add);
+                                  int add, int bfloat16);
 /* dsquare [size, size] of rs_mora_map. */
 RS_API int rs_mora_square_gradient(float *dsquare, const float *x, const float *dy, const float *cosine,
-                                   const float *sine, int64_t rows, int64_t inputs, int64_t outputs, int64_t size);
+                                   const float *sine, int64_t rows, int64_t inputs, int64_t outputs, int64_t size,
+                                   int bfloat16);
 
 /* ---- dropout.c ---- */
 
 /*
  * y = x * factor, or x * 0 where mix(mix(i ^ key_0) + key_1) < threshold (unsigned), i the entry's place in its example of
- * `size` entries, mix as in dropout.c; keys [examples, 2]. y may be x.
+ * `size` entries, mix as in dropout.c; keys [examples, 2]. Added to what y holds where `add` is set. y may be x where it is
+ * not.
  */
 RS_API int rs_dropout(float *y, const float *x, const int32_t *keys, int64_t examples, int64_t size, int64_t threshold,
-                      float factor);
+                      float factor, int add);
 
 /* ---- elementwise.c ---- */
 
@@ -119,6 +122,8 @@ RS_API int rs_accumulate(float *target, const float *x, float factor, int64_t co
 RS_API int rs_compensated_accumulate(float *target, float *compensation, const float *x, float factor, int64_t count);
 /* out = factor x; out may be x. */
 RS_API int rs_scale(float *out, const float *x, float factor, int64_t count);
+/* out = the bfloat16 nearest to x, ties to even, as float32; NaN stays NaN. out may be x. */
+RS_API int rs_round_bfloat16(float *out, const float *x, int64_t count);
 /* out = x * (1 + y); out may be y. */
 RS_API int rs_multiply_one_plus(float *out, const float *x, const float *y, int64_t count);
 /* *sum = sum of x^2, accumulated in float64. */

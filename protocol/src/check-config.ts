@@ -56,6 +56,8 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
   }
   if (config.schedule.totalSteps !== null && config.schedule.legacyTotalSteps)
     warning('schedule.legacyTotalSteps', 'has no effect beside an explicit schedule length')
+  if (config.schedule.warmupSteps !== null && config.schedule.warmupRounding !== 'floor')
+    warning('schedule.warmupRounding', 'has no effect beside an explicit number of warm-up steps')
   if (config.data.source.kind === 'tokens' && config.data.template !== 'alpaca')
     warning('data.template', 'has no effect on pre-tokenised data')
   if (
@@ -71,6 +73,12 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
       'the intermediate method is defined for virtual devices only',
       'set parallel.mode to virtual',
     )
+  if (config.parallel.regatherAdapters && config.method.name !== 'hd-pissa')
+    warning('parallel.regatherAdapters', 'has no effect: only HD-PiSSA has adapters to gather')
+  else if (config.parallel.regatherAdapters && config.parallel.mode === 'virtual')
+    warning('parallel.regatherAdapters', 'has no effect with virtual devices, which exchange nothing')
+  else if (config.parallel.regatherAdapters && config.parallel.devices === 1)
+    warning('parallel.regatherAdapters', 'has no effect with one device')
   if (config.optimizer.epsilon === 0)
     warning('optimizer.epsilon', 'with ε = 0 an entry whose gradient is exactly zero becomes NaN')
   if (config.export.adapter && config.method.name !== 'lora' && config.method.name !== 'pissa')

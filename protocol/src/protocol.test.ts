@@ -85,6 +85,23 @@ describe('RunConfig', () => {
     ).toBe(true)
   })
 
+  it('says where gathering constant adapters has no effect, and nowhere else', () => {
+    const found = (method: string, parallel: object) =>
+      checkRunConfig(
+        runConfigSchema.parse({ data, method: { name: method }, parallel, training: { globalBatchSize: 8 } }),
+      )
+        .filter(({ path }) => path === 'parallel.regatherAdapters')
+        .map(({ severity, message }) => `${severity}: ${message}`)
+    const processes = { devices: 2, mode: 'processes', regatherAdapters: true }
+    expect(found('hd-pissa', processes)).toEqual([])
+    expect(found('lora', processes)).toEqual([expect.stringContaining('only HD-PiSSA')])
+    expect(found('hd-pissa', { ...processes, mode: 'virtual' })).toEqual([
+      expect.stringContaining('virtual devices'),
+    ])
+    expect(found('hd-pissa', { ...processes, devices: 1 })).toEqual([expect.stringContaining('one device')])
+    expect(found('lora', { devices: 2 })).toEqual([])
+  })
+
   it('makes a consistent comparison preset', () => {
     for (const config of comparison('test'))
       expect(checkRunConfig(config).filter((finding) => finding.severity === 'error')).toEqual([])

@@ -19,6 +19,8 @@ export const scalarNames = {
   evaluationLoss: 'eval/loss', // nats per token
   accuracy: 'eval/accuracy', // share of exact matches, 0..1
   residentMemoryBytes: 'system/residentMemoryBytes',
+  /** Over processes alone: what this one received from the others in a step. */
+  receivedBytes: 'system/receivedBytes',
 } as const
 
 export const rankMeasuresSchema = z.strictObject({
@@ -173,6 +175,8 @@ const recordBody = {
     tokens: z.int().min(0),
     tokensPerSecond: anyNumber.nullable(),
     trainingSeconds: anyNumber,
+    /** Over processes alone: mean over the steps of what one process received from the others. */
+    receivedBytesPerStep: anyNumber.exactOptional(),
   }),
 } as const
 

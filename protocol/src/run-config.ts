@@ -43,7 +43,7 @@ export const dataSourceSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('records'),
-    path: field(z.string().min(1), {
+    path: field(z.string().min(1, 'name a file'), {
       title: 'Training file',
       description: 'JSON array, JSONL or JSONL.gz of raw records, inside a folder the node allows.',
     }),
@@ -62,7 +62,7 @@ export const dataSourceSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('tokens'),
-    path: field(z.string().min(1), {
+    path: field(z.string().min(1, 'name a file'), {
       title: 'Token file',
       description: 'JSONL of {input_ids, labels}, used in file order; label -100 is not trained on.',
     }),
@@ -73,7 +73,7 @@ export const dataSourceSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('text'),
-    path: field(z.string().min(1), {
+    path: field(z.string().min(1, 'name a file'), {
       title: 'Text file',
       description:
         'Plain text, one document per blank-line-separated paragraph, packed into blocks of maxLength tokens.',
@@ -221,6 +221,12 @@ export const trainingSchema = z.strictObject({
     description: 'Examples per device in one forward and backward pass.',
     unit: 'examples',
   }),
+  computeDtype: field(z.enum(['float32', 'bfloat16']).default('float32'), {
+    title: 'Compute precision',
+    description:
+      'bfloat16: round the inputs of every matrix product of a training pass, forward and backward, as mixed-precision training does; sums, softmax, norms, loss, weights, optimizer and updates stay float32, and so does evaluation. Emulated: it shows the effect, and saves neither time nor memory.',
+    advanced: true,
+  }),
   lossReduction: field(z.enum(['microbatch-mean', 'token-mean']).default('microbatch-mean'), {
     title: 'Loss reduction',
     description:
@@ -345,6 +351,12 @@ export const parallelSchema = z.strictObject({
       'virtual: all K on one device in one batched pass, same results; processes: one MPI process each.',
     advanced: true,
   }),
+  regatherAdapters: field(z.boolean().default(false), {
+    title: 'Gather A and B each step',
+    description:
+      'HD-PiSSA over processes: exchange the constant adapters with their changes at every step, as the released code does. The results are the same in every bit; twice as much is sent. To compare the cost.',
+    advanced: true,
+  }),
 })
 
 export const runConfigSchema = z.strictObject({
@@ -375,7 +387,7 @@ export const runConfigSchema = z.strictObject({
   ),
   model: z
     .strictObject({
-      path: field(z.string().min(1).default('rankscope-mini'), {
+      path: field(z.string().min(1, 'name a model').default('rankscope-mini'), {
         title: 'Base model',
         description: 'Name of a model that the node offers, or a folder inside the ones it allows.',
       }),

@@ -109,6 +109,28 @@ const dropoutCases: OpCase[] = [
   }
 })
 
+/** x itself goes through W, what dropout leaves of it through the adapter; two layers of one input. */
+const droppingAdapterCases: OpCase[] = [
+  { rows: 2, m: 3, n: 5, r: 1, examples: 2 },
+  { rows: 130, m: 9, n: 7, r: 3, examples: 5 },
+].map(({ rows, m, n, r, examples }) => {
+  const random = new Random(97)
+  const keys = Int32Array.from({ length: 2 * examples }, () => random.uint32() | 0)
+  const mask = oracle.dropoutMask(keys, (rows * m) / examples, 0.3)
+  const dropout = { keys, threshold: Math.floor(0.3 * 2 ** 32), factor: 1 / 0.7 }
+  return {
+    name: `lowRankLinear with dropout beside a layer of the same input, ${rows} rows in ${examples} examples, ${m} to ${n}`,
+    inputs: { x: [rows, m], w: [m, n], a: [m, r], b: [r, n], bias: [n] },
+    run: ({ x, w, a, b, bias }) => add(linear(x!, w!), lowRankLinear(x!, w!, a!, b!, 0.75, bias, dropout)),
+    oracle: ({ x, w, a, b, bias }) => {
+      const seen = x!.map((value, i) => (mask[i]! * value) / 0.7)
+      const adapted = oracle.product(oracle.product(seen, a!, [rows, m, r]), b!, [rows, r, n])
+      const base = oracle.product(x!, w!, [rows, m, n]).map((y) => 2 * y)
+      return oracle.withBias(oracle.plus(base, adapted, 0.75), bias!)
+    },
+  }
+})
+
 /** h beside m and n: dividing both, neither, larger than both (one block, wrapped), with columns to spare and missing. */
 const moraCases: OpCase[] = [
   { rows: 1, m: 8, n: 8, h: 4 },
@@ -256,6 +278,7 @@ export const opCases: readonly OpCase[] = [
   ...mutedCases,
   ...moraCases,
   ...dropoutCases,
+  ...droppingAdapterCases,
   sharedInputCase,
   ...attentionCases,
   ...rowCases,

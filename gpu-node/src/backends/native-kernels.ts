@@ -1,7 +1,8 @@
 /** The fused kernels of the contract (ops/kernels.ts) on the native backend. */
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { util } from '@tensorflow/tfjs-core'
-import type { AttentionShape, FusedKernels } from '../ops/kernels.ts'
+import type { AttentionShape, DropoutAttributes, FusedKernels } from '../ops/kernels.ts'
+import { roundingOperands } from '../ops/rounded-operands.ts'
 import type { NativeBackend } from './native-backend.ts'
 import { moraKernels } from './native-mora.ts'
 
@@ -10,18 +11,35 @@ const logitsAtOnce = 4 * 2 ** 20
 const fewestLogitRows = 256
 
 export function createNativeKernels(backend: NativeBackend): FusedKernels {
-  return {
+  const kernels = {
     ...linearKernels(backend),
     ...moraKernels(backend),
     ...pointwiseKernels(backend),
     ...attentionKernels(backend),
   }
+  return roundingOperands(kernels, {
+    release: ({ dataId }) => backend.disposeData(dataId),
+    view: (tensor, shape) => ({ ...tensor, shape }),
+  })
 }
 
 type Three = [TensorInfo, TensorInfo, TensorInfo]
 
 const size = (tensor: TensorInfo): number => util.sizeFromShape(tensor.shape)
 const matrix = (tensor: TensorInfo): [rows: number, columns: number] => [tensor.shape[0]!, tensor.shape[1]!]
+
+/** y = dropout(x), or with `add` y += dropout(x). */
+function drop(
+  backend: NativeBackend,
+  y: TensorInfo,
+  x: TensorInfo,
+  { keys, threshold, factor }: DropoutAttributes,
+  add: boolean,
+): void {
+  const examples = keys.length / 2
+  const [to, from] = [backend.address(y), backend.address(x)]
+  backend.library.dropout(to, from, keys, examples, size(x) / examples, threshold, factor, add ? 1 : 0)
+}
 
 function linearKernels(backend: NativeBackend) {
   const { library } = backend
@@ -81,24 +99,37 @@ function linearKernels(backend: NativeBackend) {
     linear,
     mutedLinear: linear,
 
-    lowRankLinear: ({ x, w, a, b, bias }, { scale }) => {
+    lowRankLinear: ({ x, w, a, b, bias }, { scale, dropout }) => {
       const [rows, m] = matrix(x)
       const [rank, n] = matrix(b)
       const [y, t] = [backend.allocate([rows, n]), backend.allocate([rows, rank])]
-      product(t, x, a)
+      if (dropout) {
+        const seen = backend.allocate(x.shape)
+        drop(backend, seen, x, dropout, false)
+        product(t, seen, a)
+        backend.disposeData(seen.dataId)
+      } else product(t, x, a)
       library.gemm_low_rank(0, rows, n, m, at(x), at(w), 0, at(y), rank, scale, at(t), at(b))
       backend.disposeData(t.dataId)
       if (bias) library.add_row(at(y), at(y), at(bias), rows, n)
       return y
     },
 
-    linearInputGradient: ({ dy, w, dt, a, sum }) => {
+    linearInputGradient: ({ dy, w, dt, a, sum }, { dropout } = {}) => {
       const dx = sum ? backend.takeOver(sum) : backend.allocate([dy.shape[0]!, w.shape[0]!])
       const keep = sum ? 1 : 0
-      if (dt && a) {
+      if (dt && a && !dropout) {
         const [[rows, n], [m, rank]] = [matrix(dy), matrix(a)]
         library.gemm_low_rank(1, rows, m, n, at(dy), at(w), keep, at(dx), rank, 1, at(dt), at(a))
-      } else product(dx, dy, w, { transposeB: true, keep })
+        return dx
+      }
+      product(dx, dy, w, { transposeB: true, keep })
+      if (dt && a && dropout) {
+        const branch = backend.allocate(dx.shape)
+        product(branch, dt, a, { transposeB: true })
+        drop(backend, dx, branch, dropout, true)
+        backend.disposeData(branch.dataId)
+      }
       return dx
     },
 
@@ -212,11 +243,16 @@ function pointwiseKernels(backend: NativeBackend) {
       return [dGate, dUp]
     },
 
-    dropout: ({ x }, { keys, threshold, factor }) => {
+    dropout: ({ x }, attributes) => {
       const y = backend.allocate(x.shape)
-      const examples = keys.length / 2
-      library.dropout(at(y), at(x), keys, examples, size(x) / examples, threshold, factor)
+      drop(backend, y, x, attributes, false)
       return y
+    },
+
+    roundBfloat16: ({ x }) => {
+      const out = backend.allocate(x.shape)
+      library.round_bfloat16(at(out), at(x), size(x))
+      return out
     },
 
     embedding: ({ ids, table }) => {

@@ -8,6 +8,8 @@ export interface Collective {
   /** 0 ≤ rank < size */
   readonly rank: number
   readonly size: number
+  /** What this rank has been sent by the others so far: 4 (size − 1) bytes for each float that every rank gave. */
+  readonly receivedBytes: number
   /** The values of all ranks one after the other, [size · length]. */
   allGather(values: Float32Array): Promise<Float32Array>
   /** Resolves when every rank has called it. */

@@ -27,6 +27,8 @@ function expectContract(results: Awaited<ReturnType<typeof exercise>>[], size: n
     expect(found.numbers[1]).toBe('NaN')
     expect(Number(found.numbers[2]) / (size * 1e30)).toBeCloseTo(1, 12)
     expect(found.empty).toBe(0)
+    // 2 floats, a sum of 2, 3 numbers as pairs, nothing, 300,000: each from every other rank.
+    expect(found.receivedBytes).toBe(4 * (size - 1) * (2 + 2 + 6 + 0 + 300_000))
     expect(found.corners).toEqual([1, 1, size])
   }
 }
@@ -110,6 +112,44 @@ describe('K ranks train what K virtual devices train', () => {
       for (const [name, values] of saved) expect(state.get(name)!.length, name).toBe(values.length)
     }
   })
+
+  it.each([2, 4])(
+    'HD-PiSSA on %i ranks receives (K − 1) r Σ(m + n) floats a step, twice that with regathered adapters, to the same end',
+    async (devices) => {
+      const rank = 2
+      const trained = (regatherAdapters: boolean, method: ToyConfig['method']) =>
+        Promise.all(
+          localGroup(devices).map(async (collective) => {
+            const parallel = { devices, regatherAdapters }
+            const training = { globalBatchSize: 2 * devices, microBatchSize: 2, maxSteps: 4 }
+            const toy = await toyTraining({ method, parallel, training }, { collective })
+            const reports = await toy.run()
+            const found = {
+              reports,
+              weights: await toy.weights(),
+              state: await stateOf(toy),
+              targets: toy.targets,
+            }
+            toy.dispose()
+            return found
+          }),
+        )
+      for (const adapters of ['fixed', 'evolving'] as const) {
+        const method = { name: 'hd-pissa', rank, adapters } as const
+        const [once, again] = [await trained(false, method), await trained(true, method)]
+        const sizes = once[0]!.targets.reduce((sum, { rows, columns }) => sum + rows + columns, 0)
+        // The loss and the gradient norm are exchanged as well, two floats each.
+        const expected = (copies: number) => 4 * (devices - 1) * (copies * rank * sizes + 4)
+        for (const [k, { reports, weights, state }] of again.entries()) {
+          for (const { receivedBytes } of reports) expect(receivedBytes).toBe(expected(2))
+          for (const { receivedBytes } of once[k]!.reports) expect(receivedBytes).toBe(expected(1))
+          expect(reports.map(({ loss }) => loss)).toEqual(once[k]!.reports.map(({ loss }) => loss))
+          expect(weights).toEqual(once[k]!.weights)
+          expect(state).toEqual(once[k]!.state)
+        }
+      }
+    },
+  )
 
   async function stateOf(toy: Awaited<ReturnType<typeof toyTraining>>): Promise<Map<string, Float32Array>> {
     const found = new Map<string, Float32Array>()

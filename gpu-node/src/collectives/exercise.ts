@@ -12,5 +12,15 @@ export async function exercise(collective: Collective) {
   const empty = await collective.allGather(new Float32Array(0))
   const large = await collective.allGather(new Float32Array(300_000).fill(rank + 1))
   const corners = [large[0], large[299_999], large.at(-1)]
-  return { rank, size, gathered, sum, numbers: numbers.map(String), empty: empty.length, corners }
+  const { receivedBytes } = collective
+  return {
+    rank,
+    size,
+    receivedBytes,
+    gathered,
+    sum,
+    numbers: numbers.map(String),
+    empty: empty.length,
+    corners,
+  }
 }

@@ -29,13 +29,22 @@ export function localGroup(size: number): Collective[] {
     }
     return result.then((all) => all.slice())
   }
-  return Array.from({ length: size }, (_, rank) => ({
-    rank,
-    size,
-    allGather: (values) => exchange(rank, values),
-    async barrier() {
-      await exchange(rank, new Float32Array(0))
-    },
-    async close() {},
-  }))
+  return Array.from({ length: size }, (_, rank) => {
+    let receivedBytes = 0
+    return {
+      rank,
+      size,
+      get receivedBytes() {
+        return receivedBytes
+      },
+      allGather(values) {
+        receivedBytes += (size - 1) * values.byteLength
+        return exchange(rank, values)
+      },
+      async barrier() {
+        await exchange(rank, new Float32Array(0))
+      },
+      async close() {},
+    }
+  })
 }

@@ -27,15 +27,20 @@ export function openMpi(expectedSize: number): Collective {
     )
   const rank = mpi.rank()
   const barrier = () => arrive(mpi)
+  let receivedBytes = 0
   return {
     rank,
     size,
+    get receivedBytes() {
+      return receivedBytes
+    },
     barrier,
     async allGather(values) {
       const all = new Float32Array(size * values.length)
       if (values.length === 0) return all
       await barrier()
       await mpi.allGather(values, all)
+      receivedBytes += (size - 1) * values.byteLength
       return all
     },
     async close() {

@@ -8,9 +8,10 @@
  * bfloat16 after each step.
  */
 import type { MethodConfigOf } from '@rankscope/protocol'
-import { mul, sub, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core'
+import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { LowRankTerm } from '../linalg/spectrum.ts'
 import { decodeFloat32, encodeFloats } from '../model/dtypes.ts'
+import { roundBfloat16 } from '../ops/bfloat16.ts'
 import { accumulate, compensatedAccumulate, copy, directUpdate, scale, zeroParameter } from '../ops/update.ts'
 import type { ModuleShape, TargetModule } from './method.ts'
 import { type MethodState, readValues } from './state.ts'
@@ -118,15 +119,10 @@ function bfloat16Writer({ name, weight }: TargetModule, state: MethodState): Wei
   }
 }
 
-/**
- * To the nearest number of 8 significant bits, ties to even, in float32 arithmetic (Veltkamp's splitting; Dekker 1971):
- * c = (2¹⁶ + 1) w, w ← c − (c − w). Exact below 2¹¹¹.
- */
 function roundToBfloat16(weight: Variable): void {
-  tidy(() => {
-    const scaled = mul(weight, 2 ** 16 + 1)
-    copy(weight, sub(scaled, sub(scaled, weight)))
-  })
+  const rounded = roundBfloat16(weight)
+  copy(weight, rounded)
+  rounded.dispose()
 }
 
 /** target += factor · Σ_k a_k b_k, for a [K, m, r] and b [K, r, n]. */

@@ -6,6 +6,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core'
 import type { Collective } from '../collectives/collective.ts'
 import { dropout } from '../ops/dropout.ts'
 import { type DropoutKeys, drawKey, fillDropoutMask } from '../ops/dropout-mask.ts'
+import type { DropoutAttributes } from '../ops/kernels.ts'
 import { Random } from '../random.ts'
 import type { PassPosition } from './method.ts'
 
@@ -34,8 +35,14 @@ export class Dropout {
 
   /** x with entries dropped; differentiable. */
   apply(module: string, x: Tensor2D): Tensor2D {
-    if (!this.active) return x
-    return dropout(x, { keys: this.#keys(module, x.shape[0], this.#position.sequence), ...this.#rule })
+    const attributes = this.attributes(module, x)
+    return attributes ? dropout(x, attributes) : x
+  }
+
+  /** Which entries of x are dropped, for ops that do it themselves; undefined where none are. */
+  attributes(module: string, x: Tensor2D): DropoutAttributes | undefined {
+    if (!this.active) return undefined
+    return { keys: this.#keys(module, x.shape[0], this.#position.sequence), ...this.#rule }
   }
 
   /**

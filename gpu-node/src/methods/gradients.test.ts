@@ -4,13 +4,16 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
 import { backward } from '../ops/gradients.ts'
 import { parameter } from '../ops/update.ts'
+import { Random } from '../random.ts'
 import {
   denseGradient,
   distance,
+  hadamard,
   type Matrix,
   matrix,
   minus,
   multiply,
+  plus,
   slices,
   times,
   transposed,
@@ -256,6 +259,44 @@ describe('the muted layer of HD-PiSSA', () => {
     expect(mask(3, 1)).not.toEqual(mask(4, 1))
     expect(mask(3, 1)).not.toEqual(mask(3, 2))
     expect(mask(3, 1).slice(0, 16)).not.toEqual(mask(3, 1).slice(16))
+  })
+})
+
+describe('dropout of LoRA and HiRA: the adapter sees X~, the frozen weight X', () => {
+  const [rows, columns, perDevice, rank, scale] = [8, 6, 5, 2, 1.5]
+  const values = (size: number, seed: number) => new Random(seed).fillNormal(new Float32Array(size), 0, 0.5)
+  const [a, b] = [values(rows * rank, 3), values(rank * columns, 4)]
+  const [A, B] = [matrix(a, rows, rank), matrix(b, rank, columns)]
+
+  it.each([
+    ['lora', { name: 'lora', rank, alpha: 3, dropout: 0.4 }],
+    ['hira', { name: 'hira', rank, dropout: 0.4 }],
+  ] as const)('%s: output and gradients in float64, and no dropout in inference', async (name, method) => {
+    const toy = await ToyLayer.make({ method, rows, columns, perDevice, initial: startWith({ A: a, B: b }) })
+    const { Dropout } = await import('./dropout.ts')
+    const dropout = new Dropout(0.4, 1, 1)
+    dropout.beginPass({ step: 1, microBatch: 0, sequence: perDevice })
+    const mask = matrix(dropout.mask(toyModule, perDevice, rows), perDevice, rows)
+    const [w, x, t] = [
+      matrix(toy.w0, rows, columns),
+      matrix(toy.x, perDevice, rows),
+      matrix(toy.t, perDevice, columns),
+    ]
+    const seen = hadamard(x, mask)
+    const change = name === 'lora' ? times(multiply(A, B), scale) : hadamard(w, multiply(A, B))
+    const y = plus(multiply(x, w), multiply(seen, change))
+    const g = times(minus(y, t), 1 / perDevice)
+    const dense = multiply(transposed(seen), g)
+    const through = name === 'lora' ? times(dense, scale) : hadamard(w, dense)
+    const [gA, gB] = await toy.gradients()
+    expect(distance(gA!, multiply(through, transposed(B)).values)).toBeLessThan(1e-5)
+    expect(distance(gB!, multiply(transposed(A), through).values)).toBeLessThan(1e-5)
+    expect(distance(await toy.output(), y.values)).toBeLessThan(1e-5)
+    const whole = plus(multiply(x, w), multiply(x, change)).values
+    const inference = toy.adaptation.inference()
+    expect(distance(await toy.output(inference.linear), whole)).toBeLessThan(1e-5)
+    inference.dispose()
+    toy.dispose()
   })
 })
 

@@ -147,7 +147,11 @@ export const hdPissa: Method<'hd-pissa'> = {
             { all: deltaA, own: ownDeltaA },
             { all: deltaB, own: ownDeltaB },
           ])
-          await state.joinDevices(pairs)
+          const constants = units.flatMap(({ a, ownA, b, ownB }) => [
+            { all: a, own: ownA },
+            { all: b, own: ownB },
+          ])
+          await state.joinDevices(context.regatherAdapters ? [...pairs, ...constants] : pairs)
         }
         for (const unit of units) {
           if (!state.collective) find(unit)

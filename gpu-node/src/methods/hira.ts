@@ -14,7 +14,6 @@ import { hadamardWeight } from '../ops/pointwise.ts'
 import { Random } from '../random.ts'
 import { AdamW } from '../train/optimizer.ts'
 import { Dropout } from './dropout.ts'
-import { negated } from './elementwise.ts'
 import { kaimingUniform } from './kaiming.ts'
 import type { Method, TargetModule } from './method.ts'
 import { readValues } from './state.ts'
@@ -61,7 +60,7 @@ export const hira: Method<'hira'> = {
         const { weight, bias } = unit.target
         if (!dropout.active) return linear(x, effective(unit), bias)
         const dropped = dropout.apply(module, x)
-        const branch = add(linear(dropped, effective(unit)), negated(linear(dropped, weight)))
+        const branch = linear(dropped, mul(weight, matMul(unit.a, unit.b)))
         return add(linear(x, weight, bias), branch) as Tensor2D
       },
 

@@ -4,7 +4,7 @@
  */
 import type { RunConfig } from '@rankscope/protocol'
 import type { Tensor2D, Variable } from '@tensorflow/tfjs-core'
-import { add, linear, lowRankLinear, matMul } from '../ops/linear.ts'
+import { linear, lowRankLinear } from '../ops/linear.ts'
 import { lowRankUpdate } from '../ops/update.ts'
 import type { GradientStore } from '../train/gradient-store.ts'
 import { AdamW } from '../train/optimizer.ts'
@@ -39,23 +39,17 @@ export function lowRankAdaptation(
     ]),
     optimizer,
   )
-  const whole = (module: string, x: Tensor2D): Tensor2D => {
+  const hook = (drops: boolean) => (module: string, x: Tensor2D) => {
     const pair = byModule.get(module)
     if (!pair) return linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
     const { target, a, b } = pair
-    return lowRankLinear(x, target.weight, a, b, scale, target.bias)
-  }
-  const dropping = (module: string, x: Tensor2D): Tensor2D => {
-    const pair = byModule.get(module)
-    if (!pair) return whole(module, x)
-    const { target, a, b } = pair
-    const branch = matMul(matMul(dropout.apply(module, x), a), b, { factor: scale })
-    return add(linear(x, target.weight, target.bias), branch) as Tensor2D
+    const dropped = drops ? dropout.attributes(module, x) : undefined
+    return lowRankLinear(x, target.weight, a, b, scale, target.bias, dropped)
   }
   return {
     gradients: 'averaged',
     trained: pairs.flatMap(({ a, b }) => [a, b]),
-    linear: dropout.active ? dropping : whole,
+    linear: hook(true),
     beginPass: (position) => dropout.beginPass(position),
     async update(gradients: GradientStore, settings: StepSettings) {
       const watched = pairs
@@ -63,7 +57,7 @@ export function lowRankAdaptation(
         .map(({ target, a, b }) => ({ rows: target.rows, columns: target.columns, a, b, factor: scale }))
       return { updateSquares: await factorStepSquares(watched, () => adam.step(gradients, settings)) }
     },
-    inference: () => ({ linear: whole, dispose: () => undefined }),
+    inference: () => ({ linear: hook(false), dispose: () => undefined }),
     async merged(target) {
       const { a, b } = byModule.get(target.name)!
       const sum = copyOf(target.weight)

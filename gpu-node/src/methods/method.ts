@@ -46,6 +46,8 @@ export interface AttachContext {
   readonly targets: readonly TargetModule[]
   /** Devices K. */
   readonly devices: number
+  /** Over processes: exchange constant adapters at every step, for nothing but the cost (METHODS §1 row 16). */
+  readonly regatherAdapters?: boolean
   readonly seed: number
   readonly optimizer: RunConfig['optimizer']
   /** Where the method makes all of its variables. */

@@ -133,7 +133,7 @@ function float32BitsToFloat16(bits: number): number {
 }
 
 /** Nearest bfloat16 of a float32 given by its bits; ties to even, NaN stays NaN. */
-function float32BitsToBfloat16(bits: number): number {
+export function float32BitsToBfloat16(bits: number): number {
   if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40
   return roundShift(bits >>> 0, 16)
 }

@@ -20,7 +20,9 @@ import type {
   Variable,
 } from '@tensorflow/tfjs-core'
 import { clone, engine, registerKernel } from '@tensorflow/tfjs-core'
+import { type ComputeDtype, computeDtype } from './compute-dtype.ts'
 import type { DropoutKeys } from './dropout-mask.ts'
+import { isProduct } from './rounded-operands.ts'
 
 export interface AttentionShape {
   batch: number
@@ -52,6 +54,11 @@ export interface DropoutAttributes {
   factor: number
 }
 
+/** Where bfloat16: a kernel rounds the operands of its products that are neither inputs nor outputs. */
+export interface OperandDtype {
+  operands?: ComputeDtype
+}
+
 /** T is the tensor type that an implementation works with: Tensor (composed ops) or TensorInfo (raw memory). */
 export interface FusedKernels<T extends TensorInfo = TensorInfo> {
   /**
@@ -63,8 +70,11 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
   /** y[N,n] = x[N,m] w[m,n] (+ bias[n]) */
   linear(inputs: { x: T; w: T; bias?: T }): T
 
-  /** y[N,n] = x w + scale * (x a[m,r]) b[r,n] (+ bias[n]) */
-  lowRankLinear(inputs: { x: T; w: T; a: T; b: T; bias?: T }, attributes: { scale: number }): T
+  /** y[N,n] = x w + scale * (x a[m,r]) b[r,n] (+ bias[n]); with `dropout` the adapter sees dropout(x), x w does not. */
+  lowRankLinear(
+    inputs: { x: T; w: T; a: T; b: T; bias?: T },
+    attributes: { scale: number; dropout?: DropoutAttributes },
+  ): T
 
   /**
    * y = x w (+ bias): the adapters a[K,m,r], b[K,r,n] and adapterInput[N,m] take part in the gradient only.
@@ -72,10 +82,14 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
   mutedLinear(inputs: { x: T; w: T; a: T; b: T; adapterInput: T; bias?: T }, attributes: { scale: number }): T
 
   /**
-   * dx[N,m] = dy[N,n] wᵀ (+ dt[N,r] aᵀ, a[m,r]) (+ sum[N,m]); dt and a come together or not at all. `sum` is given up
-   * by the caller: where nothing else shares its data, the result may be written there.
+   * dx[N,m] = dy[N,n] wᵀ (+ dt[N,r] aᵀ, a[m,r]) (+ sum[N,m]); dt and a come together or not at all; with `dropout` it is
+   * dropout(dt aᵀ) that is added. `sum` is given up by the caller: where nothing else shares its data, the result may be
+   * written there.
    */
-  linearInputGradient(inputs: { dy: T; w: T; dt?: T; a?: T; sum?: T }): T
+  linearInputGradient(
+    inputs: { dy: T; w: T; dt?: T; a?: T; sum?: T },
+    attributes?: { dropout?: DropoutAttributes },
+  ): T
 
   /**
    * Gradients of the adapters a[K,m,r], b[K,r,n] from x[N,m] and dy[N,n], rows of device k contiguous:
@@ -151,14 +165,23 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
    * side by side. With cos, sin [0,0]: C adds the p blocks up. D then repeats its columns, or cuts them, to n.
    * `sum` is given up by the caller, as in linearInputGradient.
    */
-  moraMap(inputs: { x: T; square: T; cos: T; sin: T; sum?: T }, attributes: { columns: number }): T
+  moraMap(
+    inputs: { x: T; square: T; cos: T; sin: T; sum?: T },
+    attributes: { columns: number } & OperandDtype,
+  ): T
   /** dx[N,m] = (sum +) Cᵀ(Dᵀ(dy) squareᵀ), m = columns */
-  moraInputGradient(inputs: { dy: T; square: T; cos: T; sin: T; sum?: T }, attributes: { columns: number }): T
+  moraInputGradient(
+    inputs: { dy: T; square: T; cos: T; sin: T; sum?: T },
+    attributes: { columns: number } & OperandDtype,
+  ): T
   /** dsquare[h,h] = C(x)ᵀ Dᵀ(dy), h = size */
-  moraSquareGradient(inputs: { x: T; dy: T; cos: T; sin: T }, attributes: { size: number }): T
+  moraSquareGradient(inputs: { x: T; dy: T; cos: T; sin: T }, attributes: { size: number } & OperandDtype): T
 
   /** x[N,w] * factor, or * 0 where ./dropout-mask.ts drops the entry. */
   dropout(inputs: { x: T }, attributes: DropoutAttributes): T
+
+  /** Each entry's nearest bfloat16, ties to even; beyond the largest: infinity; NaN stays NaN. The output is float32. */
+  roundBfloat16(inputs: { x: T }): T
 
   /**
    * One query per sequence against a cache: q[B,H*hd], keys and values [B,C,G*hd], lengths int32 [B] (>= 1): sequence
@@ -196,15 +219,19 @@ export function registerFusedKernels<T extends TensorInfo>(
   })
 }
 
-/** Runs a fused kernel on the active backend; recorded on the tape like any op of TensorFlow.js. */
+/**
+ * Runs a fused kernel on the active backend; recorded on the tape like any op of TensorFlow.js. Products take their
+ * operands in the precision of the present scope (./compute-dtype.ts).
+ */
 export function runFused<Name extends KernelName>(
   name: Name,
   ...[inputs, attributes]: Parameters<FusedKernels<Tensor>[Name]>
 ): ReturnType<FusedKernels<Tensor>[Name]> {
+  const scope = computeDtype() === 'bfloat16' && isProduct(name) ? { operands: 'bfloat16' } : undefined
   const outputs = engine().runKernel(
     registryName(name),
     inputs as unknown as NamedTensorMap,
-    (attributes ?? {}) as unknown as NamedAttrMap,
+    { ...attributes, ...scope } as unknown as NamedAttrMap,
   )
   return outputs as unknown as ReturnType<FusedKernels<Tensor>[Name]>
 }

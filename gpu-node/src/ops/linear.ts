@@ -2,7 +2,8 @@
  * Linear layers in the paper's orientation: x [N,m], W [m,n], y = x W.
  *
  * - `linear`: everything trainable (full fine-tuning) or frozen.
- * - `lowRankLinear`: y = x W + scale (x A) B with A [m,r], B [r,n] (LoRA, PiSSA).
+ * - `lowRankLinear`: y = x W + scale (x A) B with A [m,r], B [r,n] (LoRA, PiSSA); with dropout x~ takes x's place in the
+ *   adapter, recomputed for the gradient and never kept.
  * - `mutedLinear`: HD-PiSSA with the mute taken to its limit (arXiv 2505.18777 §4.3): K adapters A_k [m,r],
  *   B_k [r,n] get gradients but add nothing to the output.
  *
@@ -11,7 +12,7 @@
 
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { clone, engine, registerGradient, reshape, zerosLike } from '@tensorflow/tfjs-core'
-import { detachKernel, runFused } from './kernels.ts'
+import { type DropoutAttributes, detachKernel, runFused } from './kernels.ts'
 import { addingToSum, assertShape, registerFusedGradient } from './register.ts'
 
 /** factor * op(a) op(b); both of rank 2, or both of rank 3 with equal first axis. */
@@ -32,7 +33,7 @@ export function linear(x: Tensor, w: Tensor, bias?: Tensor): Tensor2D {
   return runFused('linear', { x, w, ...(bias && { bias }) }) as Tensor2D
 }
 
-/** x W + scale (x A) B (+ bias) */
+/** x W + scale (x~ A) B (+ bias), x~ = dropout(x) where there is dropout, else x; rows of an example are contiguous. */
 export function lowRankLinear(
   x: Tensor,
   w: Tensor,
@@ -40,11 +41,13 @@ export function lowRankLinear(
   b: Tensor,
   scale: number,
   bias?: Tensor,
+  dropout?: DropoutAttributes,
 ): Tensor2D {
   const [m, n] = w.shape
   const fits = x.shape[1] === m && a.shape[0] === m && a.shape[1] === b.shape[0] && b.shape[1] === n
   assertShape(x.rank === 2 && fits, 'lowRankLinear', x, w, a, b)
-  return runFused('lowRankLinear', { x, w, a, b, ...(bias && { bias }) }, { scale }) as Tensor2D
+  const attributes = { scale, ...(dropout && { dropout }) }
+  return runFused('lowRankLinear', { x, w, a, b, ...(bias && { bias }) }, attributes) as Tensor2D
 }
 
 /**
@@ -103,12 +106,14 @@ registerFusedGradient('linear', {
 
 registerFusedGradient('lowRankLinear', {
   saveInputs: ['x', 'w', 'a', 'b'],
-  gradient: (dy, [x, w, a, b], { scale }) => {
+  gradient: (dy, [x, w, a, b], { scale, dropout }) => {
     const oneDevice = (t: Tensor) => reshape(t, [1, ...t.shape])
     const adapters = { a: oneDevice(a!), b: oneDevice(b!) }
-    const [da, db, dt] = runFused('adapterGradients', { x: x!, dy, ...adapters }, { scale })
+    const seen = dropout ? runFused('dropout', { x: x! }, dropout) : x!
+    const [da, db, dt] = runFused('adapterGradients', { x: seen, dy, ...adapters }, { scale })
+    if (dropout) seen.dispose()
     return {
-      x: inputGradient(dy, w!, { dt, a: a! }),
+      x: inputGradient(dy, w!, { dt, a: a!, ...(dropout && { dropout }) }),
       w: () => transposedProduct(x!, dy),
       a: () => reshape(da, a!.shape),
       b: () => reshape(db, b!.shape),
@@ -131,9 +136,16 @@ registerFusedGradient('mutedLinear', {
   },
 })
 
-/** dy Wᵀ (+ dt aᵀ), added to the gradients of other layers with the same input. */
-function inputGradient(dy: Tensor, w: Tensor, adapter?: { dt: Tensor; a: Tensor }): () => Tensor {
-  return addingToSum((sum) => runFused('linearInputGradient', { dy, w, ...adapter, ...(sum && { sum }) }))
+/** dy Wᵀ (+ dt aᵀ, through dropout), added to the gradients of other layers with the same input. */
+function inputGradient(
+  dy: Tensor,
+  w: Tensor,
+  adapter?: { dt: Tensor; a: Tensor; dropout?: DropoutAttributes },
+): () => Tensor {
+  const { dropout, ...factors } = adapter ?? {}
+  return addingToSum((sum) =>
+    runFused('linearInputGradient', { dy, w, ...factors, ...(sum && { sum }) }, dropout ? { dropout } : {}),
+  )
 }
 
 /** aᵀ b */

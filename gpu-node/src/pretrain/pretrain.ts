@@ -116,6 +116,7 @@ export async function pretrain({
       devices: 1,
       padTokenId: tokenizer.padTokenId,
       lossReduction: 'microbatch-mean',
+      computeDtype: 'float32',
       maxGradNorm: optimizer.maxGradNorm,
       checkpointBlocks: false,
       watched: new Set<string>(),

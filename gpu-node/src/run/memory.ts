@@ -2,7 +2,13 @@
  * How much memory a run needs, estimated before it starts, so that what cannot fit is refused with a figure instead of
  * being killed half-way. Pure.
  */
-import { type MemoryEstimate, type MemoryPlan, RankscopeError, type RunConfig } from '@rankscope/protocol'
+import {
+  type MemoryEstimate,
+  type MemoryPlan,
+  RankscopeError,
+  type RunConfig,
+  targetModuleNames,
+} from '@rankscope/protocol'
 import { methodMemory, trainableParameterCount } from '../methods/index.ts'
 import type { LlamaConfig } from '../model/config.ts'
 import { linearShape, parameterCount } from '../model/parameters.ts'
@@ -32,16 +38,20 @@ export function estimateMemory(
       const need = methodMemory(method, { rows, columns }, devices)
       stateFloats += model.layers * need.stateFloats
       gradientFloats += model.layers * need.transientFloats
+      // A and B on their way: this device's, and those of all.
+      if (method.name === 'hd-pissa' && oneDevice && parallel.regatherAdapters)
+        gradientFloats += model.layers * (devices + 1) * method.rank * (rows + columns)
     }
   }
   const rows = (oneDevice ? 1 : devices) * training.microBatchSize * sequence
   const activationBytes = 4 * activationFloats(model, rows, config.resources.gradientCheckpointing)
   const logitsBytes = Math.min(logitsChunkBytes, 4 * rows * model.vocabularySize)
+  const roundedBytes = training.computeDtype === 'bfloat16' ? 4 * roundedFloats(model, rows) : 0
   const bytes = {
     modelBytes: 4 * parameterCount(model),
     stateBytes: 4 * stateFloats,
     gradientBytes: 4 * gradientFloats,
-    activationBytes: activationBytes + 2 * logitsBytes,
+    activationBytes: activationBytes + 2 * logitsBytes + roundedBytes,
     baseBytes: runtimeBytes,
   }
   return { ...bytes, totalBytes: Object.values(bytes).reduce((sum, part) => sum + part, 0) }
@@ -68,6 +78,17 @@ function activationFloats(model: LlamaConfig, rows: number, checkpointed: boolea
   const perBlock = 6 * hiddenSize + 2 * attentionWidth + heads * headDim + 3 * intermediateSize
   const kept = checkpointed ? layers * hiddenSize + perBlock : layers * perBlock
   return rows * (kept + 4 * hiddenSize)
+}
+
+/** Most rounded copies that exist at a time: those of one product's operands, which are float32 like what they copy. */
+function roundedFloats(model: LlamaConfig, rows: number): number {
+  const { hiddenSize, vocabularySize, heads, keyValueHeads, headDim } = model
+  const linear = targetModuleNames.map((name) => {
+    const [inputs, outputs] = linearShape(model, name)
+    return inputs * outputs + rows * (inputs + outputs)
+  })
+  const attention = rows * (2 * heads + 2 * keyValueHeads) * headDim
+  return Math.max(...linear, attention, (vocabularySize + rows) * hiddenSize)
 }
 
 /** Trainable scalars per device of the whole model. */

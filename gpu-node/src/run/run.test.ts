@@ -266,6 +266,15 @@ describe.skipIf(sharedMissing)(`runs ${sharedMissing ?? ''}`, () => {
     const ranks = await run(processes, { folder: join(folder, 'ranks') })
     expect(ranks.outcome.state).toBe('finished')
     expect(ranks.losses.map(([step]) => step)).toEqual(virtual.losses.map(([step]) => step))
+    // Every process receives what the other's gradients or adapters' changes are, and says so; alone, nothing.
+    expect(virtual.all('summary')[0]).not.toHaveProperty('receivedBytesPerStep')
+    const [summary] = ranks.all('summary')
+    const received = ranks.all('scalars').flatMap(({ values }) => values['system/receivedBytes'] ?? [])
+    expect(received).toHaveLength(6)
+    expect(new Set(received)).toEqual(new Set([summary!.receivedBytesPerStep]))
+    const { trainableParameters } = summary!
+    expect(received[0]! - 4 * trainableParameters).toBeGreaterThan(0)
+    expect(received[0]! - 4 * trainableParameters).toBeLessThan(64)
     ranks.losses.forEach(([, loss], i) => {
       expect(loss / virtual.losses[i]![1]).toBeCloseTo(1, 5)
     })

@@ -79,6 +79,8 @@ class Run {
   #stepStartMs = 0
   #tokensHere = 0
   #secondsHere = 0
+  /** Of the steps of this process; null where there is no other. */
+  #received: { bytes: number; steps: number } | null = null
 
   constructor(prepared: PreparedRun, environment: RunEnvironment, counted: { steps: number }) {
     this.#prepared = prepared
@@ -175,6 +177,12 @@ class Run {
     this.#tokensHere += tokens
     this.#secondsHere += elapsedMs / 1000
     this.#lastLoss = loss
+    const { receivedBytes } = report
+    if (receivedBytes !== null)
+      this.#received = {
+        bytes: (this.#received?.bytes ?? 0) + receivedBytes,
+        steps: (this.#received?.steps ?? 0) + 1,
+      }
     const { stepsPerEpoch } = this.#prepared.sampler
     const values = {
       [scalarNames.trainLoss]: loss,
@@ -186,6 +194,7 @@ class Run {
       [scalarNames.tokens]: this.#progress.tokens,
       [scalarNames.epoch]: Math.min(step / stepsPerEpoch, epoch + 1),
       [scalarNames.residentMemoryBytes]: process.memoryUsage.rss(),
+      ...(receivedBytes !== null && { [scalarNames.receivedBytes]: receivedBytes }),
     }
     this.#environment.emit({ kind: 'scalars', step, values })
   }
@@ -266,6 +275,7 @@ class Run {
       tokens: this.#progress.tokens,
       tokensPerSecond: this.#secondsHere > 0 ? this.#tokensHere / this.#secondsHere : null,
       trainingSeconds: this.#progress.trainingSeconds,
+      ...(this.#received && { receivedBytesPerStep: this.#received.bytes / this.#received.steps }),
     }
     emit(summary)
     return { state: 'finished', steps: step, summary }

@@ -90,7 +90,7 @@ export function openCheckpoint(
 /** The parts of a configuration that decide what is computed; a resumed run may watch and save differently. */
 function computation(config: RunConfig): Record<string, unknown> {
   const { model, data, method, targetModules, parallel, optimizer, schedule, training, seed } = config
-  const { mode: _, ...devices } = parallel
+  const { devices } = parallel // how they are realised, and what they exchange, changes no result
   return { model, data, method, targetModules, devices, optimizer, schedule, training, seed }
 }
 

@@ -182,6 +182,7 @@ export async function runGolden(golden: GoldenConfig, followed: readonly string[
       devices,
       padTokenId: golden.pad_token_id,
       lossReduction: training.lossReduction,
+      computeDtype: training.computeDtype,
       maxGradNorm: config.optimizer.maxGradNorm,
       checkpointBlocks: false,
       watched: new Set<string>(),

@@ -11,6 +11,7 @@ import type { Sampler, StepPlan } from '../data/sampler.ts'
 import type { Adaptation } from '../methods/method.ts'
 import { loss, type TokenBatch } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
+import { type ComputeDtype, computingIn } from '../ops/compute-dtype.ts'
 import { backward } from '../ops/gradients.ts'
 import { type ClippingResult, clipGradients } from './clipping.ts'
 import { GradientStore } from './gradient-store.ts'
@@ -28,6 +29,8 @@ export interface Training {
   readonly padTokenId: number
   readonly lossReduction: RunConfig['training']['lossReduction']
   readonly maxGradNorm: number | null
+  /** Precision of the operands of matrix products, forward and backward. */
+  readonly computeDtype: ComputeDtype
   /** Recompute each block in the backward pass. */
   readonly checkpointBlocks: boolean
   /** Modules whose ‖ΔW_t‖ is measured. */
@@ -52,6 +55,8 @@ export interface StepReport {
   readonly updateNorm: number
   /** Tokens of the step's examples, padding left out. */
   readonly tokens: number
+  /** What this rank was sent by the others in the step; null where all devices are here. */
+  readonly receivedBytes: number | null
 }
 
 /** Whether training goes on after a step. */
@@ -85,7 +90,8 @@ async function optimiserStep(
   gradients: GradientStore,
   plan: StepPlan,
 ): Promise<StepReport> {
-  const { adaptation, schedule, watched, examples } = training
+  const { adaptation, schedule, watched, examples, collective } = training
+  const receivedBefore = collective?.receivedBytes ?? 0
   const step = plan.step + 1
   const learningRate = schedule.at(plan.step)
   gradients.clear()
@@ -103,6 +109,7 @@ async function optimiserStep(
     gradNorm: norm,
     updateNorm: Math.sqrt(updateSquares),
     tokens,
+    receivedBytes: collective ? collective.receivedBytes - receivedBefore : null,
   }
 }
 
@@ -112,8 +119,8 @@ async function accumulateGradients(
   gradients: GradientStore,
   plan: StepPlan,
 ): Promise<number> {
-  const { model, adaptation, collective, examples, devices, padTokenId, lossReduction, checkpointBlocks } =
-    training
+  const { model, adaptation, collective, examples, devices, padTokenId, lossReduction } = training
+  const { checkpointBlocks, computeDtype } = training
   const own = collective ? planOfDevice(plan, collective.rank) : plan
   const batches = stepBatches(own, examples, padTokenId, lossReduction)
   let total = 0
@@ -121,10 +128,12 @@ async function accumulateGradients(
     adaptation.beginPass({ step: plan.step + 1, microBatch, sequence: batch.sequence })
     // Weights make the loss the sum over devices, which is what per-device optimizers need.
     const weighted = adaptation.gradients === 'averaged' ? scaleWeights(batch, 1 / devices) : batch
-    const value = backward(
-      () => loss(model, weighted, adaptation.linear, { checkpointBlocks }).loss,
-      adaptation.trained,
-      (parameter, gradient) => gradients.add(parameter, gradient),
+    const value = computingIn(computeDtype, () =>
+      backward(
+        () => loss(model, weighted, adaptation.linear, { checkpointBlocks }).loss,
+        adaptation.trained,
+        (parameter, gradient) => gradients.add(parameter, gradient),
+      ),
     )
     if (batch.counted) total += await takeNumber(value)
     else value.dispose()

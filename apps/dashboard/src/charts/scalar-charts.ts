@@ -104,4 +104,14 @@ export const scalarCharts: readonly ScalarChartDefinition[] = [
     help: 'Resident memory of the run’s process.',
     always: false,
   },
+  {
+    ...plain,
+    key: 'received',
+    name: scalarNames.receivedBytes,
+    title: 'Communication',
+    yTitle: 'bytes received per step',
+    format: 'si',
+    help: 'What one process received from the others in a step; of runs with a process per device.',
+    always: false,
+  },
 ]

@@ -13,7 +13,7 @@ import {
   TextInput,
 } from '@mantine/core'
 import { useContext } from 'react'
-import { FormContext } from './form-context.ts'
+import { FormContext, type FormState } from './form-context.ts'
 import { NumberField } from './number-field.tsx'
 import { getAt } from './path.ts'
 import { childrenOf, type Field, initialValues } from './schema.ts'
@@ -204,20 +204,24 @@ export function FieldInput({ field, path }: Props) {
 /** The paper’s mute scalar, where the literal form is first chosen. */
 const literalStart = { literal: 1e-16 }
 
+function isShown(form: FormState, field: Field, place: string): boolean {
+  if (!form.shows(place)) return false
+  return (
+    !field.advanced || form.all || form.isChanged(place) || form.findings.some(({ path: at }) => at === place)
+  )
+}
+
+/** Whether anything of a group of settings is shown. */
+export function isGroupShown(form: FormState, group: Field): boolean {
+  if (group.kind !== 'object') return isShown(form, group, group.key)
+  return group.fields.some((field) => isShown(form, field, `${group.key}.${field.key}`))
+}
+
 /** Several settings; advanced ones only when asked for, or when something is wrong with them or was changed. */
 export function FieldInputs({ fields, path }: { fields: readonly Field[]; path: string }) {
   const form = useContext(FormContext)
   return fields
-    .filter((field) => {
-      const place = path === '' ? field.key : `${path}.${field.key}`
-      if (!form.shows(place)) return false
-      return (
-        !field.advanced ||
-        form.all ||
-        form.isChanged(place) ||
-        form.findings.some(({ path: at }) => at === place)
-      )
-    })
+    .filter((field) => isShown(form, field, path === '' ? field.key : `${path}.${field.key}`))
     .map((field) => {
       const place = path === '' ? field.key : `${path}.${field.key}`
       return <FieldInput key={place} field={field} path={place} />

@@ -1,12 +1,12 @@
 /** The settings in sections: each method’s own under tabs, then what all runs share. */
 import { Paper, SimpleGrid, Stack, Tabs, TagsInput, Text } from '@mantine/core'
 import { type MethodName, methodLabels } from '@rankscope/protocol'
-import { useMemo } from 'react'
+import { useContext, useMemo } from 'react'
 import { useNodes } from '../api/queries.ts'
 import { useViewText } from '../common/view-state.ts'
 import type { Changes, Draft, Finding } from './draft.ts'
 import { isOwnPath } from './draft.ts'
-import { FieldInputs } from './field-input.tsx'
+import { FieldInputs, isGroupShown } from './field-input.tsx'
 import { FormContext, type FormState } from './form-context.ts'
 import { configFields, fieldAt, groupTitle } from './schema.ts'
 
@@ -107,7 +107,7 @@ export function LaunchForm({ draft, changes, findings, change, all }: Props) {
   )
 }
 
-/** A method’s own settings; the learning rate and the devices stand beside them. */
+/** A method’s own settings; beside them what else differs between methods of one comparison (ownPaths). */
 function OwnFields({ config, method }: { config: unknown; method: MethodName }) {
   const field = fieldAt(config, 'method')
   const own =
@@ -116,6 +116,8 @@ function OwnFields({ config, method }: { config: unknown; method: MethodName }) 
     <SimpleGrid cols={{ base: 1, sm: 2, xl: 3 }} spacing="md">
       <FieldInputs fields={own?.fields ?? []} path="method" />
       <FieldInputs fields={childFields('optimizer', 'learningRate')} path="optimizer" />
+      <FieldInputs fields={childFields('optimizer', 'maxGradNorm')} path="optimizer" />
+      <FieldInputs fields={childFields('schedule', 'warmupRounding')} path="schedule" />
       <FieldInputs fields={childFields('parallel', 'devices')} path="parallel" />
     </SimpleGrid>
   )
@@ -127,14 +129,19 @@ function childFields(group: string, key: string) {
 }
 
 function Section({ title, keys }: { title: string; keys: readonly string[] }) {
+  const form = useContext(FormContext)
+  const shown = keys.filter((key) => {
+    const group = configFields.find((field) => field.key === key)
+    return group !== undefined && isGroupShown(form, group)
+  })
   return (
     <Paper withBorder p="md" component="section" aria-label={title}>
       <Text fw={600} mb="xs">
         {title}
       </Text>
-      {keys.map((key) => (
+      {shown.map((key) => (
         <div key={key}>
-          {keys.length > 1 ? (
+          {shown.length > 1 ? (
             <Text size="sm" c="dimmed" fw={500} mt="sm" mb={6}>
               {groupTitle(key)}
             </Text>

@@ -1,6 +1,23 @@
 /** Launch one run, or one per method to compare them. */
-import { Button, Grid, Group, Loader, SegmentedControl, Stack, Switch, Text, Title } from '@mantine/core'
-import { type MethodName, methodNames, type RunConfig } from '@rankscope/protocol'
+import {
+  Button,
+  Grid,
+  Group,
+  Loader,
+  SegmentedControl,
+  Select,
+  Stack,
+  Switch,
+  Text,
+  Title,
+} from '@mantine/core'
+import {
+  type MethodName,
+  methodNames,
+  paperRecipeNames,
+  paperRecipes,
+  type RunConfig,
+} from '@rankscope/protocol'
 import { useMemo, useState } from 'react'
 import { useNavigate } from 'react-router'
 import { useCreateRuns, useNodes, useRuns } from '../api/queries.ts'
@@ -9,11 +26,14 @@ import {
   type Base,
   type Changes,
   makeDraft,
+  type Preset,
   parseChanges,
   parseMethods,
   planRuns,
   presetBase,
+  presetMethods,
   presets,
+  recipeOf,
   runBase,
   withChange,
 } from './draft.ts'
@@ -23,6 +43,15 @@ import { LaunchForm } from './launch-form.tsx'
 import { LaunchSummary } from './launch-summary.tsx'
 import { MethodCards } from './method-cards.tsx'
 import { useMemoryOutlook } from './use-memory-outlook.ts'
+
+const presetLabels: Record<Preset, string> = {
+  comparison: 'Compare LoRA, PiSSA, HD-PiSSA',
+  ...(Object.fromEntries(paperRecipeNames.map((name) => [name, paperRecipes[name].title])) as Record<
+    (typeof paperRecipeNames)[number],
+    string
+  >),
+  blank: 'Defaults',
+}
 
 export function LaunchPage() {
   const [from] = useViewText('from', '')
@@ -50,8 +79,9 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
     const chosen = parseMethods(methodWords)
     if (chosen.length > 0 || methodWords.includes('none')) return chosen
     if (source) return [source.method.name]
-    return preset === 'comparison' ? parseMethods(['lora', 'pissa', 'hd-pissa']) : parseMethods(['hd-pissa'])
+    return parseMethods(presetMethods(preset))
   }, [methodWords, source, preset])
+  const recipe = recipeOf(preset)
   const draft = useMemo(() => makeDraft(base, inMenuOrder(methods), changes), [base, methods, changes])
   const [group] = useState(defaultGroup)
   const fromForm = useMemo(() => planRuns(draft, group), [draft, group])
@@ -113,14 +143,13 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
                     Settings of <b>{sourceName}</b>
                   </Text>
                 ) : (
-                  <SegmentedControl
+                  <Select
                     aria-label="Start from"
                     value={preset}
-                    onChange={choosePreset}
-                    data={[
-                      { value: 'comparison', label: 'Compare LoRA, PiSSA, HD-PiSSA' },
-                      { value: 'blank', label: 'Defaults' },
-                    ]}
+                    onChange={(next) => next !== null && choosePreset(next)}
+                    allowDeselect={false}
+                    w={300}
+                    data={presets.map((value) => ({ value, label: presetLabels[value] }))}
                   />
                 )}
                 <Switch
@@ -135,6 +164,11 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
                   </Button>
                 ) : null}
               </Group>
+              {recipe && !source ? (
+                <Text size="sm" c="dimmed" maw={900} data-testid="recipe">
+                  {recipe.description} Model and data are yours: name both below.
+                </Text>
+              ) : null}
               <MethodCards
                 chosen={methods}
                 setChosen={(next) => setMethodWords(next.length === 0 ? ['none'] : next)}

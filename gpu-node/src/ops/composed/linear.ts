@@ -19,6 +19,7 @@ import {
   sum as sumOf,
 } from '@tensorflow/tfjs-core'
 import type { FusedKernels } from '../kernels.ts'
+import { composedDropout } from './dropout.ts'
 
 type Composed = FusedKernels<Tensor>
 
@@ -30,16 +31,18 @@ export const composedLinear = {
 
   linear: ({ x, w, bias }) => withBias(matMul(x, w), bias),
 
-  lowRankLinear: ({ x, w, a, b, bias }, { scale }) => {
-    const t = matMul(x, a)
-    return withBias(add(matMul(x, w), matMul(scale === 1 ? t : mul(t, scale), b)), bias)
+  lowRankLinear: (inputs, { scale, dropout }) => {
+    const { x } = inputs
+    return lowRankSum(inputs, scale, dropout ? composedDropout.dropout({ x }, dropout) : x)
   },
 
   mutedLinear: ({ x, w, bias }) => withBias(matMul(x, w), bias),
 
-  linearInputGradient: ({ dy, w, dt, a, sum }) => {
+  linearInputGradient: ({ dy, w, dt, a, sum }, { dropout } = {}) => {
     const dx = matMul(dy, w, false, true)
-    return withSum(dt && a ? add(dx, matMul(dt, a, false, true)) : dx, sum)
+    if (!dt || !a) return withSum(dx, sum)
+    const branch = matMul(dt, a, false, true)
+    return withSum(add(dx, dropout ? composedDropout.dropout({ x: branch }, dropout) : branch), sum)
   },
 
   adapterGradients: ({ x, dy, a, b }, { scale }) => {
@@ -103,6 +106,16 @@ export const composedPointwise = {
   embeddingGradient: ({ dy, ids }, { vocabulary }) =>
     scatterND(reshape(ids, [ids.size, 1]), dy, [vocabulary, dy.shape[1]!]),
 } satisfies Partial<Composed>
+
+/** x w + scale (seen a) b (+ bias), `seen` being x or what dropout left of it. */
+export function lowRankSum(
+  { x, w, a, b, bias }: Parameters<Composed['lowRankLinear']>[0],
+  scale: number,
+  seen: Tensor,
+): Tensor {
+  const t = matMul(seen, a)
+  return withBias(add(matMul(x, w), matMul(scale === 1 ? t : mul(t, scale), b)), bias)
+}
 
 function withSum(dx: Tensor, sum: Tensor | undefined): Tensor {
   return sum ? add(dx, sum) : dx

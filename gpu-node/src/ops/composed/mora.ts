@@ -1,30 +1,36 @@
 /** MoRA's map and its gradients composed of TensorFlow.js ops. Shapes: ../kernels.ts. */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { add, concat, matMul, pad, reshape, slice, sum as sumOf } from '@tensorflow/tfjs-core'
-import type { FusedKernels } from '../kernels.ts'
+import type { FusedKernels, OperandDtype } from '../kernels.ts'
+import { composedBfloat16 } from './bfloat16.ts'
 import { composedPointwise } from './linear.ts'
 
 export const composedMora = {
-  moraMap: ({ x, square, cos, sin, sum }, { columns }) => {
-    const z = compressed(x, square.shape[0]!, columns, { cos, sin })
+  moraMap: ({ x, square, cos, sin, sum }, { columns, operands }) => {
+    const z = operand(compressed(x, square.shape[0]!, columns, { cos, sin }), operands)
     const t = reshape(matMul(z, square), [x.shape[0]!, -1])
     const y = repeated(t, columns)
     return sum ? add(sum, y) : y
   },
 
-  moraInputGradient: ({ dy, square, cos, sin, sum }, { columns }) => {
+  moraInputGradient: ({ dy, square, cos, sin, sum }, { columns, operands }) => {
     const size = square.shape[0]!
-    const u = blockGradients(dy, size, columns, cos)
+    const u = operand(blockGradients(dy, size, columns, cos), operands)
     const dz = matMul(u, square, false, true)
     const dx = compressedGradient(dz, dy.shape[0]!, columns, { cos, sin })
     return sum ? add(sum, dx) : dx
   },
 
-  moraSquareGradient: ({ x, dy, cos, sin }, { size }) => {
-    const z = compressed(x, size, dy.shape[1]!, { cos, sin })
-    return matMul(z, blockGradients(dy, size, x.shape[1]!, cos), true, false)
+  moraSquareGradient: ({ x, dy, cos, sin }, { size, operands }) => {
+    const z = operand(compressed(x, size, dy.shape[1]!, { cos, sin }), operands)
+    return matMul(z, operand(blockGradients(dy, size, x.shape[1]!, cos), operands), true, false)
   },
 } satisfies Partial<FusedKernels<Tensor>>
+
+/** An operand of a product in the precision that is asked for. */
+function operand(x: Tensor, dtype: OperandDtype['operands']): Tensor {
+  return dtype === 'bfloat16' ? composedBfloat16.roundBfloat16({ x }) : x
+}
 
 interface Tables {
   readonly cos: Tensor

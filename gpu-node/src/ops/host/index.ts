@@ -1,6 +1,7 @@
 /** Registers the host kernels, with the composed ones for what is products alone. */
-import { composedKernels, tidied } from '../composed/index.ts'
+import { composedKernels, tensorWorkspace, tidied } from '../composed/index.ts'
 import { registerFusedKernels } from '../kernels.ts'
+import { roundingOperands } from '../rounded-operands.ts'
 import { registerUpdateKernels } from '../update.ts'
 import { hostAttention } from './attention.ts'
 import { hostCrossEntropy } from './cross-entropy.ts'
@@ -18,6 +19,7 @@ export function registerHostKernels(backendName: string, memory: HostMemory): vo
     ...hostAttention(memory),
     ...hostCrossEntropy(memory),
   }
-  registerFusedKernels(backendName, tidied({ ...composedKernels, ...host }))
+  const kernels = roundingOperands({ ...composedKernels, ...host }, tensorWorkspace)
+  registerFusedKernels(backendName, tidied(kernels))
   registerUpdateKernels(backendName, hostUpdates(memory))
 }

@@ -2,13 +2,17 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { matMul, reshape } from '@tensorflow/tfjs-core'
 import { moraBlocks } from '../composed/mora.ts'
-import type { FusedKernels } from '../kernels.ts'
+import type { FusedKernels, OperandDtype } from '../kernels.ts'
 import type { HostMemory } from './memory.ts'
 import { hostPointwise } from './pointwise.ts'
 import { product, transposed } from './products.ts'
 
 export function hostMora(memory: HostMemory) {
-  const { rope } = hostPointwise(memory)
+  const { rope, roundBfloat16 } = hostPointwise(memory)
+
+  /** An operand of a product in the precision that is asked for. */
+  const operand = (x: Tensor, dtype: OperandDtype['operands']): Tensor =>
+    dtype === 'bfloat16' ? roundBfloat16({ x }) : x
 
   /** to (zeros, or a copy of `start`) with to[i, c mod width] += from[i, c mod w] for all c < count. */
   function addWrapped(from: Tensor, width: number, count: number, start?: Tensor): Tensor {
@@ -53,22 +57,24 @@ export function hostMora(memory: HostMemory) {
   }
 
   return {
-    moraMap: ({ x, square, cos, sin, sum }, { columns }) => {
-      const t = matMul(compressed(x, square.shape[0]!, columns, cos, sin), square)
+    moraMap: ({ x, square, cos, sin, sum }, { columns, operands }) => {
+      const t = matMul(operand(compressed(x, square.shape[0]!, columns, cos, sin), operands), square)
       return addWrapped(reshape(t, [x.shape[0]!, -1]), columns, columns, sum)
     },
 
-    moraInputGradient: ({ dy, square, cos, sin, sum }, { columns }) => {
+    moraInputGradient: ({ dy, square, cos, sin, sum }, { columns, operands }) => {
       const [rows, outputs] = dy.shape as [number, number]
       const size = square.shape[0]!
       const { blocks, width, read } = sizes(columns, outputs, size, cos)
-      const dz = product(memory, blockGradients(dy, size, columns, cos), transposed(memory, square))
+      const u = operand(blockGradients(dy, size, columns, cos), operands)
+      const dz = product(memory, u, transposed(memory, square))
       return addWrapped(reshape(rotated(dz, blocks, cos, sin, true), [rows, width]), columns, read, sum)
     },
 
-    moraSquareGradient: ({ x, dy, cos, sin }, { size }) => {
-      const z = compressed(x, size, dy.shape[1]!, cos, sin)
-      return product(memory, transposed(memory, z), blockGradients(dy, size, x.shape[1]!, cos))
+    moraSquareGradient: ({ x, dy, cos, sin }, { size, operands }) => {
+      const z = operand(compressed(x, size, dy.shape[1]!, cos, sin), operands)
+      const u = operand(blockGradients(dy, size, x.shape[1]!, cos), operands)
+      return product(memory, transposed(memory, z), u)
     },
   } satisfies Partial<FusedKernels<Tensor>>
 }

@@ -1,5 +1,6 @@
 /** Row-wise and elementwise fused kernels as loops over host memory. Shapes and formulas: ../kernels.ts. */
 import type { Tensor } from '@tensorflow/tfjs-core'
+import { float32BitsToBfloat16 } from '../../model/dtypes.ts'
 import { fillDropoutMask } from '../dropout-mask.ts'
 import type { FusedKernels } from '../kernels.ts'
 import { fastExp } from './exp.ts'
@@ -133,6 +134,13 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
       return out
     },
 
+    roundBfloat16: ({ x }) => {
+      const out = allocate(x.shape)
+      const [to, from] = [bitsOf(floats(out)), bitsOf(floats(x))]
+      for (let i = 0; i < to.length; i++) to[i] = float32BitsToBfloat16(from[i]!) << 16
+      return out
+    },
+
     embedding: ({ ids, table }) => {
       const width = table.shape[1]!
       const out = allocate([ids.size, width])
@@ -153,6 +161,11 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
       return out
     },
   } satisfies Partial<FusedKernels<Tensor>>
+}
+
+/** The same memory as words. */
+function bitsOf(values: Float32Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length)
 }
 
 function addTo(target: Float32Array, values: Float32Array): void {

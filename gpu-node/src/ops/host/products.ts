@@ -5,8 +5,10 @@
  */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { add, matMul, mul, reshape, tidy } from '@tensorflow/tfjs-core'
+import { lowRankSum } from '../composed/linear.ts'
 import type { FusedKernels } from '../kernels.ts'
 import type { HostMemory } from './memory.ts'
+import { hostPointwise } from './pointwise.ts'
 
 /** A matrix, or one per slice, to be read with its last two axes swapped. */
 export interface Transposed {
@@ -14,6 +16,7 @@ export interface Transposed {
 }
 
 export function hostProducts(memory: HostMemory) {
+  const drop = hostPointwise(memory).dropout
   return {
     matMul: ({ a, b }, { transposeA, transposeB, factor }) => {
       const left = transposeA ? transposed(memory, a) : a
@@ -21,9 +24,16 @@ export function hostProducts(memory: HostMemory) {
       return factor === 1 ? y : mul(y, factor)
     },
 
-    linearInputGradient: ({ dy, w, dt, a, sum }) => {
+    lowRankLinear: (inputs, { scale, dropout }) => {
+      const { x } = inputs
+      return lowRankSum(inputs, scale, dropout ? drop({ x }, dropout) : x)
+    },
+
+    linearInputGradient: ({ dy, w, dt, a, sum }, { dropout } = {}) => {
       const fromWeight = product(memory, dy, transposed(memory, w))
-      const dx = dt && a ? add(fromWeight, product(memory, dt, transposed(memory, a))) : fromWeight
+      const fromAdapter = dt && a && product(memory, dt, transposed(memory, a))
+      const kept = fromAdapter && dropout ? drop({ x: fromAdapter }, dropout) : fromAdapter
+      const dx = kept ? add(fromWeight, kept) : fromWeight
       return sum ? add(dx, sum) : dx
     },
 
