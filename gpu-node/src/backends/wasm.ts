@@ -80,6 +80,8 @@ interface DataOnHeap {
   shape: number[]
   dtype: 'float32'
   refCount: number
+  /** The values, once they were asked for; of length 0 when the heap has grown since. */
+  view?: Float32Array
 }
 
 /** The bookkeeping of the backend between tensors and the module's ids for them. */
@@ -158,7 +160,11 @@ function heapOf(wasm: BackendWasm): HostMemory {
 
   return {
     allocate: (shape) => engine().makeTensorFromTensorInfo(wasm.makeOutput([...shape], 'float32'), wasm),
-    floats: (tensor) => wasm.typedArrayFromHeap(tensor) as Float32Array,
+    floats: (tensor) => {
+      const data = dataIdMap.get(tensor.dataId)
+      if (data.view?.length !== tensor.size) data.view = wasm.typedArrayFromHeap(tensor) as Float32Array
+      return data.view
+    },
     changed: ({ dataId, size }) => {
       const data = dataIdMap.get(dataId)
       internals.wasm.tfjs.disposeData(data.id)
