@@ -10,7 +10,15 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import koffi from 'koffi'
@@ -42,6 +50,8 @@ function prepare(library: string | null): string | undefined {
   // Threads that spin while they wait slow every other process down: a step took twice as long beside one.
   setCEnvironment({ OMP_WAIT_POLICY: process.env['OMP_WAIT_POLICY'] ?? 'passive' })
   if (library === null) return undefined
+  // The kernels remember the one that they were built with, which may be gone since.
+  if (!existsSync(library)) return `${library} is not there`
   const wished = process.env['RANKSCOPE_OPENBLAS_CORETYPE']
   if (wished === 'inherit') return undefined
   if (wished) {
