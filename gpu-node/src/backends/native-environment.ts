@@ -11,7 +11,15 @@
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { launchCommand } from '@rankscope/launch'
 import koffi from 'koffi'
@@ -47,6 +55,8 @@ function prepare(library: string | null): string | undefined {
     GOMP_SPINCOUNT: process.env['GOMP_SPINCOUNT'] ?? '2000',
   })
   if (library === null) return undefined
+  // The kernels remember the one that they were built with, which may be gone since.
+  if (!existsSync(library)) return `${library} is not there`
   const wished = process.env['RANKSCOPE_OPENBLAS_CORETYPE']
   if (wished === 'inherit') return undefined
   if (wished) {

@@ -1,13 +1,16 @@
 /** What the wasm backend does beyond the contract: OpenBLAS on its heap, and the heap's end. */
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { backend, engine, matMul, tensor } from '@tensorflow/tfjs-core'
+import { backend, engine, matMul, tensor, tidy } from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { causalAttention } from '../ops/attention.ts'
 import { normalValues } from './contract-cases.ts'
 import { expectClose } from './expect-close.ts'
 import * as oracle from './float64-oracle.ts'
 import { wasmAloneBackend, wasmBackend } from './wasm.ts'
 import { findProductLibrary } from './wasm-products.ts'
+
+type Three = [Tensor, Tensor, Tensor]
 
 const library = findProductLibrary()
 const missing = 'missing' in library ? library.missing : undefined
@@ -63,6 +66,19 @@ describe.skipIf(missing)(`products by OpenBLAS${missing ? ` (skipped: ${missing}
     await expectProduct({ a: 1, b: 4 })
     await expectProduct({ a: 4, b: 1 })
   })
+})
+
+test('the heads that attention multiplies one by one leave nothing behind, neither memory nor ids', async () => {
+  await wasmAloneBackend.start({ threads: 1 })
+  const shape = { batch: 2, sequence: 5, heads: 4, keyValueHeads: 2, headDim: 8 }
+  const [q, k, v] = [32, 16, 16].map((width, i) => tensor(normalValues(10 * width, i), [10, width])) as Three
+  const wasm = backend() as BackendWasm
+  const before = wasm.numDataIds()
+  tidy(() => {
+    causalAttention(q, k, v, shape)
+  })
+  expect(wasm.numDataIds()).toBe(before)
+  for (const made of [q, k, v]) made.dispose()
 })
 
 test('a full heap is refused with OUT_OF_MEMORY, and the tensors on it stay as they are', async () => {

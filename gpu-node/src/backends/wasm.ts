@@ -14,6 +14,7 @@ import '@tensorflow/tfjs-backend-wasm'
 import { RankscopeError } from '@rankscope/protocol'
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import {
+  BatchMatMul,
   backend,
   engine,
   env,
@@ -24,7 +25,7 @@ import {
   unregisterKernel,
 } from '@tensorflow/tfjs-core'
 import { registerHostKernels } from '../ops/host/index.ts'
-import type { HostMemory } from '../ops/host/memory.ts'
+import type { HostMemory, Matrix } from '../ops/host/memory.ts'
 import { registryName } from '../ops/kernels.ts'
 import type { Backend } from './backend.ts'
 import { unavailable } from './backend.ts'
@@ -72,10 +73,25 @@ async function start(threads: number, library: ProductLibrary | { readonly missi
     : { threads: 1, gpu: false, description }
 }
 
+interface DataOnHeap {
+  id: number
+  /** Address of the first value. */
+  memoryOffset: number
+  shape: number[]
+  dtype: 'float32'
+  refCount: number
+  /** The values, once they were asked for; of length 0 when the heap has grown since. */
+  view?: Float32Array
+}
+
 /** The bookkeeping of the backend between tensors and the module's ids for them. */
 interface WasmInternals {
   dataIdNextNumber: number
-  dataIdMap: { get(dataId: object): { id: number; memoryOffset: number } }
+  dataIdMap: {
+    get(dataId: object): DataOnHeap
+    set(dataId: object, data: DataOnHeap): void
+    delete(dataId: object): void
+  }
   wasm: {
     _malloc(bytes: number): number
     _free(address: number): void
@@ -118,16 +134,55 @@ function shareClones(): void {
 
 function heapOf(wasm: BackendWasm): HostMemory {
   const internals = wasm as unknown as WasmInternals
+  const { dataIdMap } = internals
+  const register = (data: DataOnHeap, size: number) => {
+    data.id = internals.dataIdNextNumber++
+    internals.wasm.tfjs.registerTensor(data.id, size, data.memoryOffset)
+  }
+
+  /** The matrix under an id of its own, or under its tensor's where it is all of that. */
+  const open = ({ tensor, start, rows, columns }: Matrix): TensorInfo => {
+    const shape = [rows, columns]
+    if (tensor.size === rows * columns) return { dataId: tensor.dataId, shape, dtype: 'float32' }
+    const dataId = {}
+    const memoryOffset = dataIdMap.get(tensor.dataId).memoryOffset + 4 * start
+    const data: DataOnHeap = { id: 0, memoryOffset, shape, dtype: 'float32', refCount: 1 }
+    register(data, rows * columns)
+    dataIdMap.set(dataId, data)
+    return { dataId, shape, dtype: 'float32' }
+  }
+  /** Forgets the id, and with it what the module has made of the matrix; the values stay with their tensor. */
+  const close = ({ dataId }: TensorInfo, { tensor }: Matrix): void => {
+    if (dataId === tensor.dataId) return
+    internals.wasm.tfjs.disposeData(dataIdMap.get(dataId).id)
+    dataIdMap.delete(dataId)
+  }
+
   return {
     allocate: (shape) => engine().makeTensorFromTensorInfo(wasm.makeOutput([...shape], 'float32'), wasm),
-    floats: (tensor) => wasm.typedArrayFromHeap(tensor) as Float32Array,
+    floats: (tensor) => {
+      const data = dataIdMap.get(tensor.dataId)
+      if (data.view?.length !== tensor.size) data.view = wasm.typedArrayFromHeap(tensor) as Float32Array
+      return data.view
+    },
     changed: ({ dataId, size }) => {
-      const data = internals.dataIdMap.get(dataId)
+      const data = dataIdMap.get(dataId)
       internals.wasm.tfjs.disposeData(data.id)
-      data.id = internals.dataIdNextNumber++
-      internals.wasm.tfjs.registerTensor(data.id, size, data.memoryOffset)
+      register(data, size)
     },
     integers: (tensor) => wasm.typedArrayFromHeap(tensor) as Int32Array,
+    multiply: (a, b) => {
+      const [left, right] = [open(a), open(b)]
+      const attrs = { transposeA: false, transposeB: false }
+      try {
+        const { kernelFunc } = getKernel(BatchMatMul, 'wasm')!
+        const out = kernelFunc({ inputs: { a: left, b: right }, attrs, backend: wasm })
+        return engine().makeTensorFromTensorInfo(out as TensorInfo, wasm)
+      } finally {
+        close(left, a)
+        close(right, b)
+      }
+    },
     takesAnyLayout: () => products !== null,
   }
 }

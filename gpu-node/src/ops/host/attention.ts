@@ -1,36 +1,89 @@
 /**
- * Attention with the products left to the backend's matMul and everything between them as loops over host memory:
- * heads are gathered into [B*G, R*S, hd] (R = H/G query heads per key-value head), scores are [B*G, R*S, S].
+ * Attention with the products left to the backend's matMul and everything between them as loops over host memory, one
+ * key-value head of one sequence at a time (attention-heads.ts): scores are [R*S, S], R = H/G query heads per
+ * key-value head.
  */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { AttentionShape, FusedKernels } from '../kernels.ts'
+import { Heads, places, scratch } from './attention-heads.ts'
 import { fastExp } from './exp.ts'
-import type { HostMemory } from './memory.ts'
-import { product, transposed } from './products.ts'
+import { type HostMemory, matrixOf } from './memory.ts'
+import { transposeInto } from './transpose.ts'
 
 export function hostAttention(memory: HostMemory) {
-  const { allocate, floats, integers } = memory
+  const { allocate, floats, integers, multiply } = memory
   return {
     causalAttention: ({ q, k, v }, shape) => {
-      const logSumExp = allocate([shape.batch, shape.heads, shape.sequence])
-      const scores = product(memory, grouped(memory, q, shape), transposed(memory, grouped(memory, k, shape)))
-      softmaxRows(floats(scores), floats(logSumExp), shape)
-      const output = ungrouped(memory, product(memory, scores, grouped(memory, v, shape)), shape)
+      const { batch, heads, keyValueHeads, sequence, headDim } = shape
+      const [output, logSumExp] = [allocate(q.shape), allocate([batch, heads, sequence])]
+      const rows = (heads / keyValueHeads) * sequence
+      const { queries, keysTransposed, values } = scratch(memory, {
+        queries: [rows, headDim],
+        keysTransposed: [headDim, sequence],
+        values: [sequence, headDim],
+      })
+      const copies = new Heads(memory, shape)
+      for (const place of places(shape)) {
+        copies.gather(q, place, queries)
+        copies.gatherTransposed(k, place, keysTransposed)
+        copies.gather(v, place, values)
+        const scores = multiply(queries, keysTransposed)
+        const first = (place.batch * keyValueHeads + place.group) * rows
+        softmaxRows(floats(scores), floats(logSumExp).subarray(first, first + rows), shape)
+        const mixed = multiply(matrixOf(scores), values)
+        copies.scatter(matrixOf(mixed), output, place)
+        for (const made of [scores, mixed]) made.dispose()
+      }
       return [output, logSumExp]
     },
 
     causalAttentionGradient: ({ dOutput, output, logSumExp, q, k, v }, shape) => {
-      const [queries, keys] = [grouped(memory, q, shape), grouped(memory, k, shape)]
-      const probabilities = product(memory, queries, transposed(memory, keys))
-      probabilitiesFromScores(floats(probabilities), floats(logSumExp), shape)
-      const dOut = grouped(memory, dOutput, shape)
-      const dv = ungrouped(memory, product(memory, transposed(memory, probabilities), dOut), shape)
-      const dScores = product(memory, dOut, transposed(memory, grouped(memory, v, shape)))
-      const out = grouped(memory, output, shape)
-      const rowDots = rowDotProducts(floats(dOut), floats(out), shape.headDim)
-      scoreGradients(floats(dScores), floats(probabilities), rowDots, shape)
-      const dq = ungrouped(memory, product(memory, dScores, keys), shape)
-      const dk = ungrouped(memory, product(memory, transposed(memory, dScores), queries), shape)
+      const { heads, keyValueHeads, sequence, headDim } = shape
+      const [dq, dk, dv] = [allocate(q.shape), allocate(k.shape), allocate(v.shape)]
+      const rows = (heads / keyValueHeads) * sequence
+      const { queries, keys, keysTransposed, valuesTransposed, out, dOut, turned } = scratch(memory, {
+        queries: [rows, headDim],
+        keys: [sequence, headDim],
+        keysTransposed: [headDim, sequence],
+        valuesTransposed: [headDim, sequence],
+        out: [rows, headDim],
+        dOut: [rows, headDim],
+        turned: [sequence, rows],
+      })
+      const rowDots = new Float64Array(rows)
+      /** tᵀ for t [R*S, S], written over the last one. */
+      const turn = (t: Tensor) => {
+        const target = { values: floats(turned.tensor), start: turned.start, stride: rows }
+        transposeInto({ values: floats(t), start: 0, stride: sequence }, target, rows, sequence)
+        return turned
+      }
+      const copies = new Heads(memory, shape)
+      for (const place of places(shape)) {
+        copies.gather(q, place, queries)
+        copies.gather(k, place, keys)
+        copies.gatherTransposed(k, place, keysTransposed)
+        copies.gatherTransposed(v, place, valuesTransposed)
+        copies.gather(output, place, out)
+        copies.gather(dOutput, place, dOut)
+
+        const probabilities = multiply(queries, keysTransposed)
+        const first = (place.batch * keyValueHeads + place.group) * rows
+        probabilitiesFromScores(floats(probabilities), floats(logSumExp).subarray(first, first + rows), shape)
+        const dScores = multiply(dOut, valuesTransposed)
+        rowDotProducts(floats(dOut.tensor), dOut.start, out.start, rowDots, headDim)
+        scoreGradients(floats(dScores), floats(probabilities), rowDots, shape)
+
+        const results = [
+          [multiply(turn(probabilities), dOut), dv],
+          [multiply(matrixOf(dScores), keys), dq],
+          [multiply(turn(dScores), queries), dk],
+        ] as const
+        for (const [made, total] of results) {
+          copies.scatter(matrixOf(made), total, place)
+          made.dispose()
+        }
+        for (const made of [probabilities, dScores]) made.dispose()
+      }
       return [dq, dk, dv]
     },
 
@@ -69,59 +122,31 @@ export function hostAttention(memory: HostMemory) {
   } satisfies Partial<FusedKernels<Tensor>>
 }
 
-/** [B*S, X*hd] -> [B*G, (X/G)*S, hd] for X = H or G heads. */
-function grouped(memory: HostMemory, t: Tensor, shape: AttentionShape): Tensor {
-  const { batch, sequence, keyValueHeads, headDim } = shape
-  const heads = t.shape[1]! / headDim
-  const out = memory.allocate([batch * keyValueHeads, (heads / keyValueHeads) * sequence, headDim])
-  moveHeads(memory.floats(t), memory.floats(out), { ...shape, heads }, 'gather')
-  return out
-}
-
-/** The inverse of `grouped`. */
-function ungrouped(memory: HostMemory, t: Tensor, shape: AttentionShape): Tensor {
-  const { batch, sequence, headDim } = shape
-  const heads = t.size / (batch * sequence * headDim)
-  const out = memory.allocate([batch * sequence, heads * headDim])
-  moveHeads(memory.floats(t), memory.floats(out), { ...shape, heads }, 'scatter')
-  return out
-}
-
-function moveHeads(
-  from: Float32Array,
-  to: Float32Array,
-  { batch, sequence, heads, headDim }: AttentionShape,
-  direction: 'gather' | 'scatter',
-): void {
-  for (let b = 0; b < batch; b++)
-    for (let head = 0; head < heads; head++)
-      for (let row = 0; row < sequence; row++) {
-        const byRow = ((b * sequence + row) * heads + head) * headDim
-        const byHead = ((b * heads + head) * sequence + row) * headDim
-        const [source, target] = direction === 'gather' ? [byRow, byHead] : [byHead, byRow]
-        for (let d = 0; d < headDim; d++) to[target + d] = from[source + d]!
-      }
-}
-
 const firstVisible = (query: number, window: number): number =>
   window > 0 ? Math.max(0, query - window + 1) : 0
 
-/** Unscaled scores [B*H*S, S] become probabilities, in place. */
+/** Unscaled scores [R*S, S] become probabilities, in place. */
 function softmaxRows(scores: Float32Array, logSumExp: Float32Array, shape: AttentionShape): void {
   const { sequence, headDim, window } = shape
-  const factor = 1 / Math.sqrt(headDim)
+  const scale = 1 / Math.sqrt(headDim)
   for (let row = 0; row < logSumExp.length; row++) {
     const start = row * sequence
     const query = row % sequence
+    const [first, end] = [start + firstVisible(query, window), start + query + 1]
     let highest = Number.NEGATIVE_INFINITY
-    for (let key = firstVisible(query, window); key <= query; key++)
-      highest = Math.max(highest, scores[start + key]!)
+    for (let i = first; i < end; i++) if (scores[i]! > highest) highest = scores[i]!
     let total = 0
-    for (let key = firstVisible(query, window); key <= query; key++)
-      total += fastExp((scores[start + key]! - highest) * factor)
-    logSumExp[row] = highest * factor + Math.log(total)
+    for (let i = first; i < end; i++) {
+      const e = fastExp((scores[i]! - highest) * scale)
+      scores[i] = e
+      total += e
+    }
+    logSumExp[row] = highest * scale + Math.log(total)
+    const factor = 1 / total
+    for (let i = first; i < end; i++) scores[i]! *= factor
+    scores.fill(0, start, first)
+    scores.fill(0, end, start + sequence)
   }
-  probabilitiesFromScores(scores, logSumExp, shape)
 }
 
 function probabilitiesFromScores(
@@ -157,12 +182,12 @@ function scoreGradients(
   }
 }
 
-function rowDotProducts(a: Float32Array, b: Float32Array, width: number): Float64Array {
-  const dots = new Float64Array(a.length / width)
+/** Dot products of equal rows of two matrices that begin at `a` and `b`. */
+function rowDotProducts(values: Float32Array, a: number, b: number, dots: Float64Array, width: number): void {
   for (let row = 0; row < dots.length; row++) {
     let dot = 0
-    for (let i = row * width; i < (row + 1) * width; i++) dot += a[i]! * b[i]!
+    const end = a + (row + 1) * width
+    for (let i = a + row * width, j = b + row * width; i < end; i++, j++) dot += values[i]! * values[j]!
     dots[row] = dot
   }
-  return dots
 }

@@ -3,8 +3,9 @@ import type { Tensor } from '@tensorflow/tfjs-core'
 import { float32BitsToBfloat16 } from '../../model/dtypes.ts'
 import { fillDropoutMask } from '../dropout-mask.ts'
 import type { FusedKernels } from '../kernels.ts'
-import { fastExp } from './exp.ts'
 import type { HostMemory } from './memory.ts'
+import { sigmoid } from './sigmoid.ts'
+import { squaresOf } from './sums.ts'
 
 export function hostPointwise({ allocate, floats, integers }: HostMemory) {
   return {
@@ -44,9 +45,7 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
       const [y, inverse, values, factors] = [floats(out), floats(inverseRms), floats(x), floats(gain)]
       for (let row = 0; row < rows; row++) {
         const start = row * width
-        let squares = 0
-        for (let j = 0; j < width; j++) squares += values[start + j]! * values[start + j]!
-        const factor = 1 / Math.sqrt(squares / width + epsilon)
+        const factor = 1 / Math.sqrt(squaresOf(values, start, start + width) / width + epsilon)
         inverse[row] = factor
         for (let j = 0; j < width; j++) y[start + j] = values[start + j]! * factor * factors[j]!
       }
@@ -58,16 +57,16 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
       const out = allocate(x.shape)
       const [dx, dOut, values] = [floats(out), floats(dy), floats(x)]
       const [factors, inverse] = [floats(gain), floats(inverseRms)]
+      const before = sum ? floats(sum) : dx.fill(0)
       for (let row = 0; row < rows; row++) {
         const start = row * width
         let dot = 0
-        for (let j = 0; j < width; j++) dot += dOut[start + j]! * factors[j]! * values[start + j]!
+        for (let i = start, j = 0; j < width; i++, j++) dot += dOut[i]! * factors[j]! * values[i]!
         const factor = inverse[row]!
         const projection = (dot / width) * factor * factor
-        for (let j = 0; j < width; j++)
-          dx[start + j] = factor * (dOut[start + j]! * factors[j]! - values[start + j]! * projection)
+        for (let i = start, j = 0; j < width; i++, j++)
+          dx[i] = before[i]! + factor * (dOut[i]! * factors[j]! - values[i]! * projection)
       }
-      if (sum) addTo(dx, floats(sum))
       return out
     },
 
@@ -78,7 +77,8 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
       const inverse = floats(inverseRms)
       for (let row = 0; row < rows; row++) {
         const start = row * width
-        for (let j = 0; j < width; j++) dGain[j]! += dOut[start + j]! * values[start + j]! * inverse[row]!
+        const factor = inverse[row]!
+        for (let j = 0; j < width; j++) dGain[j]! += dOut[start + j]! * values[start + j]! * factor
       }
       return out
     },
@@ -109,7 +109,7 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
     swiglu: ({ gate, up }) => {
       const out = allocate(gate.shape)
       const [y, gates, ups] = [floats(out), floats(gate), floats(up)]
-      for (let i = 0; i < y.length; i++) y[i] = (gates[i]! / (1 + fastExp(-gates[i]!))) * ups[i]!
+      for (let i = 0; i < y.length; i++) y[i] = gates[i]! * sigmoid(gates[i]!) * ups[i]!
       return out
     },
 
@@ -118,7 +118,7 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
       const [dGate, dUp] = [floats(outputs[0]), floats(outputs[1])]
       const [dOut, gates, ups] = [floats(dy), floats(gate), floats(up)]
       for (let i = 0; i < dOut.length; i++) {
-        const s = 1 / (1 + fastExp(-gates[i]!))
+        const s = sigmoid(gates[i]!)
         const silu = gates[i]! * s
         dGate[i] = dOut[i]! * ups[i]! * (s + silu * (1 - s))
         dUp[i] = dOut[i]! * silu
@@ -166,8 +166,4 @@ export function hostPointwise({ allocate, floats, integers }: HostMemory) {
 /** The same memory as words. */
 function bitsOf(values: Float32Array): Uint32Array {
   return new Uint32Array(values.buffer, values.byteOffset, values.length)
-}
-
-function addTo(target: Float32Array, values: Float32Array): void {
-  for (let i = 0; i < target.length; i++) target[i]! += values[i]!
 }

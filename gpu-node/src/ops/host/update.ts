@@ -3,6 +3,9 @@ import type { Tensor } from '@tensorflow/tfjs-core'
 import { matMul, tidy } from '@tensorflow/tfjs-core'
 import type { AdamMoments, AdamSettings, UpdateKernels } from '../kernels.ts'
 import type { HostMemory } from './memory.ts'
+import { squaresOf } from './sums.ts'
+
+type Four = [Float32Array, Float32Array, Float32Array, Float32Array]
 
 export function hostUpdates(memory: HostMemory): UpdateKernels {
   const { allocate, floats, changed } = memory
@@ -13,18 +16,22 @@ export function hostUpdates(memory: HostMemory): UpdateKernels {
     changed(target)
   }
 
-  /** Moves the moments and calls `store` with the change of each element. */
-  const adam = (change: AdamMoments & AdamSettings, store: (i: number, delta: number) => void): void => {
+  /** Moves the moments; target = keep * target + the change of each element. One loop, for the sake of its speed. */
+  const adam = (target: Tensor, keep: number, change: AdamMoments & AdamSettings): void => {
     const { beta1, beta2, epsilon, step, learningRate, gradientFactor } = change
-    const [m, v, gradient] = [floats(change.m), floats(change.v), floats(change.gradient)]
+    const [values, m, v, gradient] = [target, change.m, change.v, change.gradient].map(floats) as Four
     const firstFactor = -learningRate / (1 - beta1 ** step)
     const secondFactor = 1 / Math.sqrt(1 - beta2 ** step)
+    const [share1, share2] = [1 - beta1, 1 - beta2]
     for (let i = 0; i < m.length; i++) {
       const g = gradient[i]! * gradientFactor
-      m[i] = beta1 * m[i]! + (1 - beta1) * g
-      v[i] = beta2 * v[i]! + (1 - beta2) * g * g
-      store(i, (firstFactor * m[i]!) / (Math.sqrt(v[i]!) * secondFactor + epsilon))
+      const first = beta1 * m[i]! + share1 * g
+      const second = beta2 * v[i]! + share2 * g * g
+      m[i] = first
+      v[i] = second
+      values[i] = values[i]! * keep + (firstFactor * first) / (Math.sqrt(second) * secondFactor + epsilon)
     }
+    changed(target)
   }
 
   return {
@@ -59,27 +66,14 @@ export function hostUpdates(memory: HostMemory): UpdateKernels {
       changed(target)
     },
 
-    sumOfSquares: async (tensors) => {
-      let total = 0
-      for (const tensor of tensors) for (const value of floats(tensor)) total += value * value
-      return total
-    },
+    sumOfSquares: async (tensors) =>
+      tensors.reduce((total, tensor) => total + squaresOf(floats(tensor), 0, tensor.size), 0),
 
-    adamW: (change) => {
-      const values = floats(change.parameter)
-      const keep = 1 - change.learningRate * change.weightDecay
-      adam(change, (i, delta) => {
-        values[i] = values[i]! * keep + delta
-      })
-      changed(change.parameter)
-    },
+    adamW: (change) => adam(change.parameter, 1 - change.learningRate * change.weightDecay, change),
 
     adamDelta: (change) => {
-      const deltas = floats(change.delta)
-      adam(change, (i, delta) => {
-        deltas[i] = delta
-      })
-      changed(change.delta)
+      floats(change.delta).fill(0) // what it held may be no number
+      adam(change.delta, 1, change)
     },
 
     lowRankUpdate: (target, left, right, factor) => tidy(() => addTo(target, matMul(left, right), factor)),
