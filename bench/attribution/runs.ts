@@ -102,7 +102,7 @@ export async function runVariant(
     const modules: ModuleResult[] = []
     for (const target of prepared.targets) modules.push(await measure(prepared, target, steps))
     const [firstLoss, finalLoss] = [mean(losses.slice(0, 16)), mean(losses.slice(-16))]
-    const backend = described[0]?.replace(/:[^:]*$/, '') ?? ''
+    const backend = described.find((line) => line.startsWith('backend '))?.replace(/:[^:]*$/, '') ?? ''
     return { variant, learningRate, steps, firstLoss, finalLoss, modules, backend }
   } finally {
     prepared.dispose()
