@@ -37,6 +37,15 @@ const elementwise =
     return out
   }
 
+/** A tensor times a number. */
+const scaled: Attempt = ({ a, b }, _, backend) => {
+  if (!areFloats(a!, b!) || b!.shape.length !== 0) return undefined
+  const out = backend.allocate(a!.shape)
+  const [factor] = backend.readSync(b!.dataId) as Float32Array
+  backend.library.scale(backend.address(out), backend.address(a!), factor!, util.sizeFromShape(a!.shape))
+  return out
+}
+
 /** Matrices, or batches of them where one side may be a single matrix for all. */
 const batchMatMul: Attempt = ({ a, b }, { transposeA, transposeB }, backend) => {
   const [outerA, outerB] = [a!.shape.slice(0, -2), b!.shape.slice(0, -2)]
@@ -70,7 +79,7 @@ const transpose: Attempt = ({ x }, { perm }, backend) => {
 const attempts: Readonly<Record<string, Attempt>> = {
   Add: elementwise('add'),
   Sub: elementwise('subtract'),
-  Multiply: elementwise('multiply'),
+  Multiply: (...call) => elementwise('multiply')(...call) ?? scaled(...call),
   BatchMatMul: batchMatMul,
   Transpose: transpose,
 }

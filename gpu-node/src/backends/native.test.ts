@@ -3,6 +3,7 @@ import {
   abs,
   add,
   matMul,
+  mul,
   neg,
   slice,
   type Tensor,
@@ -159,6 +160,17 @@ describe.skipIf(reason !== '')(`native ${reason && `(skipped: ${reason})`}`, () 
         }
     },
   )
+
+  test('a tensor times a number is each entry times it, NaN and infinity kept, and the operand stays', () => {
+    const values = [1.5, -0, Number.NaN, Number.POSITIVE_INFINITY, 1e-45, 3.0000001]
+    const x = tensor2d(values, [2, 3])
+    for (const factor of [-1, 0.1, 0, Number.NaN]) {
+      const expected = Float32Array.from(values, (value) => Math.fround(value) * Math.fround(factor))
+      expect(mul(x, factor).dataSync()).toEqual(expected)
+      expect(mul(factor, x).dataSync()).toEqual(expected)
+    }
+    expect(x.dataSync()).toEqual(Float32Array.from(values))
+  })
 
   test('NaN and infinity pass through every row-wise kernel', () => {
     const bad = tensor2d([Number.NaN, 1, Number.POSITIVE_INFINITY, 2], [2, 2])
