@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config'
 /** Unit and integration tests: each file lies beside the source it checks. The browser tests are in e2e/. */
 export default defineConfig({
   test: {
-    include: ['{protocol,gpu-node,server,bench,scripts,e2e}/**/*.test.ts', 'apps/*/src/**/*.test.{ts,tsx}'],
+    include: [
+      '{protocol,launch,gpu-node,server,bench,scripts,e2e}/**/*.test.ts',
+      'apps/*/src/**/*.test.{ts,tsx}',
+    ],
     exclude: ['**/node_modules/**', '**/dist/**'],
     pool: 'forks',
     maxWorkers: 2,

@@ -45,7 +45,7 @@ const systemPackages = [
     part: 'kernels',
     names: ['libopenblas-openmp-dev'],
     missing: () => process.platform === 'linux' && !openblasHeaders().some((file) => existsSync(file)),
-    without: 'matrix products use the kernels’ own code, about a third slower; exact SVDs run in TypeScript',
+    without: 'matrix products use the kernels’ own code; exact SVDs run in TypeScript',
   },
   {
     part: 'browser',

@@ -72,9 +72,11 @@ function key({ config, model, modelFolder, tokenizer, data, backend }: PreparedR
 function identity(folder: string) {
   const path = realpathSync(folder)
   const files = readdirSync(path).sort()
-  return [path, ...files.map((name) => [name, ...stamps(statSync(join(path, name)))])]
-}
-
-function stamps({ size, mtimeMs, ctimeMs }: { size: number; mtimeMs: number; ctimeMs: number }): number[] {
-  return [size, mtimeMs, ctimeMs]
+  return [
+    path,
+    ...files.map((name) => {
+      const { size, mtimeMs, ctimeMs } = statSync(join(path, name))
+      return [name, size, mtimeMs, ctimeMs]
+    }),
+  ]
 }
