@@ -1,10 +1,10 @@
 /** `tensorflow`: libtensorflow through @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node (tensorflow-package.ts). */
 import { backend, env, getKernel, setBackend } from '@tensorflow/tfjs-core'
+import { loadTensorflow, tensorflowPackages } from '../native-libraries/tensorflow-package.ts'
 import { registerComposedKernels } from '../ops/composed/index.ts'
 import { registryName } from '../ops/kernels.ts'
 import type { Backend } from './backend.ts'
 import { unavailable } from './backend.ts'
-import { loadTensorflow, tensorflowPackages } from './tensorflow-package.ts'
 
 const hint = `Install one: npm install --no-save ${tensorflowPackages[1]}@4.22.0 (or ${tensorflowPackages[0]}@4.22.0 with CUDA 11.2).`
 

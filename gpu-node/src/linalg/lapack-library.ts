@@ -7,7 +7,7 @@
  */
 import koffi, { type LibraryHandle } from 'koffi'
 import { findBuiltLibrary } from '../../kernels/built-library.ts'
-import { firstUsable, openblasControls, openblasFiles } from './openblas-library.ts'
+import { firstUsable, openblasControls, openblasFiles } from '../native-libraries/openblas-library.ts'
 
 type Pointer = Int32Array | Float32Array | Float64Array | Uint8Array
 type Routine = (...arguments_: (Pointer | number)[]) => void

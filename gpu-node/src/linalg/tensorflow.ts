@@ -6,8 +6,8 @@
  * the op Bitcast gives them their type. So results are as exact as LAPACK's, and serve spectra as well.
  */
 import { availableParallelism } from 'node:os'
-import { setCEnvironment } from '../backends/native-environment.ts'
-import { loadTensorflowBinding, type TensorflowBinding } from '../backends/tensorflow-package.ts'
+import { setCEnvironment } from '../native-libraries/openblas-environment.ts'
+import { loadTensorflowBinding, type TensorflowBinding } from '../native-libraries/tensorflow-package.ts'
 import type { FloatArray, LinearAlgebra, MultiplyShape, ThinSvd } from './linear-algebra.ts'
 import { assertFinite, assertSize, leadingColumns, mirrorLower } from './matrix.ts'
 

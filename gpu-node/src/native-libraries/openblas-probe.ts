@@ -1,5 +1,5 @@
 /**
- * Checks an OpenBLAS in a process of its own: `native-probe.ts <library>` prints the name of the processor whose
+ * Checks an OpenBLAS in a process of its own: `openblas-probe.ts <library>` prints the name of the processor whose
  * kernels it chose, and fails (or crashes) when a product or an SVD is wrong.
  */
 import koffi from 'koffi'

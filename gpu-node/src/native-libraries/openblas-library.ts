@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import koffi, { type LibraryHandle } from 'koffi'
-import { prepareOpenblas } from '../backends/native-environment.ts'
+import { prepareOpenblas } from './openblas-environment.ts'
 
 const multiarch: Partial<Record<NodeJS.Architecture, string>> = {
   x64: 'x86_64-linux-gnu',

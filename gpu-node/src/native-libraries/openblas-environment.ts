@@ -4,7 +4,7 @@
  *
  * A container may export OPENBLAS_CORETYPE: forcing older kernels halves the speed on newer processors, yet old
  * OpenBLAS versions compute wrong results on processors that they mistake. So each choice is tried in a child
- * process that checks products and an SVD (native-probe.ts); the first that passes is kept, and remembered in a
+ * process that checks products and an SVD (openblas-probe.ts); the first that passes is kept, and remembered in a
  * file by processor and library. RANKSCOPE_OPENBLAS_CORETYPE=<type> overrides all this; the value `inherit` leaves
  * the environment as it is.
  */
@@ -94,7 +94,7 @@ function runProbe(library: string, environment: Environment) {
     if (value === null) delete variables[name]
     else variables[name] = value
   }
-  const [program, ...args] = launchCommand(new URL('./native-probe.ts', import.meta.url), library)
+  const [program, ...args] = launchCommand(new URL('./openblas-probe.ts', import.meta.url), library)
   return spawnSync(program, args, { env: variables, encoding: 'utf8', timeout: 60_000 })
 }
 
