@@ -3,8 +3,8 @@ import { type Backend, unavailable } from './backend.ts'
 import { cpuBackend } from './cpu.ts'
 import { nativeBackend } from './native.ts'
 import { tensorflowBackend } from './tensorflow.ts'
+import { findProductLibrary } from './wasm/product-library.ts'
 import { wasmAloneBackend, wasmBackend } from './wasm.ts'
-import { findProductLibrary } from './wasm-products.ts'
 import { webgpuBackend } from './webgpu.ts'
 
 export interface ContractBackend {

@@ -7,8 +7,8 @@ import { causalAttention } from '../ops/attention.ts'
 import { normalValues } from './contract-cases.ts'
 import { expectClose } from './expect-close.ts'
 import * as oracle from './float64-oracle.ts'
+import { findProductLibrary } from './wasm/product-library.ts'
 import { wasmAloneBackend, wasmBackend } from './wasm.ts'
-import { findProductLibrary } from './wasm-products.ts'
 
 type Three = [Tensor, Tensor, Tensor]
 

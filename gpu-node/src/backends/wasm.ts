@@ -3,7 +3,7 @@
  *
  * Its matrix product (XNNPACK with SIMD) is good, its other kernels take more time than the products that they stand
  * between, and its OneHot is wrong for float32. So products go to the backend, or to OpenBLAS where there is one
- * (wasm-products.ts), and everything else runs as loops over the module's heap. TensorFlow.js switches its threads off
+ * (wasm/product-library.ts), and everything else runs as loops over the module's heap. TensorFlow.js switches its threads off
  * under Node: one thread, but for OpenBLAS. RANKSCOPE_WASM_PRODUCTS=own leaves OpenBLAS alone.
  *
  * XNNPACK packs the right operand of a product once and keeps the packed copy for as long as its tensor id lives: a
@@ -24,12 +24,12 @@ import {
   setBackend,
   unregisterKernel,
 } from '@tensorflow/tfjs-core'
-import { registerHostKernels } from '../ops/host/index.ts'
-import type { HostMemory, Matrix } from '../ops/host/memory.ts'
 import { registryName } from '../ops/kernels.ts'
 import type { Backend } from './backend.ts'
 import { unavailable } from './backend.ts'
-import { findProductLibrary, multiplyWith, type ProductLibrary } from './wasm-products.ts'
+import { registerHostKernels } from './wasm/kernels/index.ts'
+import type { HostMemory, Matrix } from './wasm/kernels/memory.ts'
+import { findProductLibrary, multiplyWith, type ProductLibrary } from './wasm/product-library.ts'
 
 export const wasmBackend: Backend = {
   name: 'wasm',

@@ -4,7 +4,7 @@
  * With R = H/G query heads per key-value head, queries are [R*S, hd], keys and values [S, hd].
  */
 import type { Tensor } from '@tensorflow/tfjs-core'
-import type { AttentionShape } from '../kernels.ts'
+import type { AttentionShape } from '../../../ops/kernels.ts'
 import type { HostMemory, Matrix } from './memory.ts'
 import { copyInto, type Strided, transposeInto } from './transpose.ts'
 

@@ -1,6 +1,6 @@
 /** The exponential of the host kernels against Math.exp. */
 import { expect, test } from 'vitest'
-import { Random } from '../../random.ts'
+import { Random } from '../../../random.ts'
 import { fastExp } from './exp.ts'
 
 test('agrees with Math.exp to 1e-9 wherever float32 has normal numbers', () => {

@@ -1,8 +1,8 @@
 /** MoRA's map and its gradients: compression and expansion as loops over host memory. Shapes: ../kernels.ts. */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { matMul, reshape } from '@tensorflow/tfjs-core'
-import { moraBlocks } from '../composed/mora.ts'
-import type { FusedKernels, OperandDtype } from '../kernels.ts'
+import { moraBlocks } from '../../../ops/composed/mora.ts'
+import type { FusedKernels, OperandDtype } from '../../../ops/kernels.ts'
 import type { HostMemory } from './memory.ts'
 import { hostPointwise } from './pointwise.ts'
 import { product, transposed } from './products.ts'

@@ -1,6 +1,6 @@
 /** The sigmoid of the host kernels against Math.exp. */
 import { expect, test } from 'vitest'
-import { Random } from '../../random.ts'
+import { Random } from '../../../random.ts'
 import { sigmoid } from './sigmoid.ts'
 
 test('agrees with 1 / (1 + e^-x) to 1e-7 of its value, between points, on them and beyond them', () => {

@@ -1,8 +1,8 @@
 /** Registers the host kernels, with the composed ones for what is products alone. */
-import { composedKernels, tensorWorkspace, tidied } from '../composed/index.ts'
-import { registerFusedKernels } from '../kernels.ts'
-import { roundingOperands } from '../rounded-operands.ts'
-import { registerUpdateKernels } from '../update.ts'
+import { composedKernels, tensorWorkspace, tidied } from '../../../ops/composed/index.ts'
+import { registerFusedKernels } from '../../../ops/kernels.ts'
+import { roundingOperands } from '../../../ops/rounded-operands.ts'
+import { registerUpdateKernels } from '../../../ops/update.ts'
 import { hostAttention } from './attention.ts'
 import { hostCrossEntropy } from './cross-entropy.ts'
 import type { HostMemory } from './memory.ts'

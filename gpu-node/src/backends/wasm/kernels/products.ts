@@ -5,8 +5,8 @@
  */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { add, matMul, mul, reshape } from '@tensorflow/tfjs-core'
-import { lowRankSum } from '../composed/linear.ts'
-import type { FusedKernels } from '../kernels.ts'
+import { lowRankSum } from '../../../ops/composed/linear.ts'
+import type { FusedKernels } from '../../../ops/kernels.ts'
 import { type HostMemory, matrixOf } from './memory.ts'
 import { hostPointwise } from './pointwise.ts'
 import { transposeInto } from './transpose.ts'

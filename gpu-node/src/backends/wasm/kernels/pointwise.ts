@@ -1,8 +1,8 @@
 /** Row-wise and elementwise fused kernels as loops over host memory. Shapes and formulas: ../kernels.ts. */
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { float32BitsToBfloat16 } from '../../model/dtypes.ts'
-import { fillDropoutMask } from '../dropout-mask.ts'
-import type { FusedKernels } from '../kernels.ts'
+import { float32BitsToBfloat16 } from '../../../model/dtypes.ts'
+import { fillDropoutMask } from '../../../ops/dropout-mask.ts'
+import type { FusedKernels } from '../../../ops/kernels.ts'
 import type { HostMemory } from './memory.ts'
 import { sigmoid } from './sigmoid.ts'
 import { squaresOf } from './sums.ts'

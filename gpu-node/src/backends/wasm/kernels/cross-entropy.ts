@@ -1,7 +1,7 @@
 /** Chunked cross-entropy: the backend's matMul for the logits, loops over host memory for the rest. */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { slice, tidy } from '@tensorflow/tfjs-core'
-import type { FusedKernels } from '../kernels.ts'
+import type { FusedKernels } from '../../../ops/kernels.ts'
 import { fastExp } from './exp.ts'
 import type { HostMemory } from './memory.ts'
 import { product, transposed } from './products.ts'

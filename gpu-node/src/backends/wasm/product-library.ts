@@ -10,7 +10,7 @@ import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import type { KernelConfig, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core'
 import { BatchMatMul, getKernel, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core'
 import koffi from 'koffi'
-import { firstUsable, openblasControls, openblasFiles } from '../native-libraries/openblas-library.ts'
+import { firstUsable, openblasControls, openblasFiles } from '../../native-libraries/openblas-library.ts'
 
 export interface ProductLibrary {
   /** E.g. `OpenBLAS 0.3.21 (openmp, Cooperlake)`. */

@@ -4,7 +4,7 @@
  * key-value head.
  */
 import type { Tensor } from '@tensorflow/tfjs-core'
-import type { AttentionShape, FusedKernels } from '../kernels.ts'
+import type { AttentionShape, FusedKernels } from '../../../ops/kernels.ts'
 import { Heads, places, scratch } from './attention-heads.ts'
 import { fastExp } from './exp.ts'
 import { type HostMemory, matrixOf } from './memory.ts'
