@@ -17,8 +17,8 @@ import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { runFused } from '../ops/kernels.ts'
 import { parameter, updateKernels } from '../ops/update.ts'
 import { Random } from '../random.ts'
+import { loadNativeLibrary, type NativeLibrary } from './native/native-library.ts'
 import { nativeBackend, runningNativeBackend } from './native.ts'
-import { loadNativeLibrary, type NativeLibrary } from './native-library.ts'
 
 const loaded = loadNativeLibrary()
 const reason = 'unavailable' in loaded ? loaded.unavailable : ''

@@ -7,11 +7,11 @@ import { env, registerBackend, setBackend } from '@tensorflow/tfjs-core'
 import { registerFusedKernels } from '../ops/kernels.ts'
 import { registerUpdateKernels } from '../ops/update.ts'
 import { type Backend, unavailable } from './backend.ts'
-import { NativeBackend } from './native-backend.ts'
-import { createNativeKernels } from './native-kernels.ts'
-import { loadNativeLibrary, type NativeLibrary } from './native-library.ts'
-import { registerTensorKernels } from './native-tensor-kernels.ts'
-import { createNativeUpdates } from './native-updates.ts'
+import { NativeBackend } from './device/device-backend.ts'
+import { createNativeKernels } from './device/device-kernels.ts'
+import { registerTensorKernels } from './device/device-tensor-kernels.ts'
+import { createNativeUpdates } from './device/device-updates.ts'
+import { loadNativeLibrary, type NativeLibrary } from './native/native-library.ts'
 
 let started: NativeBackend | undefined
 

@@ -1,8 +1,8 @@
 /** The in-place updates of the contract (ops/kernels.ts) on the native backend: they write to a parameter's memory. */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { engine } from '@tensorflow/tfjs-core'
-import type { AdamSettings, UpdateKernels } from '../ops/kernels.ts'
-import type { NativeBackend } from './native-backend.ts'
+import type { AdamSettings, UpdateKernels } from '../../ops/kernels.ts'
+import type { NativeBackend } from './device-backend.ts'
 
 export function createNativeUpdates(backend: NativeBackend): UpdateKernels {
   const { library } = backend

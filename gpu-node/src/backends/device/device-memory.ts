@@ -7,7 +7,7 @@
  * changing length cannot make the pool grow without end. Fresh pages cost more than the work on them, so a larger idle
  * block serves before that.
  */
-import type { NativeLibrary } from './native-library.ts'
+import type { NativeLibrary } from '../native/native-library.ts'
 
 export interface Block {
   readonly address: bigint

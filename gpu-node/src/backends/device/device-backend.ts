@@ -9,8 +9,8 @@
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu'
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core'
 import { util } from '@tensorflow/tfjs-core'
-import type { NativeLibrary, Pointer } from './native-library.ts'
-import { type Block, type MemoryUse, NativeMemory } from './native-memory.ts'
+import type { NativeLibrary, Pointer } from '../native/native-library.ts'
+import { type Block, type MemoryUse, NativeMemory } from './device-memory.ts'
 
 type DataId = TensorInfo['dataId']
 

@@ -1,8 +1,8 @@
 /** The fused kernels of MoRA (ops/kernels.ts) on the native backend. */
 import type { TensorInfo } from '@tensorflow/tfjs-core'
-import type { FusedKernels, OperandDtype } from '../ops/kernels.ts'
-import type { NativeBackend } from './native-backend.ts'
-import type { Pointer } from './native-library.ts'
+import type { FusedKernels, OperandDtype } from '../../ops/kernels.ts'
+import type { Pointer } from '../native/native-library.ts'
+import type { NativeBackend } from './device-backend.ts'
 
 export function moraKernels(backend: NativeBackend) {
   const { library } = backend

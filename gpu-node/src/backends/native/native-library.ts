@@ -1,7 +1,7 @@
 /** Loads the native kernels (gpu-node/kernels/rankscope.h) through koffi; one TypeScript function per C function. */
 import koffi from 'koffi'
-import { findBuiltLibrary } from '../../kernels/built-library.ts'
-import { prepareOpenblas } from '../native-libraries/openblas-environment.ts'
+import { findBuiltLibrary } from '../../../kernels/built-library.ts'
+import { prepareOpenblas } from '../../native-libraries/openblas-environment.ts'
 
 const interfaceVersion = 3
 

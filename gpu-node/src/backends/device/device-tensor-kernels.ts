@@ -4,7 +4,7 @@
  */
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs-core'
 import { getKernelsForBackend, registerKernel, util } from '@tensorflow/tfjs-core'
-import type { NativeBackend } from './native-backend.ts'
+import type { NativeBackend } from './device-backend.ts'
 
 /** A native version of a kernel; undefined hands the case to the cpu backend's kernel. */
 type Attempt = (

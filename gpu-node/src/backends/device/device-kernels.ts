@@ -1,10 +1,10 @@
 /** The fused kernels of the contract (ops/kernels.ts) on the native backend. */
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { util } from '@tensorflow/tfjs-core'
-import type { AttentionShape, DropoutAttributes, FusedKernels } from '../ops/kernels.ts'
-import { roundingOperands } from '../ops/rounded-operands.ts'
-import type { NativeBackend } from './native-backend.ts'
-import { moraKernels } from './native-mora.ts'
+import type { AttentionShape, DropoutAttributes, FusedKernels } from '../../ops/kernels.ts'
+import { roundingOperands } from '../../ops/rounded-operands.ts'
+import type { NativeBackend } from './device-backend.ts'
+import { moraKernels } from './device-mora.ts'
 
 /** Logits that exist at once: about this many, but never fewer rows than keep a product efficient. */
 const logitsAtOnce = 4 * 2 ** 20
