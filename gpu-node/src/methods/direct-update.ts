@@ -13,8 +13,8 @@ import type { LowRankTerm } from '../linalg/spectrum.ts'
 import { decodeFloat32, encodeFloats } from '../model/dtypes.ts'
 import { roundBfloat16 } from '../ops/bfloat16.ts'
 import { accumulate, compensatedAccumulate, copy, directUpdate, scale, zeroParameter } from '../ops/update.ts'
+import { type MethodState, readValues } from '../optim/state.ts'
 import type { ModuleShape, TargetModule } from './method.ts'
-import { type MethodState, readValues } from './state.ts'
 
 /** What one step changes W by: factor Σ_k (dA_k b_k + a_k dB_k (+ dA_k dB_k)). */
 export interface DirectChange {

@@ -5,9 +5,9 @@
  */
 import type { Variable } from '@tensorflow/tfjs-core'
 import { plainLinear } from '../model/llama.ts'
-import { AdamW } from '../train/optimizer.ts'
+import { AdamW } from '../optim/optimizer.ts'
+import { readValues } from '../optim/state.ts'
 import type { Method } from './method.ts'
-import { readValues } from './state.ts'
 import { copyOf, denseStepSquares } from './update-norm.ts'
 
 export const full: Method<'full'> = {

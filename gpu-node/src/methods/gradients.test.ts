@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
 import { backward } from '../ops/gradients.ts'
 import { parameter } from '../ops/update.ts'
+import { readValues } from '../optim/state.ts'
 import { Random } from '../random.ts'
 import {
   denseGradient,
@@ -18,7 +19,6 @@ import {
   times,
   transposed,
 } from './float64.ts'
-import { readValues } from './state.ts'
 import { quadraticLoss, startWith, ToyLayer, type ToySettings, toyModule } from './toy-layer.ts'
 import { deviceData, effectiveWeights, hdOracle, toyLoss, trainedMatrices } from './toy-oracle.ts'
 

@@ -15,14 +15,14 @@ import { effectiveAlpha, type MethodConfigOf, RankscopeError } from '@rankscope/
 import type { Variable } from '@tensorflow/tfjs-core'
 import { plainLinear } from '../model/llama.ts'
 import { accumulate, adamDelta } from '../ops/update.ts'
+import { adamSettings, momentsPerDevice } from '../optim/optimizer.ts'
+import { type MethodState, readValues } from '../optim/state.ts'
 import { Random } from '../random.ts'
-import { adamSettings, momentsPerDevice } from '../train/optimizer.ts'
 import { addProducts, deviceTerms, Scratch, type WeightWriter, weightWriter } from './direct-update.ts'
 import { Dropout } from './dropout.ts'
 import type { AttachContext, DeltaPart, Method, ModuleShape, TargetModule, Triplets } from './method.ts'
 import { mutedHook } from './muted.ts'
 import { principalFactors } from './principal.ts'
-import { type MethodState, readValues } from './state.ts'
 import { directStepSquares } from './update-norm.ts'
 
 type Config = MethodConfigOf<'hd-pissa'>

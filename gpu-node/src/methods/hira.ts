@@ -11,12 +11,12 @@
 import { mul, type Tensor2D, tidy, type Variable } from '@tensorflow/tfjs-core'
 import { add, linear, matMul } from '../ops/linear.ts'
 import { hadamardWeight } from '../ops/pointwise.ts'
+import { AdamW } from '../optim/optimizer.ts'
+import { readValues } from '../optim/state.ts'
 import { Random } from '../random.ts'
-import { AdamW } from '../train/optimizer.ts'
 import { Dropout } from './dropout.ts'
 import { kaimingUniform } from './kaiming.ts'
 import type { Method, TargetModule } from './method.ts'
-import { readValues } from './state.ts'
 import { denseStepSquares, ownTensor } from './update-norm.ts'
 
 interface Unit {

@@ -14,12 +14,12 @@
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { add, linear, matMul } from '../ops/linear.ts'
 import { accumulate, copy, directUpdate } from '../ops/update.ts'
-import { AdamW } from '../train/optimizer.ts'
+import { AdamW } from '../optim/optimizer.ts'
+import { readValues } from '../optim/state.ts'
 import { deviceTerms } from './direct-update.ts'
 import { reshaped } from './elementwise.ts'
 import type { Method, TargetModule } from './method.ts'
 import { principalFactors } from './principal.ts'
-import { readValues } from './state.ts'
 import { copyOf, factorStepSquares } from './update-norm.ts'
 
 export const intermediate: Method<'intermediate'> = {

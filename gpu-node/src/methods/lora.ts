@@ -10,12 +10,12 @@
  */
 import { effectiveAlpha, type MethodConfigOf } from '@rankscope/protocol'
 import type { AdapterPair } from '../export/adapter.ts'
+import { readValues } from '../optim/state.ts'
 import { Random } from '../random.ts'
 import { Dropout } from './dropout.ts'
 import { kaimingUniform } from './kaiming.ts'
 import { lowRankAdaptation } from './low-rank.ts'
 import type { Method, TargetModule } from './method.ts'
-import { readValues } from './state.ts'
 
 export function loraScale(config: Pick<MethodConfigOf<'lora'>, 'rank' | 'alpha' | 'rankStabilized'>): number {
   const alpha = effectiveAlpha(config)

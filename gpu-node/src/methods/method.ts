@@ -11,8 +11,8 @@ import type { LoraAdapter } from '../export/adapter.ts'
 import type { SpectrumSource } from '../linalg/spectrum.ts'
 import type { LinearHook } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
-import type { GradientStore } from '../train/gradient-store.ts'
-import type { MethodState } from './state.ts'
+import type { GradientStore } from '../optim/gradient-store.ts'
+import type { MethodState } from '../optim/state.ts'
 
 /** A linear layer that the method adapts. */
 export interface TargetModule {

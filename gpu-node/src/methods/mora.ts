@@ -16,10 +16,10 @@ import { eye, tidy } from '@tensorflow/tfjs-core'
 import { add, linear } from '../ops/linear.ts'
 import { moraMap, type RotationTables } from '../ops/mora.ts'
 import { parameter } from '../ops/update.ts'
-import { AdamW } from '../train/optimizer.ts'
+import { AdamW } from '../optim/optimizer.ts'
+import { readValues } from '../optim/state.ts'
 import { Dropout } from './dropout.ts'
 import type { Method, ModuleShape, TargetModule } from './method.ts'
-import { readValues } from './state.ts'
 import { copyOf, denseStepSquares, ownTensor } from './update-norm.ts'
 
 interface Unit {

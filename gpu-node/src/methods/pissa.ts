@@ -12,11 +12,11 @@
 import { effectiveAlpha } from '@rankscope/protocol'
 import { type PissaPair, pissaAsLora } from '../export/adapter.ts'
 import { lowRankUpdate, parameter } from '../ops/update.ts'
+import { readValues } from '../optim/state.ts'
 import { Dropout } from './dropout.ts'
 import { lowRankAdaptation } from './low-rank.ts'
 import type { Method } from './method.ts'
 import { principalFactors } from './principal.ts'
-import { readValues } from './state.ts'
 
 export const pissa: Method<'pissa'> = {
   name: 'pissa',

@@ -13,12 +13,12 @@ import { type LlamaConfig, parseConfig } from '../model/config.ts'
 import { Model } from '../model/model.ts'
 import { backward } from '../ops/gradients.ts'
 import { parameter } from '../ops/update.ts'
+import { clipGradients } from '../optim/clipping.ts'
+import { GradientStore } from '../optim/gradient-store.ts'
+import { type InitialValues, MethodState, readValues } from '../optim/state.ts'
 import { Random } from '../random.ts'
-import { clipGradients } from '../train/clipping.ts'
-import { GradientStore } from '../train/gradient-store.ts'
 import { attachMethod } from './index.ts'
 import type { Adaptation, DeltaPart, TargetModule } from './method.ts'
-import { type InitialValues, MethodState, readValues } from './state.ts'
 
 export interface ToySettings {
   /** As a person writes it: defaults left out. */

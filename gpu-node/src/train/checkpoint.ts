@@ -11,9 +11,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { join } from 'node:path'
 import { parseOrThrow, RankscopeError, type RunConfig, runConfigSchema } from '@rankscope/protocol'
 import { z } from 'zod'
-import type { InitialValues, MethodState } from '../methods/state.ts'
 import { openSafetensors, readFloat32, type TensorToWrite, writeSafetensors } from '../model/safetensors.ts'
 import { writeJsonFile } from '../model/save.ts'
+import type { InitialValues, MethodState } from '../optim/state.ts'
 
 const progressSchema = z.strictObject({
   /** Optimiser steps done. */

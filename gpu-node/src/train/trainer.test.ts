@@ -100,7 +100,7 @@ describe('devices', () => {
     }
     const together = await toyTraining(config)
     const apart = await toyTraining(config)
-    const { GradientStore } = await import('./gradient-store.ts')
+    const { GradientStore } = await import('../optim/gradient-store.ts')
     const { backward } = await import('../ops/gradients.ts')
     const { loss } = await import('../model/llama.ts')
     const { stepBatches } = await import('../data/batch.ts')
@@ -193,7 +193,7 @@ describe('a loss that is no number', () => {
       schedule: { kind: 'constant', warmupRatio: 0 },
       training: { globalBatchSize: 4, microBatchSize: 2, epochs: 30 },
     })
-    const { assignValues } = await import('../methods/state.ts')
+    const { assignValues } = await import('../optim/state.ts')
     const weight = toy.training.model.weight('model.norm.weight')
     assignValues(weight, new Float32Array(weight.size).fill(Number.NaN))
     const seen: number[] = []

@@ -13,8 +13,8 @@ import { loss, type TokenBatch } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
 import { type ComputeDtype, computingIn } from '../ops/compute-dtype.ts'
 import { backward } from '../ops/gradients.ts'
-import { type ClippingResult, clipGradients } from './clipping.ts'
-import { GradientStore } from './gradient-store.ts'
+import { type ClippingResult, clipGradients } from '../optim/clipping.ts'
+import { GradientStore } from '../optim/gradient-store.ts'
 import type { LearningRateSchedule } from './schedule.ts'
 
 export interface Training {

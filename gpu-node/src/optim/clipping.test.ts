@@ -2,10 +2,10 @@
 import { memory } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
-import { readValues } from '../methods/state.ts'
 import { parameter } from '../ops/update.ts'
 import { clipGradients, clippingFactor } from './clipping.ts'
 import { GradientStore } from './gradient-store.ts'
+import { readValues } from './state.ts'
 
 beforeAll(async () => {
   await selectBackend('auto', { threads: 1 })
