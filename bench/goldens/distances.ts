@@ -1,6 +1,6 @@
 /** How far one training run ended from another, in the measures of the golden cases. */
 import { selectLinearAlgebra } from '../../gpu-node/src/linalg/select.ts'
-import { type GoldenRun, norm } from '../../gpu-node/src/train/golden-case.ts'
+import { type GoldenRun, norm } from '../../gpu-node/src/testing/training/golden-case.ts'
 import type { Distances, Results } from './material.ts'
 
 /** A run, whoever made it. */

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { openModelFolder } from '../../gpu-node/src/model/folder.ts'
 import { openSafetensors, readFloat32, readFloat64 } from '../../gpu-node/src/model/safetensors.ts'
-import { sharedPath } from '../../gpu-node/src/shared-material.ts'
-import { type GoldenConfig, readGoldenConfig } from '../../gpu-node/src/train/golden-case.ts'
+import { sharedPath } from '../../gpu-node/src/testing/shared-material.ts'
+import { type GoldenConfig, readGoldenConfig } from '../../gpu-node/src/testing/training/golden-case.ts'
 
 /** The largest distances of a run from another one. */
 export interface Distances {

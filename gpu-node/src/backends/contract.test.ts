@@ -11,18 +11,18 @@ import { record, valueAndGradients, walkBack } from '../ops/gradients.ts'
 import { mutedLinear } from '../ops/linear.ts'
 import { rmsNorm } from '../ops/pointwise.ts'
 import * as update from '../ops/update.ts'
-import { contractBackends } from './contract-backends.ts'
-import { normalValues, type OpCase, opCases } from './contract-cases.ts'
+import { contractBackends } from '../testing/backends/contract-backends.ts'
+import { normalValues, type OpCase, opCases } from '../testing/backends/contract-cases.ts'
 import {
   adamFollowsFormula,
   hdPissaAgrees,
   productsSeeUpdates,
   updatesFollowFormulas,
-} from './contract-updates.ts'
-import { expectClose, magnitude } from './expect-close.ts'
-import * as oracle from './float64-oracle.ts'
+} from '../testing/backends/contract-updates.ts'
+import { expectClose, magnitude } from '../testing/backends/expect-close.ts'
+import * as oracle from '../testing/backends/float64-oracle.ts'
+import { toyReference } from '../testing/backends/toy-reference.ts'
 import { selfCheck, toyResults } from './self-check.ts'
-import { toyReference } from './toy-reference.ts'
 
 test('the stored results of the self-check are those of the float64 oracle', () => {
   toyReference().forEach((exact, i) => {

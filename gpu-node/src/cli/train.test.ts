@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { launchCommand } from '@rankscope/launch'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../model/folder.ts'
-import { sharedMissing, sharedPath } from '../shared-material.ts'
+import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
 
 let folder: string
 beforeAll(() => {

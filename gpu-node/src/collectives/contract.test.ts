@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { launchCommand } from '@rankscope/launch'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
-import { distance } from '../methods/float64.ts'
-import { everyMethod, type ToyConfig, toyTraining } from '../train/toy-training.ts'
-import { exercise } from './exercise.ts'
+import { exercise } from '../testing/collectives/exercise.ts'
+import { distance } from '../testing/methods/float64.ts'
+import { everyMethod, type ToyConfig, toyTraining } from '../testing/training/toy-training.ts'
 import { localGroup } from './local.ts'
 
 const mpirun = spawnSync('mpirun', ['--version'], { encoding: 'utf8' })
@@ -41,7 +41,7 @@ describe('the contract of a collective', () => {
   it.skipIf(mpiMissing).each([2, 4])(`MPI processes, %i ranks ${mpiMissing ?? ''}`, async (size) => {
     const folder = mkdtempSync(join(tmpdir(), 'rankscope-'))
     try {
-      const rank = new URL('./contract-rank.ts', import.meta.url)
+      const rank = new URL('../testing/collectives/contract-rank.ts', import.meta.url)
       const run = await launch(size, launchCommand(rank, folder))
       expect(run.status, run.output).toBe(0)
       const results = [...Array(size).keys()].map((rank) =>

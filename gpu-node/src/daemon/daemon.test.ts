@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Assignment, RankscopeError, runConfigSchema } from '@rankscope/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { FakeServer } from '../testing/daemon/fake-server.ts'
 import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts'
-import { FakeServer } from './fake-server.ts'
 
 const backends = {
   backends: [{ name: 'native', available: true, detail: 'measured' }],
@@ -51,7 +51,7 @@ describe('the node daemon', () => {
       data: [],
       spoolBytes: 2 ** 30,
       backends: Promise.resolve(backends),
-      runEntry: new URL('./fake-run-entry.ts', import.meta.url),
+      runEntry: new URL('../testing/daemon/fake-run-entry.ts', import.meta.url),
       stopGraceMs: 10_000,
       reconnectMs: { first: 10, longest: 30 },
       refused: (error) => {

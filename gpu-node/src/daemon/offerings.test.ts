@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { sharedMissing, sharedPath } from '../shared-material.ts'
+import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
 import { allowedFolder, findData, findModels } from './offerings.ts'
 
 describe('what a node offers', () => {

@@ -30,7 +30,7 @@ describe('a run’s process gives way', () => {
       memoryBytes: null,
       checkpointFrom: null,
     }
-    const entry = new URL('./fake-run-entry.ts', import.meta.url)
+    const entry = new URL('../testing/daemon/fake-run-entry.ts', import.meta.url)
     gone = new Promise((resolve) => {
       run = startRunProcess(entry, order, { record: () => {}, exit: () => resolve() })
     })

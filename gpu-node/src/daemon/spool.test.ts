@@ -123,7 +123,10 @@ describe('the spool', () => {
 
   it('keeps every acknowledged append through kill -9', async () => {
     spool.close()
-    const [program, ...args] = launchCommand(new URL('./spool-appender.ts', import.meta.url), file())
+    const [program, ...args] = launchCommand(
+      new URL('../testing/daemon/spool-appender.ts', import.meta.url),
+      file(),
+    )
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     let told = ''
     child.stdout.on('data', (chunk: Buffer) => {

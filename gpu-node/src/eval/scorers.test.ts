@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { readRecords } from '../data/records.ts'
-import { sharedMissing, sharedPath } from '../shared-material.ts'
+import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
 import { commonsenseAnswer } from './commonsense.ts'
 import { flexibleNumber, metaMathNumber, officialNumber, roundHalfEven } from './gsm8k.ts'
 import { answersAgree, boxedAnswer, statedAnswer } from './math.ts'

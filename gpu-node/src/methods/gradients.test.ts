@@ -18,9 +18,21 @@ import {
   slices,
   times,
   transposed,
-} from './float64.ts'
-import { quadraticLoss, startWith, ToyLayer, type ToySettings, toyModule } from './toy-layer.ts'
-import { deviceData, effectiveWeights, hdOracle, toyLoss, trainedMatrices } from './toy-oracle.ts'
+} from '../testing/methods/float64.ts'
+import {
+  quadraticLoss,
+  startWith,
+  ToyLayer,
+  type ToySettings,
+  toyModule,
+} from '../testing/methods/toy-layer.ts'
+import {
+  deviceData,
+  effectiveWeights,
+  hdOracle,
+  toyLoss,
+  trainedMatrices,
+} from '../testing/methods/toy-oracle.ts'
 
 beforeAll(async () => {
   await selectBackend('auto', { threads: 1 })

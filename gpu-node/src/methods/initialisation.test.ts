@@ -12,12 +12,12 @@ import { selectLinearAlgebra } from '../linalg/select.ts'
 import type { LlamaConfig } from '../model/config.ts'
 import { linearShape } from '../model/parameters.ts'
 import { Random } from '../random.ts'
-import { distance, matrix, multiply, norm, plus, slices, transposed } from './float64.ts'
+import { distance, matrix, multiply, norm, plus, slices, transposed } from '../testing/methods/float64.ts'
+import { ToyLayer, type ToySettings } from '../testing/methods/toy-layer.ts'
 import { componentSlices, gradientScale } from './hd-pissa.ts'
 import { trainableParameterCount } from './index.ts'
 import { kaimingUniform } from './kaiming.ts'
 import { squareSize } from './mora.ts'
-import { ToyLayer, type ToySettings } from './toy-layer.ts'
 
 beforeAll(async () => {
   await selectBackend('auto', { threads: 1 })

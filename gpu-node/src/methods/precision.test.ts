@@ -5,10 +5,10 @@ import { decodeFloat32, encodeFloats } from '../model/dtypes.ts'
 import { adamDelta, directUpdate, parameter, zeroParameter } from '../ops/update.ts'
 import { readValues } from '../optim/state.ts'
 import { Random } from '../random.ts'
-import { denseDelta } from '../train/golden-case.ts'
-import { distance, matrix, minus, multiply, norm, plus, slices } from './float64.ts'
-import { ToyLayer, type ToySettings } from './toy-layer.ts'
-import { hdOracle } from './toy-oracle.ts'
+import { distance, matrix, minus, multiply, norm, plus, slices } from '../testing/methods/float64.ts'
+import { ToyLayer, type ToySettings } from '../testing/methods/toy-layer.ts'
+import { hdOracle } from '../testing/methods/toy-oracle.ts'
+import { denseDelta } from '../testing/training/golden-case.ts'
 
 beforeAll(async () => {
   await selectBackend('auto', { threads: 1 })

@@ -4,13 +4,13 @@ import { selectBackend } from '../backends/select.ts'
 import { numericalRank } from '../linalg/rank-measures.ts'
 import { selectLinearAlgebra } from '../linalg/select.ts'
 import { spectrum } from '../linalg/spectrum.ts'
-import { denseDelta } from '../train/golden-case.ts'
+import { distance, type Matrix, matrix, minus, multiply, norm, plus } from '../testing/methods/float64.ts'
+import { HdOracle } from '../testing/methods/hd-oracle.ts'
+import { ToyLayer, type ToySettings, toyModule } from '../testing/methods/toy-layer.ts'
+import { effectiveWeights, hdOracle, moraMap, trainedMatrices } from '../testing/methods/toy-oracle.ts'
+import { denseDelta } from '../testing/training/golden-case.ts'
 import { Dropout } from './dropout.ts'
-import { distance, type Matrix, matrix, minus, multiply, norm, plus } from './float64.ts'
-import { HdOracle } from './hd-oracle.ts'
 import type { DeltaPart } from './method.ts'
-import { ToyLayer, type ToySettings, toyModule } from './toy-layer.ts'
-import { effectiveWeights, hdOracle, moraMap, trainedMatrices } from './toy-oracle.ts'
 
 beforeAll(async () => {
   await selectBackend('auto', { threads: 1 })

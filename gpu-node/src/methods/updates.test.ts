@@ -5,10 +5,10 @@ import { selectBackend } from '../backends/select.ts'
 import { adamDelta, directUpdate, parameter, zeroParameter } from '../ops/update.ts'
 import { readValues } from '../optim/state.ts'
 import { Random } from '../random.ts'
-import { Adam, distance, matrix, minus, multiply, plus, slices, times } from './float64.ts'
-import { HdOracle } from './hd-oracle.ts'
-import { startWith, ToyLayer, type ToySettings } from './toy-layer.ts'
-import { deviceData, hdOracle } from './toy-oracle.ts'
+import { Adam, distance, matrix, minus, multiply, plus, slices, times } from '../testing/methods/float64.ts'
+import { HdOracle } from '../testing/methods/hd-oracle.ts'
+import { startWith, ToyLayer, type ToySettings } from '../testing/methods/toy-layer.ts'
+import { deviceData, hdOracle } from '../testing/methods/toy-oracle.ts'
 
 beforeAll(async () => {
   await selectBackend('auto', { threads: 1 })

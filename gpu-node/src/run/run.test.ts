@@ -15,7 +15,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../model/folder.ts'
 import { openSafetensors, readFloat32 } from '../model/safetensors.ts'
-import { sharedMissing, sharedPath } from '../shared-material.ts'
+import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
 import { executeRun, RunControl, type RunEnvironment } from './run.ts'
 
 let folder: string

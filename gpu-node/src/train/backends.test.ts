@@ -9,8 +9,8 @@
 import { type MethodName, methodNames } from '@rankscope/protocol'
 import { memory } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { contractBackends } from '../backends/contract-backends.ts'
-import { toyTraining } from './toy-training.ts'
+import { contractBackends } from '../testing/backends/contract-backends.ts'
+import { toyTraining } from '../testing/training/toy-training.ts'
 import { train } from './trainer.ts'
 
 const tolerance = 2e-6

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { runConfigSchema } from '@rankscope/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
+import { everyMethod, type ToyConfig, toyTraining } from '../testing/training/toy-training.ts'
 import { openCheckpoint, saveCheckpoint } from './checkpoint.ts'
-import { everyMethod, type ToyConfig, toyTraining } from './toy-training.ts'
 
 let folder: string
 beforeAll(async () => {

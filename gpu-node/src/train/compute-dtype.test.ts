@@ -3,9 +3,9 @@ import { memory } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
 import { localGroup } from '../collectives/local.ts'
-import { distance } from '../methods/float64.ts'
 import { decodeFloat32, encodeFloats } from '../model/dtypes.ts'
-import { everyMethod, type ToyConfig, toyTraining } from './toy-training.ts'
+import { distance } from '../testing/methods/float64.ts'
+import { everyMethod, type ToyConfig, toyTraining } from '../testing/training/toy-training.ts'
 
 beforeAll(async () => {
   await selectBackend('auto', { threads: 1 })

@@ -7,8 +7,13 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
 import { selectLinearAlgebra } from '../linalg/select.ts'
 import { openSafetensors, readFloat64 } from '../model/safetensors.ts'
-import { sharedMissing, sharedPath } from '../shared-material.ts'
-import { type GoldenConfig, type GoldenRun, readGoldenConfig, runGolden } from './golden-case.ts'
+import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
+import {
+  type GoldenConfig,
+  type GoldenRun,
+  readGoldenConfig,
+  runGolden,
+} from '../testing/training/golden-case.ts'
 
 interface Truth {
   readonly loss_per_step: readonly number[]

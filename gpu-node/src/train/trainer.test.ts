@@ -2,8 +2,8 @@
 import { memory } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
-import { distance } from '../methods/float64.ts'
-import { everyMethod, type ToyConfig, toyExamples, toyTraining } from './toy-training.ts'
+import { distance } from '../testing/methods/float64.ts'
+import { everyMethod, type ToyConfig, toyExamples, toyTraining } from '../testing/training/toy-training.ts'
 
 beforeAll(async () => {
   await selectBackend('auto', { threads: 1 })

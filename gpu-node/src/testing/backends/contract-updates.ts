@@ -1,8 +1,8 @@
 /** The part of the contract that is about changing parameters in place: each update against its formula in float64. */
 import { memory, tensor } from '@tensorflow/tfjs-core'
 import { expect } from 'vitest'
-import { linear } from '../ops/linear.ts'
-import * as update from '../ops/update.ts'
+import { linear } from '../../ops/linear.ts'
+import * as update from '../../ops/update.ts'
 import { normalValues } from './contract-cases.ts'
 import { expectClose } from './expect-close.ts'
 import * as oracle from './float64-oracle.ts'

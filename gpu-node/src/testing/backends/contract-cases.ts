@@ -3,13 +3,13 @@
  */
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { tensor1d, tensor2d } from '@tensorflow/tfjs-core'
-import { causalAttention } from '../ops/attention.ts'
-import { crossEntropy } from '../ops/cross-entropy.ts'
-import { dropout } from '../ops/dropout.ts'
-import { add, detach, linear, lowRankLinear, matMul, mutedLinear } from '../ops/linear.ts'
-import { moraMap } from '../ops/mora.ts'
-import { embedding, hadamardWeight, rmsNorm, rope, scaleColumns, swiglu } from '../ops/pointwise.ts'
-import { Random } from '../random.ts'
+import { causalAttention } from '../../ops/attention.ts'
+import { crossEntropy } from '../../ops/cross-entropy.ts'
+import { dropout } from '../../ops/dropout.ts'
+import { add, detach, linear, lowRankLinear, matMul, mutedLinear } from '../../ops/linear.ts'
+import { moraMap } from '../../ops/mora.ts'
+import { embedding, hadamardWeight, rmsNorm, rope, scaleColumns, swiglu } from '../../ops/pointwise.ts'
+import { Random } from '../../random.ts'
 import * as oracle from './float64-oracle.ts'
 
 export interface OpCase {

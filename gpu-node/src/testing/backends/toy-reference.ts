@@ -1,6 +1,7 @@
 /** The toy block of the self-check in float64, for the contract suite. */
+
+import { toy } from '../../backends/self-check.ts'
 import * as oracle from './float64-oracle.ts'
-import { toy } from './self-check.ts'
 
 /** The loss, then the sum of squares of each weight's gradient, in the order of `toy.weightShapes`. */
 export function toyReference(): number[] {

@@ -1,11 +1,11 @@
 /** For tests: all backends, each started once, and why those that are missing here are skipped. */
-import { type Backend, unavailable } from './backend.ts'
-import { cpuBackend } from './cpu.ts'
-import { nativeBackend } from './native.ts'
-import { tensorflowBackend } from './tensorflow.ts'
-import { findProductLibrary } from './wasm/product-library.ts'
-import { wasmAloneBackend, wasmBackend } from './wasm.ts'
-import { webgpuBackend } from './webgpu.ts'
+import { type Backend, unavailable } from '../../backends/backend.ts'
+import { cpuBackend } from '../../backends/cpu.ts'
+import { nativeBackend } from '../../backends/native.ts'
+import { tensorflowBackend } from '../../backends/tensorflow.ts'
+import { findProductLibrary } from '../../backends/wasm/product-library.ts'
+import { wasmAloneBackend, wasmBackend } from '../../backends/wasm.ts'
+import { webgpuBackend } from '../../backends/webgpu.ts'
 
 export interface ContractBackend {
   readonly backend: Backend

@@ -1,6 +1,7 @@
 /** A run’s process for the daemon’s tests: does what the run’s name says instead of training. */
-import type { ExecuteRun, RunEnvironment } from '../run/run.ts'
-import { serveRun } from './run-child.ts'
+
+import { serveRun } from '../../daemon/run-child.ts'
+import type { ExecuteRun, RunEnvironment } from '../../run/run.ts'
 
 const execute: ExecuteRun = async (config, environment) => {
   const { emit } = environment

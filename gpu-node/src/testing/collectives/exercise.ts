@@ -1,5 +1,5 @@
 /** For the contract test: the same work on every rank, in one process or in many. */
-import { type Collective, sumNumbers, sumOverRanks } from './collective.ts'
+import { type Collective, sumNumbers, sumOverRanks } from '../../collectives/collective.ts'
 
 /** One result per rank of the same work. */
 export async function exercise(collective: Collective) {

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
 export const sharedFolder = resolve(
-  process.env['RANKSCOPE_SHARED'] ?? join(import.meta.dirname, '../../../shared'),
+  process.env['RANKSCOPE_SHARED'] ?? join(import.meta.dirname, '../../../../shared'),
 )
 
 /** Path of a file or folder of the shared material, e.g. `sharedPath('data/models/stories260K')`. */

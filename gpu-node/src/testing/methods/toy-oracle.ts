@@ -1,5 +1,7 @@
 /** For tests: a toy layer's matrices in float64, and W' of every method from its parameters by the papers' formulas. */
 import { effectiveAlpha } from '@rankscope/protocol'
+import { loraScale } from '../../methods/lora.ts'
+import { squareSize } from '../../methods/mora.ts'
 import {
   combine,
   hadamard,
@@ -14,8 +16,6 @@ import {
   zeros,
 } from './float64.ts'
 import { HdOracle, type OracleOptions } from './hd-oracle.ts'
-import { loraScale } from './lora.ts'
-import { squareSize } from './mora.ts'
 import type { ToyLayer } from './toy-layer.ts'
 
 /** X and T of each device. */

@@ -1,5 +1,5 @@
 /** For the test of kill -9: appends scalars to the spool at the path given, and tells the step of each that is kept. */
-import { openSpool } from './spool.ts'
+import { openSpool } from '../../daemon/spool.ts'
 
 const run = { runId: 'run-a', attempt: 1 }
 const spool = openSpool(process.argv[2]!)
