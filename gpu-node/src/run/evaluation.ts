@@ -1,11 +1,11 @@
 /** Evaluation of a run: loss and exact-match accuracy of the weights as they are now, told as records. */
 import type { RecordBodyOf, RunConfig } from '@rankscope/protocol'
-import type { LoadedData } from '../data/load-data.ts'
 import type { TextTokenizer } from '../data/tokenizer.ts'
 import { evaluateAccuracy, evaluateLoss } from '../eval/evaluate.ts'
 import type { Adaptation } from '../methods/method.ts'
 import type { Model } from '../model/model.ts'
 import type { RunEnvironment } from './environment.ts'
+import type { LoadedData } from './load-data.ts'
 
 export interface EvaluationSubject {
   readonly config: RunConfig

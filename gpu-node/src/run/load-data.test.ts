@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dataSchema } from '@rankscope/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { TextTokenizer } from '../data/tokenizer.ts'
 import { tokenizerConfig, trainTokenizer } from '../pretrain/bpe.ts'
 import { loadData } from './load-data.ts'
-import { TextTokenizer } from './tokenizer.ts'
 
 const tokenizer = TextTokenizer.from(trainTokenizer(['a b c'], 270), tokenizerConfig(64))
 let folder: string

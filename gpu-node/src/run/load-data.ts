@@ -1,7 +1,5 @@
 /** From the `data` part of a RunConfig to what training and evaluation consume. */
 import type { RunConfig } from '@rankscope/protocol'
-import { type Scorer, scorers } from '../eval/scorers.ts'
-import { taskRecords } from '../tasks/index.ts'
 import {
   type ExampleSet,
   readTextFile,
@@ -9,11 +7,13 @@ import {
   requireExamples,
   type TokenExample,
   tokenizeRecords,
-} from './examples.ts'
-import { type InstructionRecord, readRecords } from './records.ts'
-import { type Template, templates } from './templates.ts'
-import { tokenizeOnce } from './token-cache.ts'
-import type { TextTokenizer } from './tokenizer.ts'
+} from '../data/examples.ts'
+import { type InstructionRecord, readRecords } from '../data/records.ts'
+import { type Template, templates } from '../data/templates.ts'
+import { tokenizeOnce } from '../data/token-cache.ts'
+import type { TextTokenizer } from '../data/tokenizer.ts'
+import { type Scorer, scorers } from '../eval/scorers.ts'
+import { taskRecords } from '../tasks/index.ts'
 
 export interface EvaluationData {
   /** For the loss; empty where every record was too long. */
