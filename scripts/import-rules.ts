@@ -1,5 +1,6 @@
 /** Who may import whom; check-imports.ts holds the sources to it. */
 import type { IConfiguration, ICruiseOptions } from 'dependency-cruiser'
+import { floorRules } from './gpu-node-floors.ts'
 
 const sources = '^(protocol|launch|server|gpu-node|apps|scripts|bench|e2e)/'
 
@@ -25,6 +26,7 @@ export const forbidden: NonNullable<IConfiguration['forbidden']> = [
     from: { path: '^gpu-node/' },
     to: { path: '^(server|apps|scripts|bench|e2e)/' },
   },
+  ...floorRules(),
   {
     name: 'apps-stand-alone',
     comment: 'The dashboard knows the server by its protocol only.',

@@ -8,9 +8,9 @@ import { launchCommand } from '@rankscope/launch'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
 import { exercise } from '../testing/collectives/exercise.ts'
+import { localGroup } from '../testing/collectives/local.ts'
 import { distance } from '../testing/methods/float64.ts'
 import { everyMethod, type ToyConfig, toyTraining } from '../testing/training/toy-training.ts'
-import { localGroup } from './local.ts'
 
 const mpirun = spawnSync('mpirun', ['--version'], { encoding: 'utf8' })
 const mpiMissing =

@@ -11,6 +11,7 @@ import type { LoraAdapter } from '../export/adapter.ts'
 import type { SpectrumSource } from '../linalg/spectrum.ts'
 import type { LinearHook } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
+import type { GradientKind } from '../optim/clipping.ts'
 import type { GradientStore } from '../optim/gradient-store.ts'
 import type { MethodState } from '../optim/state.ts'
 
@@ -97,11 +98,7 @@ export interface DeltaPart {
 
 /** A method attached to a model. */
 export interface Adaptation {
-  /**
-   * averaged: K devices are plain data parallelism, one optimizer sees the mean of their gradients.
-   * per-device: each device's optimizer sees the gradients of its own loss; trained tensors are [K, …].
-   */
-  readonly gradients: 'averaged' | 'per-device'
+  readonly gradients: GradientKind
   /** What gradients are wanted for. */
   readonly trained: readonly Variable[]
   /** Trainable scalars, per device (METHODS §2.0). */

@@ -6,10 +6,15 @@
  */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { reshape, tensor2d, tidy } from '@tensorflow/tfjs-core'
-import type { Adaptation } from '../methods/method.ts'
 import { matMul } from '../ops/linear.ts'
 import { sumOfSquares } from '../ops/update.ts'
 import type { GradientStore } from './gradient-store.ts'
+
+/**
+ * averaged: K devices are plain data parallelism, one optimizer sees the mean of their gradients.
+ * per-device: each device's optimizer sees the gradients of its own loss; trained tensors are [K, …].
+ */
+export type GradientKind = 'averaged' | 'per-device'
 
 export interface ClippingResult {
   /** Before clipping; the root mean square of the devices' norms where they have gradients of their own. */
@@ -24,7 +29,7 @@ export function clippingFactor(norm: number, maxGradNorm: number | null): number
 
 export async function clipGradients(
   gradients: GradientStore,
-  kind: Adaptation['gradients'],
+  kind: GradientKind,
   devices: number,
   maxGradNorm: number | null,
 ): Promise<ClippingResult> {

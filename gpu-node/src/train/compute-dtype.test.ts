@@ -2,8 +2,8 @@
 import { memory } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
-import { localGroup } from '../collectives/local.ts'
 import { decodeFloat32, encodeFloats } from '../model/dtypes.ts'
+import { localGroup } from '../testing/collectives/local.ts'
 import { distance } from '../testing/methods/float64.ts'
 import { everyMethod, type ToyConfig, toyTraining } from '../testing/training/toy-training.ts'
 

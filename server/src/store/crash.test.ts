@@ -10,7 +10,7 @@ import { openSqliteStore } from './sqlite.ts'
 it('kill -9 in the middle of commits loses no batch that was acknowledged, and leaves none in part (P1)', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'rankscope-crash-'))
   const file = join(folder, 'store.db')
-  const [program, ...args] = launchCommand(new URL('./killed-writer.ts', import.meta.url), file)
+  const [program, ...args] = launchCommand(new URL('../testing/killed-writer.ts', import.meta.url), file)
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   let acknowledged = 0
   for await (const line of createInterface(child.stdout)) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { testRun } from '../testing/test-run.ts'
 import { matchesQuery, parseQuery } from './run-query.ts'
-import { testRun } from './test-run.ts'
 
 const run = testRun(
   { state: 'running', latest: { 'train/loss': 0.4, 'eval/accuracy': 'NaN' } },

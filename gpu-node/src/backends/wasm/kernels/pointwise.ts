@@ -1,6 +1,6 @@
 /** Row-wise and elementwise fused kernels as loops over host memory. Shapes and formulas: ../kernels.ts. */
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { float32BitsToBfloat16 } from '../../../model/dtypes.ts'
+import { float32BitsToBfloat16 } from '../../../half-floats.ts'
 import { fillDropoutMask } from '../../../ops/dropout-mask.ts'
 import type { FusedKernels } from '../../../ops/kernels.ts'
 import type { HostMemory } from './memory.ts'

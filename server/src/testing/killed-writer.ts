@@ -1,6 +1,7 @@
 /** Child process of the crash test: appends without end and says after each commit how far it is. */
-import { record, sampleConfig, scalars } from '../testing/samples.ts'
-import { openSqliteStore } from './sqlite.ts'
+
+import { openSqliteStore } from '../store/sqlite.ts'
+import { record, sampleConfig, scalars } from './samples.ts'
 
 const batchSize = 20
 const store = await openSqliteStore(process.argv[2]!)

@@ -1,5 +1,5 @@
 /** Ranks inside one process, as concurrent tasks: for tests of everything that ranks do, without a launcher. */
-import type { Collective } from './collective.ts'
+import type { Collective } from '../../collectives/collective.ts'
 
 /** One collective per rank; each is given to a task of its own. */
 export function localGroup(size: number): Collective[] {
