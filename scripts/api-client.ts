@@ -32,7 +32,15 @@ export class ApiClient {
   }
 
   async runs(): Promise<RunView[]> {
-    return (await this.#ask(runsAnswer, 'GET', '/api/runs')).runs
+    const runs: RunView[] = []
+    let next: string | null = ''
+    while (next !== null) {
+      const cursor: string = next === '' ? '' : `?cursor=${encodeURIComponent(next)}`
+      const page = await this.#ask(runsAnswer, 'GET', `/api/runs${cursor}`)
+      runs.push(...page.runs)
+      next = page.next
+    }
+    return runs.reverse()
   }
 
   async nodes(): Promise<NodeView[]> {

@@ -5,8 +5,9 @@ import { memoryPlanSchema } from './memory-estimate.ts'
 import { jsonNumber } from './number.ts'
 import { spectrumParts } from './records.ts'
 import { runConfigSchema } from './run-config.ts'
+import { runRowSchema } from './run-row.ts'
 import { runCommandSchema } from './run-state.ts'
-import { nodeViewSchema, runViewSchema } from './views.ts'
+import { nodeModeSchema, nodeViewSchema, runViewSchema } from './views.ts'
 
 /** Body of every answer with a status of 400 or above. */
 export const errorAnswer = errorPayloadSchema
@@ -44,16 +45,48 @@ export const estimateAnswer = z.strictObject({
 })
 export type EstimateAnswer = z.infer<typeof estimateAnswer>
 
-export const runsAnswer = z.strictObject({ runs: z.array(runViewSchema) })
+/** What to ask for with `cursor` to go on; null at the end. */
+const next = z.string().nullable()
+
+/** GET /api/runs?limit=&cursor=: newest first. */
+export const runsAnswer = z.strictObject({ runs: z.array(runViewSchema), next, total: z.int() })
+/** GET /api/runs/rows?limit=&cursor=: the same runs as rows of a table. */
+export const runRowsAnswer = z.strictObject({ rows: z.array(runRowSchema), next, total: z.int() })
 export const nodesAnswer = z.strictObject({ nodes: z.array(nodeViewSchema) })
 
 /** PATCH /api/runs/:runId */
 export const updateRunBody = z.strictObject({
   name: z.string().min(1).max(120).optional(),
   tags: z.array(z.string().min(1).max(60)).max(32).optional(),
+  /** While queued it counts at once; later when the run enters the queue again. */
+  priority: runConfigSchema.shape.priority.unwrap().optional(),
 })
 /** POST /api/runs/:runId/commands */
 export const commandBody = z.strictObject({ command: runCommandSchema })
+/** POST /api/runs/:runId/move: to the place before another queued run, whose priority it takes; null: to the end. */
+export const moveBody = z.strictObject({ before: z.string().nullable() })
+/** PATCH /api/nodes/:nodeId */
+export const updateNodeBody = z.strictObject({ mode: nodeModeSchema })
+
+/** DELETE /api/runs/:runId: what was removed, on the server and on the nodes that held the run. */
+export const deleteRunAnswer = z.strictObject({
+  runId: z.string(),
+  records: z.int(),
+  /** By how much the server’s database file shrank. */
+  freedBytes: z.int(),
+  /** False: rows are still being removed; `freedBytes` is what was freed so far. */
+  isComplete: z.boolean(),
+  nodes: z.array(
+    z.strictObject({
+      nodeId: z.string(),
+      name: z.string(),
+      /** pending: the node is offline or busy; it is told when it comes back. */
+      state: z.enum(['deleted', 'pending']),
+      freedBytes: z.int().nullable(),
+    }),
+  ),
+})
+export type DeleteRunAnswer = z.infer<typeof deleteRunAnswer>
 
 /** GET /api/runs/:runId/scalars?names=a,b&points=1000&fromStep=&toStep= */
 export const scalarsAnswer = z.strictObject({
@@ -92,12 +125,18 @@ export const spectrumView = z.strictObject({
 })
 export type SpectrumView = z.infer<typeof spectrumView>
 
-/** GET /api/runs/:runId/spectra?module=&part=&step=&final= */
-export const spectraAnswer = z.strictObject({ spectra: z.array(spectrumView), cursor: z.int() })
+/** GET /api/runs/:runId/spectra?module=&part=&step=&final=&limit=&after= */
+export const spectraAnswer = z.strictObject({
+  spectra: z.array(spectrumView),
+  /** What to ask for with `after` to go on; null at the end. */
+  next,
+  cursor: z.int(),
+})
 
-/** GET /api/runs/:runId/spectra/index: which spectra there are, with their measures but without the values. */
+/** GET /api/runs/:runId/spectra/index?limit=&after=: which spectra there are, with their measures, without the values. */
 export const spectraIndexAnswer = z.strictObject({
   entries: z.array(spectrumView.omit({ singularValues: true })),
+  next,
   cursor: z.int(),
 })
 export type SpectraIndexAnswer = z.infer<typeof spectraIndexAnswer>
@@ -140,8 +179,14 @@ export const evaluationsAnswer = z.strictObject({
   cursor: z.int(),
 })
 
-export const healthAnswer = z.strictObject({
-  status: z.literal('ok'),
+/** store-full: nothing new is kept nor acknowledged until there is room; reading goes on. */
+export const healthSchema = z.strictObject({
+  status: z.enum(['ok', 'store-full']),
+  /** What is wrong and what to try; null where all is well. */
+  message: z.string().nullable(),
+})
+export type Health = z.infer<typeof healthSchema>
+export const healthAnswer = healthSchema.extend({
   softwareVersion: z.string(),
   protocolVersion: z.int(),
   uptimeSeconds: z.number(),

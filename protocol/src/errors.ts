@@ -33,6 +33,11 @@ export const errorCodes = {
   RECORD_CONFLICT: 'A record’s sequence number was already used by a different record.',
   STALE_ATTEMPT: 'The message belongs to an attempt of the run that a newer one has replaced.',
   STORE_FAILED: 'The store could not write or read.',
+  STORE_FULL: 'The server’s disk is full: nothing is kept or acknowledged until there is room again.',
+  STORE_BROKEN: 'The server’s database file is damaged or is no database.',
+  FOLDER_IN_USE: 'Another process works on the same folder.',
+  FILE_UNUSABLE: 'A file or folder cannot be read, written or made.',
+  ADDRESS_UNUSABLE: 'The address or port cannot be listened on.',
   SETUP_MISSING: 'Something that the set-up installs is not there.',
   INTERNAL: 'A defect in Rankscope; the log has the details.',
 } as const

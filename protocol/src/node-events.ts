@@ -123,6 +123,18 @@ export type NodeCommand = z.infer<typeof nodeCommandSchema>
 export const estimateRequestSchema = z.strictObject({ config: runConfigSchema })
 export type EstimateRequest = z.infer<typeof estimateRequestSchema>
 
+/**
+ * A run was deleted: its folders on the node (checkpoints, exports) go too. The server repeats it, also after a
+ * restart of either side, until the node has answered; a node that knows nothing of the run answers 0.
+ */
+export const deleteRunSchema = z.strictObject({ runId: z.string().min(1).max(64) })
+export type DeleteRun = z.infer<typeof deleteRunSchema>
+export const deletedRunSchema = z.strictObject({
+  /** What its files took. */
+  freedBytes: z.int().min(0),
+})
+export type DeletedRun = z.infer<typeof deletedRunSchema>
+
 /** Every acknowledgement: a value, or a coded error. */
 export type Ack<T> = { ok: true; value: T } | { ok: false; error: z.infer<typeof errorPayloadSchema> }
 
@@ -135,4 +147,5 @@ export type ServerToNodeEvents = {
   assign: (assignment: Assignment, ack: (answer: Ack<null>) => void) => void
   command: (command: NodeCommand, ack: (answer: Ack<null>) => void) => void
   estimate: (request: EstimateRequest, ack: (answer: Ack<MemoryPlan>) => void) => void
+  deleteRun: (request: DeleteRun, ack: (answer: Ack<DeletedRun>) => void) => void
 }

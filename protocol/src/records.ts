@@ -195,6 +195,7 @@ export const recordBodySchema = z.discriminatedUnion('kind', [
 ])
 export type RecordBody = z.infer<typeof recordBodySchema>
 export type RecordKind = RecordBody['kind']
+export const recordKinds = Object.keys(recordBody) as [RecordKind, ...RecordKind[]]
 export type RecordBodyOf<K extends RecordKind> = Extract<RecordBody, { kind: K }>
 
 /** A record as it travels and is stored. */

@@ -50,9 +50,17 @@ export const runViewSchema = z.strictObject({
 })
 export type RunView = z.infer<typeof runViewSchema>
 
+/**
+ * open: takes runs. draining: takes no new ones, those that it holds go on. paused: takes no new ones, and those that it
+ * holds are paused until it is opened again.
+ */
+export const nodeModeSchema = z.enum(['open', 'draining', 'paused'])
+export type NodeMode = z.infer<typeof nodeModeSchema>
+
 export const nodeViewSchema = z.strictObject({
   nodeId: z.string(),
   state: z.enum(['online', 'offline']),
+  mode: nodeModeSchema,
   hello: nodeHelloSchema.omit({ activeRuns: true }),
   heartbeat: heartbeatSchema.omit({ activeRuns: true }).nullable(),
   /** Runs it holds now. */

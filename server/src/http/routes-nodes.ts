@@ -39,6 +39,7 @@ export function addNodeRoutes(app: App, { nodes, views, now, startedMs }: Servic
     { schema: { tags: ['server'], summary: 'Is the server up?', response: { 200: healthAnswer } } },
     () => ({
       status: 'ok' as const,
+      message: null,
       softwareVersion,
       protocolVersion,
       uptimeSeconds: (now() - startedMs) / 1000,

@@ -76,10 +76,10 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
         response: { 200: spectraAnswer, ...errors },
       },
     },
-    (request) => {
+    async (request) => {
       const { runId } = runs.get(request.params.runId)
       const { module = null, part = null, step = null, final = null } = request.query
-      return store.spectra(runId, { module, part, step, final })
+      return { ...(await store.spectra(runId, { module, part, step, final })), next: null }
     },
   )
 
@@ -93,7 +93,10 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
         response: { 200: spectraIndexAnswer, ...errors },
       },
     },
-    (request) => store.spectraIndex(runs.get(request.params.runId).runId),
+    async (request) => ({
+      ...(await store.spectraIndex(runs.get(request.params.runId).runId)),
+      next: null,
+    }),
   )
 
   /** The newest records of one kind, as `pick` shows them. */

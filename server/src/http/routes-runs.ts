@@ -15,23 +15,72 @@ import {
   type RunConfig,
   requireConsistent,
   runConfigSchema,
+  runRowsAnswer,
   runsAnswer,
   runViewSchema,
+  toRunRow,
   updateRunBody,
 } from '@rankscope/protocol'
 import { z } from 'zod'
 import type { Services } from '../services.ts'
+import type { StoredRun } from '../store/store.ts'
 import type { App } from './app.ts'
 
 export const runParams = z.strictObject({ runId: z.string() })
+
+function pageLimit(most: number) {
+  return z.coerce.number().int().min(1).max(most).default(most).describe('At most so many.')
+}
+const runsPage = z.strictObject({
+  limit: pageLimit(200),
+  cursor: z.string().max(120).optional().describe('`next` of the page before.'),
+})
+
+/** `created`: in order of creation. A run that is deleted between two pages leaves no gap. */
+function pageOfRuns(
+  created: readonly StoredRun[],
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): { items: StoredRun[]; next: string | null; total: number } {
+  let end = created.length
+  if (cursor !== undefined) {
+    const [createdMs, runId] = [Number(cursor.split('.')[0]), cursor.slice(cursor.indexOf('.') + 1)]
+    const index = created.findIndex((run) => run.runId === runId)
+    end = index >= 0 ? index : created.findLastIndex((run) => run.createdMs <= createdMs) + 1
+  }
+  const items = created.slice(Math.max(0, end - limit), end).reverse()
+  const last = items.at(-1)
+  const next = last && end > limit ? `${last.createdMs}.${last.runId}` : null
+  return { items, next, total: created.length }
+}
 
 export function addRunRoutes(app: App, { runs, nodes, nodeHub, scheduler, views, now }: Services): void {
   const tags = ['runs']
   const errors = { '4xx': errorAnswer }
 
-  app.get('/api/runs', { schema: { tags, summary: 'All runs', response: { 200: runsAnswer } } }, () => ({
-    runs: views.runs(),
-  }))
+  app.get(
+    '/api/runs',
+    { schema: { tags, summary: 'Runs, newest first', querystring: runsPage, response: { 200: runsAnswer } } },
+    (request) => {
+      const { items, ...page } = pageOfRuns(runs.list(), request.query)
+      return { runs: items.map((run) => views.run(run.runId)!), ...page }
+    },
+  )
+
+  app.get(
+    '/api/runs/rows',
+    {
+      schema: {
+        tags,
+        summary: 'Runs as rows of a table, newest first',
+        querystring: runsPage.extend({ limit: pageLimit(2000) }),
+        response: { 200: runRowsAnswer },
+      },
+    },
+    (request) => {
+      const { items, ...page } = pageOfRuns(runs.list(), request.query)
+      return { rows: items.map((run) => toRunRow(views.run(run.runId)!)), ...page }
+    },
+  )
 
   app.post(
     '/api/runs',

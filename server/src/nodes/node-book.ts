@@ -141,6 +141,7 @@ export function toNodeView(node: KnownNode, runIds: string[]): NodeView {
   return {
     nodeId,
     state: node.online ? 'online' : 'offline',
+    mode: 'open',
     hello,
     heartbeat,
     runIds,

@@ -14,7 +14,17 @@ import { request, send } from './client.ts'
 
 export const runsQuery = queryOptions({
   queryKey: ['runs'],
-  queryFn: async ({ signal }) => (await request('/runs', runsAnswer, { signal })).runs,
+  queryFn: async ({ signal }) => {
+    const runs: RunView[] = []
+    let cursor: string | null = ''
+    while (cursor !== null) {
+      const query: string = cursor === '' ? '' : `?cursor=${encodeURIComponent(cursor)}`
+      const page = await request(`/runs${query}`, runsAnswer, { signal })
+      runs.push(...page.runs)
+      cursor = page.next
+    }
+    return runs.reverse()
+  },
 })
 export const nodesQuery = queryOptions({
   queryKey: ['nodes'],
