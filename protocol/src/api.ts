@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { errorPayloadSchema } from './errors.ts'
 import { memoryPlanSchema } from './memory-estimate.ts'
+import { nameLengths, nameSchema } from './name.ts'
 import { jsonNumber } from './number.ts'
 import { spectrumParts } from './records.ts'
 import { runConfigSchema } from './run-config.ts'
@@ -56,8 +57,8 @@ export const nodesAnswer = z.strictObject({ nodes: z.array(nodeViewSchema) })
 
 /** PATCH /api/runs/:runId */
 export const updateRunBody = z.strictObject({
-  name: z.string().min(1).max(120).optional(),
-  tags: z.array(z.string().min(1).max(60)).max(32).optional(),
+  name: nameSchema(nameLengths.name).optional(),
+  tags: z.array(nameSchema(nameLengths.tag)).max(32).optional(),
   /** While queued it counts at once; later when the run enters the queue again. */
   priority: runConfigSchema.shape.priority.unwrap().optional(),
 })

@@ -5,61 +5,69 @@
 import { z } from 'zod'
 import { errorCodeSchema, type errorPayloadSchema } from './errors.ts'
 import type { MemoryPlan } from './memory-estimate.ts'
+import { idSchema, nameLengths, nameSchema, pathSchema } from './name.ts'
 import { runRecordSchema } from './records.ts'
 import { runConfigSchema } from './run-config.ts'
 
 export const nodeNamespace = '/node'
 
+const name = nameSchema(nameLengths.name)
+/** What a machine says of itself, to be read by people. */
+const description = z.string().max(4000)
+
 export const nodeDeviceSchema = z.strictObject({
-  id: z.string(),
+  id: name,
   kind: z.enum(['cpu', 'gpu']),
-  name: z.string(),
+  name: description,
   memoryBytes: z.number(),
   cores: z.int().nullable(),
 })
 
 export const backendReportSchema = z.strictObject({
-  name: z.string(),
+  name,
   available: z.boolean(),
   /** Why it is not available, or what the self-check measured. */
-  detail: z.string(),
+  detail: description,
 })
+
+/** A node names no more than these. */
+export const offeringLimits = { models: 2000, data: 2000 } as const
 
 /** A base model or a data file that the node offers, inside the folders its owner allowed. */
 export const nodeModelSchema = z.strictObject({
   /** What `model.path` of a RunConfig takes. */
-  path: z.string(),
-  name: z.string(),
+  path: pathSchema(),
+  name: pathSchema(),
   parameters: z.int().nullable(),
   hiddenSize: z.int().nullable(),
   layers: z.int().nullable(),
   vocabulary: z.int().nullable(),
 })
-export const nodeDataSchema = z.strictObject({ path: z.string(), bytes: z.int() })
+export const nodeDataSchema = z.strictObject({ path: pathSchema(), bytes: z.int() })
 
 export const nodeHelloSchema = z.strictObject({
   /** Stable across restarts of the daemon (kept in its state folder). */
-  nodeId: z.string().min(1).max(64),
-  name: z.string().min(1).max(120),
-  softwareVersion: z.string(),
-  hostname: z.string(),
-  platform: z.string(),
-  devices: z.array(nodeDeviceSchema),
+  nodeId: idSchema,
+  name,
+  softwareVersion: name,
+  hostname: nameSchema(255),
+  platform: description,
+  devices: z.array(nodeDeviceSchema).max(256),
   /** How many runs at a time. */
   slots: z.int().min(1).max(256),
   threadsPerRun: z.int().min(1),
-  backends: z.array(backendReportSchema),
+  backends: z.array(backendReportSchema).max(64),
   /** The backend that `auto` takes here. */
-  selectedBackend: z.string(),
-  models: z.array(nodeModelSchema),
-  data: z.array(nodeDataSchema),
+  selectedBackend: name,
+  models: z.array(nodeModelSchema).max(offeringLimits.models),
+  data: z.array(nodeDataSchema).max(offeringLimits.data),
   /** Runs whose process is alive, so that the server can reconcile after either side restarted. */
-  activeRuns: z.array(z.strictObject({ runId: z.string(), attempt: z.int().min(1) })),
+  activeRuns: z.array(z.strictObject({ runId: idSchema, attempt: z.int().min(1) })),
 })
 export type NodeHello = z.infer<typeof nodeHelloSchema>
 
 export const heartbeatSchema = z.strictObject({
-  nodeId: z.string(),
+  nodeId: idSchema,
   timeMs: z.number(),
   loadAverage: z.number(),
   freeMemoryBytes: z.number(),
@@ -67,7 +75,7 @@ export const heartbeatSchema = z.strictObject({
   spooledRecords: z.int().min(0),
   activeRuns: z.array(
     z.strictObject({
-      runId: z.string(),
+      runId: idSchema,
       attempt: z.int().min(1),
       residentMemoryBytes: z.number().nullable(),
     }),
@@ -76,7 +84,7 @@ export const heartbeatSchema = z.strictObject({
 export type Heartbeat = z.infer<typeof heartbeatSchema>
 
 export const recordBatchSchema = z.strictObject({
-  nodeId: z.string(),
+  nodeId: idSchema,
   records: z.array(runRecordSchema).min(1).max(2000),
 })
 export type RecordBatch = z.infer<typeof recordBatchSchema>
@@ -98,14 +106,14 @@ export type RecordAck = z.infer<typeof recordAckSchema>
 export const welcomeSchema = z.strictObject({
   heartbeatEveryMs: z.int().min(100),
   /** Runs that the node reported alive but that the server no longer wants (a newer attempt runs elsewhere, or it was stopped). */
-  abandon: z.array(z.strictObject({ runId: z.string(), attempt: z.int().min(1) })),
+  abandon: z.array(z.strictObject({ runId: idSchema, attempt: z.int().min(1) })),
 })
 export type Welcome = z.infer<typeof welcomeSchema>
 
 export const assignmentSchema = z.strictObject({
-  runId: z.string(),
+  runId: idSchema,
   attempt: z.int().min(1),
-  name: z.string(),
+  name,
   config: runConfigSchema,
   /** Checkpoint folder on the node to go on from, or null to start afresh. */
   resumeFrom: z.string().nullable(),
@@ -113,7 +121,7 @@ export const assignmentSchema = z.strictObject({
 export type Assignment = z.infer<typeof assignmentSchema>
 
 export const nodeCommandSchema = z.strictObject({
-  runId: z.string(),
+  runId: idSchema,
   attempt: z.int().min(1),
   command: z.enum(['stop', 'pause', 'checkpoint']),
 })

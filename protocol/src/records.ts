@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { errorPayloadSchema } from './errors.ts'
+import { idSchema } from './name.ts'
 import { anyNumber, float64Bytes } from './number.ts'
 
 /** Scalar names a node emits; module-wise ones append `/<module>`. Units in the comment. */
@@ -200,7 +201,7 @@ export type RecordBodyOf<K extends RecordKind> = Extract<RecordBody, { kind: K }
 
 /** A record as it travels and is stored. */
 export const runRecordSchema = z.strictObject({
-  runId: z.string().min(1).max(64),
+  runId: idSchema,
   /** 1-based; grows when a run is started again. */
   attempt: z.int().min(1),
   /** 1-based and without gaps within an attempt. */

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { field } from './field.ts'
 import { methodConfigSchema } from './method-config.ts'
+import { nameLengths, nameSchema, pathSchema } from './name.ts'
 
 export const targetModuleNames = [
   'q_proj',
@@ -17,7 +18,8 @@ export type TargetModuleName = (typeof targetModuleNames)[number]
 export const taskNames = ['arithmetic', 'programs', 'choice', 'mix'] as const
 export type TaskName = (typeof taskNames)[number]
 
-const fieldMapping = z.strictObject({ instruction: z.string().min(1), output: z.string().min(1) })
+const key = nameSchema(nameLengths.key)
+const fieldMapping = z.strictObject({ instruction: key, output: key })
 
 export const dataSourceSchema = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -43,11 +45,11 @@ export const dataSourceSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('records'),
-    path: field(z.string().min(1, 'name a file'), {
+    path: field(pathSchema('name a file'), {
       title: 'Training file',
       description: 'JSON array, JSONL or JSONL.gz of raw records, inside a folder the node allows.',
     }),
-    evaluationPath: field(z.string().min(1).nullable().default(null), {
+    evaluationPath: field(pathSchema().nullable().default(null), {
       title: 'Test file',
       description: 'Records for evaluation, same format.',
     }),
@@ -62,23 +64,23 @@ export const dataSourceSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('tokens'),
-    path: field(z.string().min(1, 'name a file'), {
+    path: field(pathSchema('name a file'), {
       title: 'Token file',
       description: 'JSONL of {input_ids, labels}, used in file order; label -100 is not trained on.',
     }),
-    evaluationPath: field(z.string().min(1).nullable().default(null), {
+    evaluationPath: field(pathSchema().nullable().default(null), {
       title: 'Evaluation token file',
       description: 'Same format; evaluated by loss.',
     }),
   }),
   z.strictObject({
     kind: z.literal('text'),
-    path: field(z.string().min(1, 'name a file'), {
+    path: field(pathSchema('name a file'), {
       title: 'Text file',
       description:
         'Plain text, one document per blank-line-separated paragraph, packed into blocks of maxLength tokens.',
     }),
-    evaluationPath: field(z.string().min(1).nullable().default(null), {
+    evaluationPath: field(pathSchema().nullable().default(null), {
       title: 'Evaluation text file',
       description: 'Same format; evaluated by loss.',
     }),
@@ -278,7 +280,7 @@ export const spectraSchema = z.strictObject({
     description: 'Steps between live spectra of ΔW; empty means only at the end.',
     unit: 'steps',
   }),
-  modules: field(z.array(z.string().min(1)).nullable().default(null), {
+  modules: field(z.array(key).max(4096).nullable().default(null), {
     title: 'Live modules',
     description:
       'Modules to watch live, e.g. model.layers.0.self_attn.q_proj; empty means q_proj and down_proj of the first, middle and last layer.',
@@ -360,15 +362,15 @@ export const parallelSchema = z.strictObject({
 })
 
 export const runConfigSchema = z.strictObject({
-  name: field(z.string().min(1).max(120).nullable().default(null), {
+  name: field(nameSchema(nameLengths.name).nullable().default(null), {
     title: 'Name',
     description: 'Empty means a pronounceable name is made up.',
   }),
-  group: field(z.string().min(1).max(120).nullable().default(null), {
+  group: field(nameSchema(nameLengths.name).nullable().default(null), {
     title: 'Group',
     description: 'Runs of one comparison share a group.',
   }),
-  tags: field(z.array(z.string().min(1).max(60)).max(32).default([]), {
+  tags: field(z.array(nameSchema(nameLengths.tag)).max(32).default([]), {
     title: 'Tags',
     description: 'Free words to find the run by.',
   }),
@@ -387,7 +389,7 @@ export const runConfigSchema = z.strictObject({
   ),
   model: z
     .strictObject({
-      path: field(z.string().min(1, 'name a model').default('rankscope-mini'), {
+      path: field(pathSchema('name a model').default('rankscope-mini'), {
         title: 'Base model',
         description: 'Name of a model that the node offers, or a folder inside the ones it allows.',
       }),

@@ -1,7 +1,7 @@
 /** `npm run node`: this machine as a GPU node of a server. */
 import { availableParallelism, hostname } from 'node:os'
 import { parseArgs } from 'node:util'
-import { errorPayload, RankscopeError } from '@rankscope/protocol'
+import { errorPayload, nameLengths, nameSchema, parseOrThrow, RankscopeError } from '@rankscope/protocol'
 import { probeBackends } from '../daemon/backend-report.ts'
 import { type Daemon, defaultRunEntry, startDaemon } from '../daemon/daemon.ts'
 
@@ -59,7 +59,7 @@ function start(): Daemon {
     url: values.server,
     token,
     state: values.state ?? '.rankscope/node',
-    name: values.name ?? hostname(),
+    name: parseOrThrow(nameSchema(nameLengths.name), values.name ?? hostname(), 'CONFIG_INVALID', '--name'),
     slots,
     threadsPerRun,
     models: values.models ?? [],

@@ -97,7 +97,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       threadsPerRun: options.threadsPerRun,
       ...(await options.backends),
       models: findModels(roots.models, report),
-      data: findData(roots.data),
+      data: findData(roots.data, report),
       activeRuns: supervisor.active().map(({ runId, attempt }) => ({ runId, attempt })),
     }),
     heartbeat: () => ({

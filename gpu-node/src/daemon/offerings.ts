@@ -2,7 +2,14 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
-import { errorPayload, type NodeHello, RankscopeError } from '@rankscope/protocol'
+import {
+  errorPayload,
+  type NodeHello,
+  nodeDataSchema,
+  nodeModelSchema,
+  offeringLimits,
+  RankscopeError,
+} from '@rankscope/protocol'
 import { openModelFolder } from '../model/folder.ts'
 
 type Model = NodeHello['models'][number]
@@ -10,7 +17,12 @@ type DataFile = NodeHello['data'][number]
 
 const modelDepth = 3
 const dataDepth = 4
-const dataFiles = 2000
+/** A root may be a whole disk: looking stops here, and the report says so. */
+const mostFolders = 20_000
+/** Of the largest models known, some hundred kilobytes. */
+const largestConfigBytes = 4 * 2 ** 20
+
+type Report = (line: string) => void
 
 /** The folder as an absolute real path. Throws PATH_FORBIDDEN where it is none: an owner’s typing error shows at once. */
 export function allowedFolder(folder: string, option: string): string {
@@ -22,30 +34,44 @@ export function allowedFolder(folder: string, option: string): string {
   return realpathSync(path)
 }
 
-/** Llama folders below the roots. A model’s path is what `model.path` of a configuration takes: relative to its root. */
-export function findModels(roots: readonly string[], report: (line: string) => void): Model[] {
-  return roots.flatMap((root) =>
-    folders(root, modelDepth).flatMap((folder) => {
-      const model = describeModel(root, folder, report)
-      return model === null ? [] : [model]
-    }),
+/**
+ * Llama folders below the roots. A model’s path is what `model.path` of a configuration takes: relative to its root.
+ * What cannot be offered (it cannot be trained, or its name cannot be told) is left out, and the report says why.
+ */
+export function findModels(roots: readonly string[], report: Report): Model[] {
+  const found = roots.flatMap((root) =>
+    folders(root, modelDepth, report).flatMap((folder) => describeModel(root, folder, report) ?? []),
   )
+  return listed(found, offeringLimits.models, '--models', report)
 }
 
-/** Data files below the roots, at most 2000. */
-export function findData(roots: readonly string[]): DataFile[] {
-  const found: DataFile[] = []
-  for (const root of roots) {
-    for (const folder of folders(root, dataDepth)) {
-      for (const entry of entries(folder)) {
-        if (found.length === dataFiles) return found
-        if (!entry.isFile() || !/\.(jsonl?|jsonl\.gz|txt)$/.test(entry.name)) continue
+/** Data files below the roots, likewise. Only regular files: to open a pipe would wait for ever. */
+export function findData(roots: readonly string[], report: Report): DataFile[] {
+  const found = roots.flatMap((root) =>
+    folders(root, dataDepth, report).flatMap((folder) =>
+      entries(folder).flatMap((entry) => {
+        if (!entry.isFile() || !/\.(jsonl?|jsonl\.gz|txt)$/.test(entry.name)) return []
         const path = join(folder, entry.name)
-        found.push({ path: relative(root, path), bytes: statSync(path).size })
-      }
-    }
-  }
-  return found
+        // It may have gone since the folder was read.
+        const stat = statSync(path, { throwIfNoEntry: false })
+        const file = nodeDataSchema.safeParse({ path: relative(root, path), bytes: stat?.size ?? null })
+        if (file.success) return [file.data]
+        if (stat) report(`left out the data file ${JSON.stringify(path)}: its name ${reasonOf(file.error)}`)
+        return []
+      }),
+    ),
+  )
+  return listed(found, offeringLimits.data, '--data', report)
+}
+
+function listed<T>(found: T[], most: number, option: string, report: Report): T[] {
+  if (found.length > most)
+    report(`${option}: ${found.length} found, the first ${most} are offered; name folders further down`)
+  return found.slice(0, most)
+}
+
+function reasonOf(error: { issues: readonly { message: string }[] }): string {
+  return error.issues.map(({ message }) => message).join(', ')
 }
 
 /** The processor as a device. Memory is what this process’s group may use, where that is limited. */
@@ -66,11 +92,18 @@ export function usableMemoryBytes(): number {
 }
 
 /** Null where there is no `config.json`. A folder that cannot be trained is left out, and the report says why. */
-function describeModel(root: string, folder: string, report: (line: string) => void): Model | null {
-  if (!existsSync(join(folder, 'config.json'))) return null
+function describeModel(root: string, folder: string, report: Report): Model | null {
+  const stat = statSync(join(folder, 'config.json'), { throwIfNoEntry: false })
+  if (!stat) return null
+  const leaveOut = (reason: string) => {
+    report(`left out the model ${JSON.stringify(folder)}: ${reason}`)
+    return null
+  }
+  if (!stat.isFile()) return leaveOut('config.json is no regular file')
+  if (stat.size > largestConfigBytes) return leaveOut(`config.json has ${stat.size} bytes`)
   try {
     const { config, specs } = openModelFolder(folder)
-    return {
+    const model = nodeModelSchema.safeParse({
       path: relative(root, folder) || folder,
       name: basename(folder),
       parameters: specs.reduce(
@@ -80,18 +113,32 @@ function describeModel(root: string, folder: string, report: (line: string) => v
       hiddenSize: config.hiddenSize,
       layers: config.layers,
       vocabulary: config.vocabularySize,
-    }
+    })
+    return model.success ? model.data : leaveOut(`its name ${reasonOf(model.error)}`)
   } catch (error) {
-    report(`left out the model ${folder}: ${errorPayload(error).message}`)
-    return null
+    return leaveOut(errorPayload(error).message)
   }
 }
 
 /** `root` and the folders below it down to `depth`; hidden ones and links are left out. */
-function folders(root: string, depth: number): string[] {
-  if (depth === 0) return [root]
-  const below = entries(root).filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-  return [root, ...below.flatMap((entry) => folders(join(root, entry.name), depth - 1))]
+function folders(root: string, depth: number, report: Report): string[] {
+  const found = [root]
+  let level = [root]
+  for (let down = 0; down < depth; down++) {
+    level = level.flatMap((folder) =>
+      entries(folder)
+        .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+        .map((entry) => join(folder, entry.name)),
+    )
+    if (found.length + level.length > mostFolders) {
+      report(
+        `${root} has more than ${mostFolders} folders; only some are looked at: name folders further down`,
+      )
+      return [...found, ...level.slice(0, mostFolders - found.length)].sort()
+    }
+    found.push(...level)
+  }
+  return found.sort()
 }
 
 /** Sorted by name; empty where the folder cannot be read. */

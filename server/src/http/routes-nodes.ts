@@ -1,5 +1,12 @@
 /** `/api/nodes` and `/api/health`. */
-import { errorAnswer, healthAnswer, nodesAnswer, protocolVersion, RankscopeError } from '@rankscope/protocol'
+import {
+  errorAnswer,
+  healthAnswer,
+  idSchema,
+  nodesAnswer,
+  protocolVersion,
+  RankscopeError,
+} from '@rankscope/protocol'
 import { z } from 'zod'
 import type { Services } from '../services.ts'
 import { softwareVersion } from '../software-version.ts'
@@ -18,7 +25,7 @@ export function addNodeRoutes(app: App, { nodes, views, now, startedMs }: Servic
       schema: {
         tags: ['nodes'],
         summary: 'Forget a node that is offline for good',
-        params: z.strictObject({ nodeId: z.string() }),
+        params: z.strictObject({ nodeId: idSchema }),
         response: { 204: z.null(), '4xx': errorAnswer },
       },
     },

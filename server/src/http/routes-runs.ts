@@ -10,6 +10,7 @@ import {
   errorPayload,
   estimateAnswer,
   estimateBody,
+  idSchema,
   isActive,
   RankscopeError,
   type RunConfig,
@@ -26,7 +27,7 @@ import type { Services } from '../services.ts'
 import type { StoredRun } from '../store/store.ts'
 import type { App } from './app.ts'
 
-export const runParams = z.strictObject({ runId: z.string() })
+export const runParams = z.strictObject({ runId: idSchema })
 
 function pageLimit(most: number) {
   return z.coerce.number().int().min(1).max(most).default(most).describe('At most so many.')
