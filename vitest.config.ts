@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: [
-      '{protocol,launch,gpu-node,server,bench,scripts,e2e}/**/*.test.ts',
+      '{protocol,experiments,launch,gpu-node,server,bench,scripts,e2e}/**/*.test.ts',
       'apps/*/src/**/*.test.{ts,tsx}',
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],

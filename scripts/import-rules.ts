@@ -2,7 +2,7 @@
 import type { IConfiguration, ICruiseOptions } from 'dependency-cruiser'
 import { floorRules } from './gpu-node-floors.ts'
 
-const sources = '^(protocol|launch|server|gpu-node|apps|scripts|bench|e2e)/'
+const sources = '^(protocol|experiments|launch|server|gpu-node|apps|scripts|bench|e2e)/'
 
 export const forbidden: NonNullable<IConfiguration['forbidden']> = [
   {
@@ -11,6 +11,14 @@ export const forbidden: NonNullable<IConfiguration['forbidden']> = [
     severity: 'error',
     from: { path: '^protocol/src/', pathNot: '\\.test\\.ts$' },
     to: { pathNot: ['^protocol/src/', '^node_modules/zod/'] },
+  },
+  {
+    name: 'experiments-import-the-protocol',
+    comment:
+      'Sweeps and their statistics serve the browser and the command line alike: pure, over the protocol’s types.',
+    severity: 'error',
+    from: { path: '^experiments/src/', pathNot: '\\.test\\.ts$' },
+    to: { pathNot: ['^experiments/src/', '^protocol/src/', '^node_modules/zod/'] },
   },
   {
     name: 'server-stands-alone',

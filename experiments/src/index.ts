@@ -1,0 +1,10 @@
+/** Experiments: sweeps, what their results say, and how they are written down. For the browser, the command line and tests. */
+export * from './axis-text.ts'
+export * from './best-settings.ts'
+export * from './compare-settings.ts'
+export * from './expand-sweep.ts'
+export * from './run-time.ts'
+export * from './statistics.ts'
+export * from './sweep-file.ts'
+export * from './sweep-results.ts'
+export * from './tables.ts'
