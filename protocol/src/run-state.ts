@@ -20,7 +20,7 @@ export type RunState = (typeof runStates)[number]
 export const runStateSchema = z.enum(runStates)
 
 const transitions: Record<RunState, readonly RunState[]> = {
-  queued: ['assigned', 'stopped'],
+  queued: ['assigned', 'stopped', 'paused'],
   assigned: ['running', 'queued', 'failed', 'stopping', 'stopped', 'pausing', 'lost', 'finished'],
   running: ['pausing', 'stopping', 'finished', 'failed', 'stopped', 'paused', 'lost'],
   pausing: ['paused', 'finished', 'failed', 'stopping', 'stopped', 'lost'],
@@ -59,6 +59,7 @@ export const runCommandSchema = z.enum(runCommands)
 export function acceptedCommands(state: RunState): RunCommand[] {
   switch (state) {
     case 'queued':
+      return ['stop', 'pause']
     case 'lost':
       return ['stop']
     case 'assigned':

@@ -13,6 +13,7 @@ import { BrowserHub } from './sockets/browser-hub.ts'
 import { NodeHub } from './sockets/node-hub.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 import type { Store } from './store/store.ts'
+import { SweepBook } from './sweeps/sweep-book.ts'
 import { Views } from './views.ts'
 
 export type ServerOptions = {
@@ -76,7 +77,8 @@ export async function startServer(
   const report = (error: unknown) => app.log.error(error)
   const scheduler = new Scheduler({ runs, nodes, links: nodeHub, times: options.times, now, report })
   const views = new Views(runs, nodes, scheduler)
-  const services = { store, runs, nodes, nodeHub, scheduler, views, now, startedMs: now() }
+  const sweeps = await SweepBook.open({ store, runs, scheduler, report })
+  const services = { store, runs, nodes, nodeHub, scheduler, views, sweeps, now, startedMs: now() }
   const app = await createApp(services, { access, dashboardFolder: options.dashboardFolder })
 
   const io = new Server(app.server, {

@@ -21,6 +21,7 @@ import { sendError } from './errors.ts'
 import { addNodeRoutes } from './routes-nodes.ts'
 import { addRecordRoutes } from './routes-records.ts'
 import { addRunRoutes } from './routes-runs.ts'
+import { addSweepRoutes } from './routes-sweeps.ts'
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -67,13 +68,15 @@ export async function createApp(
   app.get('/api/openapi.json', { schema: { hide: true } }, () => app.swagger())
   addRunRoutes(app, services)
   addRecordRoutes(app, services)
+  addSweepRoutes(app, services)
   addNodeRoutes(app, services)
   await serveDashboard(app, options.dashboardFolder)
   return app
 }
 
 function isCreation(request: FastifyRequest): boolean {
-  return request.method === 'POST' && request.routeOptions.url === '/api/runs'
+  const creating = ['/api/runs', '/api/sweeps', '/api/sweeps/:sweepId/runs']
+  return request.method === 'POST' && creating.includes(request.routeOptions.url ?? '')
 }
 
 /** Nobody gets past without access. A page opened with `?token=` gets the cookie, and loses the token from its address. */

@@ -7,7 +7,7 @@ import { EventEmitter } from 'node:events'
 import type { RunConfig, RunRecord, StoredRecord } from '@rankscope/protocol'
 import { RankscopeError } from '@rankscope/protocol'
 import { pronounceableName } from '../names.ts'
-import type { AppendResult, RunChange, Store, StoredRun } from '../store/store.ts'
+import type { AppendResult, NewRun, RunChange, Store, StoredRun } from '../store/store.ts'
 
 export type RunBookEvents = {
   /** A run was created or changed. */
@@ -51,16 +51,24 @@ export class RunBook extends EventEmitter<RunBookEvents> {
 
   /** All or none. */
   async create(configs: readonly RunConfig[], nowMs: number): Promise<StoredRun[]> {
-    const created = await this.#store.createRuns(
-      configs.map((config) => ({
-        runId: randomBytes(9).toString('base64url'),
-        name: config.name ?? pronounceableName(config.method.name, this.#namesGiven++),
-        config,
-        createdMs: nowMs,
-      })),
-    )
-    for (const run of created) this.#take(run)
+    const created = await this.#store.createRuns(this.prepare(configs, nowMs))
+    this.adopt(created)
     return created
+  }
+
+  /** New runs with ids and names, for whoever has the store create them. */
+  prepare(configs: readonly RunConfig[], nowMs: number): NewRun[] {
+    return configs.map((config) => ({
+      runId: randomBytes(9).toString('base64url'),
+      name: config.name ?? pronounceableName(config.method.name, this.#namesGiven++),
+      config,
+      createdMs: nowMs,
+    }))
+  }
+
+  /** Runs that the store has just created. */
+  adopt(created: readonly StoredRun[]): void {
+    for (const run of created) this.#take(run)
   }
 
   /**

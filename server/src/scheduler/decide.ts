@@ -135,8 +135,12 @@ function obey(draft: Draft, runId: string, command: RunCommand): void {
       } else draft.move(run, 'stopped')
       break
     case 'pause':
-      draft.move(run, 'pausing')
-      draft.order(run, 'pause')
+      // One that waits is held where it is: it has nothing to write first.
+      if (run.state === 'queued') draft.move(run, 'paused')
+      else {
+        draft.move(run, 'pausing')
+        draft.order(run, 'pause')
+      }
       break
     case 'checkpoint':
       draft.order(run, 'checkpoint')

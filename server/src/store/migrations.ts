@@ -20,7 +20,7 @@ export const sqliteTypes: ColumnTypes = {
 }
 
 export function migrations(types: ColumnTypes): MigrationProvider {
-  return { getMigrations: async () => ({ '001-first': first(types) }) }
+  return { getMigrations: async () => ({ '001-first': first(types), '002-sweeps': sweeps(types) }) }
 }
 
 function first(types: ColumnTypes): Migration {
@@ -133,6 +133,33 @@ function first(types: ColumnTypes): Migration {
       await schema
         .createTable('purges')
         .addColumn('runKey', integer, (column) => column.primaryKey())
+        .execute()
+    },
+  }
+}
+
+function sweeps({ real }: ColumnTypes): Migration {
+  return {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await db.schema
+        .createTable('sweeps')
+        .addColumn('sweepId', 'text', (column) => column.primaryKey())
+        .addColumn('createdMs', real, (column) => column.notNull())
+        .addColumn('state', 'text', (column) => column.notNull())
+        .addColumn('spec', 'text', (column) => column.notNull())
+        .execute()
+      await db.schema
+        .createTable('sweepRuns')
+        .addColumn('sweepId', 'text', (column) => column.notNull())
+        .addColumn('position', 'integer', (column) => column.notNull())
+        .addColumn('runId', 'text', (column) => column.notNull().unique())
+        .addColumn('point', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('sweepRunsByPosition', ['sweepId', 'position'])
+        .execute()
+      await db.schema
+        .createTable('sweepRequests')
+        .addColumn('requestId', 'text', (column) => column.primaryKey())
+        .addColumn('sweepId', 'text', (column) => column.notNull())
         .execute()
     },
   }

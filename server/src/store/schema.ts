@@ -78,6 +78,23 @@ export type Tables = {
     /** JSON of SpectrumOverview */
     overview: string
   }
+  sweeps: {
+    sweepId: string
+    createdMs: number
+    state: string
+    /** JSON of SweepSpec */
+    spec: string
+  }
+  /** In the order of `position`; a deleted run leaves its row to nobody. */
+  sweepRuns: {
+    sweepId: string
+    position: number
+    runId: string
+    /** JSON of SweepPoint */
+    point: string
+  }
+  /** Requests that made or extended a sweep, so that one that is sent again does nothing. */
+  sweepRequests: { requestId: string; sweepId: string }
   /** Deleted runs whose records are still to be removed. */
   purges: { runKey: number }
 }

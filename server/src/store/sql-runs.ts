@@ -16,34 +16,37 @@ export function readRun(row: Selectable<Tables['runs']>): StoredRun {
 }
 
 export async function createRuns(db: Kysely<Tables>, runs: NewRun[]): Promise<StoredRun[]> {
-  return db.transaction().execute(async (transaction) => {
-    const taken = new Set(
-      (await transaction.selectFrom('runs').select('name').execute()).map((row) => row.name),
-    )
-    const created: StoredRun[] = []
-    for (const run of runs) {
-      const name = freeName(run.name, taken)
-      taken.add(name)
-      const row: Insertable<Tables['runs']> = {
-        runId: run.runId,
-        name,
-        state: 'queued',
-        attempt: 1,
-        nodeId: null,
-        createdMs: run.createdMs,
-        queuedMs: run.createdMs,
-        startedMs: null,
-        endedMs: null,
-        lastCursor: 0,
-        revision: 1,
-        config: JSON.stringify(run.config),
-        progress: JSON.stringify(emptyProgress()),
-      }
-      await transaction.insertInto('runs').values(row).execute()
-      created.push(readRun({ ...row, runKey: 0 } as Selectable<Tables['runs']>))
+  return db.transaction().execute((transaction) => insertRuns(transaction, runs))
+}
+
+/** Within a transaction of the caller’s. */
+export async function insertRuns(transaction: Kysely<Tables>, runs: readonly NewRun[]): Promise<StoredRun[]> {
+  const taken = new Set(
+    (await transaction.selectFrom('runs').select('name').execute()).map((row) => row.name),
+  )
+  const created: StoredRun[] = []
+  for (const run of runs) {
+    const name = freeName(run.name, taken)
+    taken.add(name)
+    const row: Insertable<Tables['runs']> = {
+      runId: run.runId,
+      name,
+      state: 'queued',
+      attempt: 1,
+      nodeId: null,
+      createdMs: run.createdMs,
+      queuedMs: run.createdMs,
+      startedMs: null,
+      endedMs: null,
+      lastCursor: 0,
+      revision: 1,
+      config: JSON.stringify(run.config),
+      progress: JSON.stringify(emptyProgress()),
     }
-    return created
-  })
+    await transaction.insertInto('runs').values(row).execute()
+    created.push(readRun({ ...row, runKey: 0 } as Selectable<Tables['runs']>))
+  }
+  return created
 }
 
 function freeName(wanted: string, taken: ReadonlySet<string>): string {

@@ -5,6 +5,7 @@ import type { Tables } from './schema.ts'
 import { append } from './sql-append.ts'
 import * as read from './sql-read.ts'
 import * as runs from './sql-runs.ts'
+import * as sweeps from './sql-sweeps.ts'
 import type { Store } from './store.ts'
 import { Texts } from './texts.ts'
 
@@ -22,6 +23,11 @@ export function sqlStore(db: Kysely<Tables>): Store {
     updateRun: (runId, expectedRevision, change) => runs.updateRun(db, runId, expectedRevision, change),
     deleteRun: (runId) => runs.deleteRun(db, runId),
     purge: () => runs.purge(db),
+    createSweep: (sweep, created, requestId) => sweeps.createSweep(db, sweep, created, requestId),
+    extendSweep: (sweepId, axes, added, requestId) => sweeps.extendSweep(db, sweepId, axes, added, requestId),
+    listSweeps: () => sweeps.listSweeps(db),
+    setSweepState: (sweepId, state) => sweeps.setSweepState(db, sweepId, state),
+    deleteSweep: (sweepId) => sweeps.deleteSweep(db, sweepId),
     saveNode: (node) => runs.saveNode(db, node),
     listNodes: () => runs.listNodes(db),
     deleteNode: (nodeId) => runs.deleteNode(db, nodeId),

@@ -13,6 +13,9 @@ import type {
   SpectrumPart,
   SpectrumView,
   StoredRecord,
+  SweepPoint,
+  SweepSpec,
+  SweepState,
 } from '@rankscope/protocol'
 import type { RunProgress } from '../runs/projection.ts'
 import type { Series } from './series.ts'
@@ -45,6 +48,16 @@ export type RunChange = Partial<
     'name' | 'state' | 'attempt' | 'config' | 'nodeId' | 'queuedMs' | 'startedMs' | 'endedMs' | 'progress'
   >
 >
+
+export type StoredSweep = {
+  sweepId: string
+  createdMs: number
+  state: SweepState
+  spec: SweepSpec
+  /** In the order in which they were queued; a run may have been deleted since. */
+  runs: { runId: string; point: SweepPoint }[]
+}
+export type NewSweepRun = NewRun & { point: SweepPoint }
 
 export type StoredNode = Pick<NodeView, 'nodeId' | 'hello' | 'firstSeenMs' | 'lastSeenMs'>
 
@@ -85,6 +98,29 @@ export interface Store {
   deleteRun(runId: string): Promise<boolean>
   /** Remove some leftovers of deleted runs; true while there are more. */
   purge(): Promise<boolean>
+
+  /**
+   * A sweep with its runs, all or none. The answer to a request that was carried out before is the sweep as it is now,
+   * and no run.
+   */
+  createSweep(
+    sweep: Omit<StoredSweep, 'runs'>,
+    runs: NewSweepRun[],
+    requestId: string,
+  ): Promise<{ sweep: StoredSweep; runs: StoredRun[] }>
+  /** More runs, and the axes that they come from; null if there is no such sweep. */
+  extendSweep(
+    sweepId: string,
+    axes: SweepSpec['axes'],
+    runs: NewSweepRun[],
+    requestId: string,
+  ): Promise<{ sweep: StoredSweep; runs: StoredRun[] } | null>
+  /** In order of creation. */
+  listSweeps(): Promise<StoredSweep[]>
+  /** False if there is none. */
+  setSweepState(sweepId: string, state: SweepState): Promise<boolean>
+  /** Its runs stay. False if there is none. */
+  deleteSweep(sweepId: string): Promise<boolean>
 
   saveNode(node: StoredNode): Promise<void>
   listNodes(): Promise<StoredNode[]>
