@@ -8,8 +8,9 @@ import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-export const sourceFolder = dirname(fileURLToPath(import.meta.url))
-export const buildFolder = join(sourceFolder, 'build')
+const kernelsFolder = dirname(fileURLToPath(import.meta.url))
+export const sourceFolder = join(kernelsFolder, 'cpu')
+export const buildFolder = join(kernelsFolder, 'build')
 export const buildCommand = 'node launch/launch.mjs gpu-node/kernels/build.ts'
 
 /** What the build leaves in build/library.json. */
@@ -54,14 +55,12 @@ export function cSources(): string[] {
 }
 
 export function hashSources(): string {
-  const hash = createHash('sha256')
-  for (const name of readdirSync(sourceFolder).sort()) {
-    if (!/\.[ch]$/.test(name)) continue
+  const hash = createHash('sha256').update(readFileSync(join(kernelsFolder, 'rankscope.h')))
+  for (const name of readdirSync(sourceFolder).sort())
     hash
       .update(name)
       .update('\0')
       .update(readFileSync(join(sourceFolder, name)))
-  }
   return hash.digest('hex').slice(0, 16)
 }
 

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "rankscope.h"
+#include "../rankscope.h"
 
 /*
  * With 512-bit registers it is up to a tenth faster than OpenBLAS 0.3.21; on other processors OpenBLAS's assembly is

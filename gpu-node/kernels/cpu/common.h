@@ -11,7 +11,7 @@
 #include <omp.h>
 #endif
 
-#include "rankscope.h"
+#include "../rankscope.h"
 
 /* Sets the text of rs_last_error() (printf style) and returns `status`. */
 int rs_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
