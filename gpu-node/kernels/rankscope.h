@@ -1,5 +1,5 @@
 /*
- * The C interface of the native kernels.
+ * The C interface of the kernels. A build keeps tensors where it computes: cpu/ in memory of the process.
  *
  * Rules
  *  - Every function that can fail returns a status: RS_OK or one of the codes below; rs_last_error() then says
@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define RS_INTERFACE_VERSION 3
+#define RS_INTERFACE_VERSION 4
 
 enum { RS_OK = 0, RS_BAD_ARGUMENT = 1, RS_OUT_OF_MEMORY = 2 };
 
@@ -43,7 +43,12 @@ RS_API const char *rs_gemm_description(void);
 RS_API void *rs_allocate(int64_t bytes);
 /* Gives back a block of rs_allocate; `bytes` as it was asked for. */
 RS_API int rs_release(void *block, int64_t bytes);
-RS_API int rs_copy_bytes(void *to, const void *from, int64_t bytes);
+/* From the host to a block. When it returns `from` may change, even if the copy is still on its way. */
+RS_API int rs_upload(void *to, const void *from, int64_t bytes);
+/* From a block to the host: waits for all that was asked for before. */
+RS_API int rs_download(void *to, const void *from, int64_t bytes);
+/* Between blocks. */
+RS_API int rs_copy(void *to, const void *from, int64_t bytes);
 RS_API int rs_fill(float *x, int64_t count, float value);
 /* Copies `rows` rows of `width` elements between buffers with row strides (concatenation, slices). */
 RS_API int rs_copy_rows(float *to, int64_t to_stride, const float *from, int64_t from_stride, int64_t rows,
@@ -126,8 +131,8 @@ RS_API int rs_scale(float *out, const float *x, float factor, int64_t count);
 RS_API int rs_round_bfloat16(float *out, const float *x, int64_t count);
 /* out = x * (1 + y); out may be y. */
 RS_API int rs_multiply_one_plus(float *out, const float *x, const float *y, int64_t count);
-/* *sum = sum of x^2, accumulated in float64. */
-RS_API int rs_sum_of_squares(double *sum, const float *x, int64_t count);
+/* *sum = sum over `tensors` arrays x[i] of counts[i] elements of their squares, accumulated in float64. */
+RS_API int rs_sum_of_squares(double *sum, const float *const *x, const int64_t *counts, int64_t tensors);
 /* out [columns] = sum over rows of x (y NULL) or of x * y. */
 RS_API int rs_column_sum(float *out, const float *x, const float *y, int64_t rows, int64_t columns);
 

@@ -79,7 +79,7 @@ int rs_multiply_row(float *out, const float *a, const float *b, int64_t rows, in
 /* Blocks of a fixed size, each summed by one thread; the blocks' sums are added in order. */
 #define SUM_BLOCK 65536
 
-int rs_sum_of_squares(double *sum, const float *x, int64_t count) {
+static int sum_of_squares(double *sum, const float *x, int64_t count) {
   int64_t blocks = (count + SUM_BLOCK - 1) / SUM_BLOCK;
   double *partial = malloc((size_t)rs_max(blocks, 1) * sizeof(double));
   if (partial == NULL) return rs_fail(RS_OUT_OF_MEMORY, "sum of squares: no memory for %lld blocks", (long long)blocks);
@@ -94,6 +94,17 @@ int rs_sum_of_squares(double *sum, const float *x, int64_t count) {
   *sum = 0;
   for (int64_t block = 0; block < blocks; block++) *sum += partial[block];
   free(partial);
+  return RS_OK;
+}
+
+int rs_sum_of_squares(double *sum, const float *const *x, const int64_t *counts, int64_t tensors) {
+  *sum = 0;
+  for (int64_t i = 0; i < tensors; i++) {
+    double of_tensor;
+    int status = sum_of_squares(&of_tensor, x[i], counts[i]);
+    if (status != RS_OK) return status;
+    *sum += of_tensor;
+  }
   return RS_OK;
 }
 

@@ -52,10 +52,15 @@ int rs_release(void *block, int64_t bytes) {
   return RS_OK;
 }
 
-int rs_copy_bytes(void *to, const void *from, int64_t bytes) {
+/* Host and device are one here. */
+int rs_copy(void *to, const void *from, int64_t bytes) {
   memcpy(to, from, (size_t)bytes);
   return RS_OK;
 }
+
+int rs_upload(void *to, const void *from, int64_t bytes) { return rs_copy(to, from, bytes); }
+
+int rs_download(void *to, const void *from, int64_t bytes) { return rs_copy(to, from, bytes); }
 
 int rs_fill(float *x, int64_t count, float value) {
 #pragma omp parallel for simd schedule(static) num_threads(rs_team(count, RS_STREAM_GRAIN))

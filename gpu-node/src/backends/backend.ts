@@ -3,6 +3,17 @@
  *
  * Siblings of this file implement it, one each; `select.ts` chooses; `contract.test.ts` holds all of them to the
  * same results.
+ *
+ * What is asynchronous, and in which order things happen:
+ *
+ * - Kernels and updates return tensors at once, while a GPU may still be at work. Work is done in the order in which it
+ *   was asked for, so a kernel sees all that earlier calls wrote, updates in place included.
+ * - Arrays of JavaScript given to a call (values, token ids, rows) may change as soon as it returned.
+ * - `tensor.data()` and `sumOfSquares` give values as they are at the call, after all work asked for before; JavaScript
+ *   goes on meanwhile. `dataSync()` waits: for tests, starts and kernels that have no version of their own.
+ * - A tensor may be disposed of while work on it is under way: whoever gets its memory next comes later in the order.
+ * - Errors that the arguments already show (an id outside the vocabulary, no memory) are thrown by the call. What a
+ *   device finds out later is thrown by the first call that waits for it.
  */
 import type { BackendName as RequestedBackend } from '@rankscope/protocol'
 import { RankscopeError } from '@rankscope/protocol'

@@ -14,17 +14,20 @@ import {
 } from '@tensorflow/tfjs-core'
 import koffi from 'koffi'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { findBuiltLibrary } from '../../kernels/built-library.ts'
 import { runFused } from '../ops/kernels.ts'
 import { parameter, updateKernels } from '../ops/update.ts'
 import { Random } from '../random.ts'
-import { loadNativeLibrary, type NativeLibrary } from './native/native-library.ts'
+import type { DeviceLibrary } from './device/device-library.ts'
+import { loadNativeLibrary } from './native/native-library.ts'
 import { nativeBackend, runningNativeBackend } from './native.ts'
 
 const loaded = loadNativeLibrary()
+const builtPath = () => (findBuiltLibrary() as { path: string }).path
 const reason = 'unavailable' in loaded ? loaded.unavailable : ''
 
 describe.skipIf(reason !== '')(`native ${reason && `(skipped: ${reason})`}`, () => {
-  const library = loaded as NativeLibrary
+  const library = loaded as DeviceLibrary
   const random = new Random(7)
   const normal = (count: number) => Float32Array.from({ length: count }, () => random.normal())
 
@@ -60,7 +63,7 @@ describe.skipIf(reason !== '')(`native ${reason && `(skipped: ${reason})`}`, () 
       size,
       'void *',
     ]
-    const call = koffi.load(library.path).func('rs_builtin_sgemm', 'void', types)
+    const call = koffi.load(builtPath()).func('rs_builtin_sgemm', 'void', types)
     call(ta ? 1 : 0, tb ? 1 : 0, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, null)
   }
 

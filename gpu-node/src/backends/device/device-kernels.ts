@@ -1,16 +1,15 @@
-/** The fused kernels of the contract (ops/kernels.ts) on the native backend. */
+/** The fused kernels of the contract (ops/kernels.ts) on the device backend. */
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { util } from '@tensorflow/tfjs-core'
 import type { AttentionShape, DropoutAttributes, FusedKernels } from '../../ops/kernels.ts'
 import { roundingOperands } from '../../ops/rounded-operands.ts'
-import type { NativeBackend } from './device-backend.ts'
+import type { DeviceBackend } from './device-backend.ts'
 import { moraKernels } from './device-mora.ts'
 
-/** Logits that exist at once: about this many, but never fewer rows than keep a product efficient. */
-const logitsAtOnce = 4 * 2 ** 20
+/** Rows of logits that exist at once, however many columns they have: fewer make a product inefficient. */
 const fewestLogitRows = 256
 
-export function createNativeKernels(backend: NativeBackend): FusedKernels {
+export function createDeviceKernels(backend: DeviceBackend): FusedKernels {
   const kernels = {
     ...linearKernels(backend),
     ...moraKernels(backend),
@@ -30,7 +29,7 @@ const matrix = (tensor: TensorInfo): [rows: number, columns: number] => [tensor.
 
 /** y = dropout(x), or with `add` y += dropout(x). */
 function drop(
-  backend: NativeBackend,
+  backend: DeviceBackend,
   y: TensorInfo,
   x: TensorInfo,
   { keys, threshold, factor }: DropoutAttributes,
@@ -41,7 +40,7 @@ function drop(
   backend.library.dropout(to, from, keys, examples, size(x) / examples, threshold, factor, add ? 1 : 0)
 }
 
-function linearKernels(backend: NativeBackend) {
+function linearKernels(backend: DeviceBackend) {
   const { library } = backend
   const at = (tensor: TensorInfo): bigint => backend.address(tensor)
 
@@ -170,7 +169,7 @@ function linearKernels(backend: NativeBackend) {
     crossEntropy: ({ x, head, targets, weights }, { wantInputGradient, wantHeadGradient }) => {
       const [rows, width] = matrix(x)
       const vocabulary = head.shape[0]!
-      const chunk = Math.min(rows, Math.max(fewestLogitRows, Math.floor(logitsAtOnce / vocabulary)))
+      const chunk = Math.min(rows, Math.max(fewestLogitRows, Math.floor(library.logitsAtOnce / vocabulary)))
       const loss = backend.allocate([])
       const perToken = backend.allocate([rows])
       const dx = wantInputGradient ? backend.allocate(x.shape) : undefined
@@ -197,7 +196,7 @@ function linearKernels(backend: NativeBackend) {
   } satisfies Partial<FusedKernels>
 }
 
-function pointwiseKernels(backend: NativeBackend) {
+function pointwiseKernels(backend: DeviceBackend) {
   const { library } = backend
   const at = (tensor: TensorInfo): bigint => backend.address(tensor)
   return {
@@ -283,7 +282,7 @@ function pointwiseKernels(backend: NativeBackend) {
   } satisfies Partial<FusedKernels>
 }
 
-function attentionKernels(backend: NativeBackend) {
+function attentionKernels(backend: DeviceBackend) {
   const { library } = backend
   const at = (tensor: TensorInfo): bigint => backend.address(tensor)
   const sizes = (shape: AttentionShape) =>

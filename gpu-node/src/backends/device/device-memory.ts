@@ -1,13 +1,15 @@
 /**
- * Memory of the native backend: blocks that tensors give back wait in a pool for the next tensor of about that size,
+ * Memory of the device backend: blocks that tensors give back wait in a pool for the next tensor of about that size,
  * since a training step asks for the same sizes again and again.
  *
  * Sizes are rounded up to an eighth of a power of two. Before new memory is asked for, idle blocks go back to the
  * system for as long as the whole would exceed what has been live at once by more than a quarter: batches of
  * changing length cannot make the pool grow without end. Fresh pages cost more than the work on them, so a larger idle
- * block serves before that.
+ * block serves before that. Where there is no memory left, all idle blocks go back and the device is asked once more.
  */
-import type { NativeLibrary } from '../native/native-library.ts'
+import type { DeviceLibrary } from './device-library.ts'
+
+type MemorySource = Pick<DeviceLibrary, 'allocate' | 'release' | 'pooled'>
 
 export interface Block {
   readonly address: bigint
@@ -28,25 +30,25 @@ export interface MemoryUse {
 
 const slack = 1.25
 
-export class NativeMemory {
-  readonly #library: NativeLibrary
+export class DeviceMemory {
+  readonly #library: MemorySource
   readonly #idle = new Map<number, Block[]>()
   #highestBytes = 0
   readonly use: MemoryUse = { liveBytes: 0, pooledBytes: 0, peakLiveBytes: 0, liveBlocks: 0 }
 
-  constructor(library: NativeLibrary) {
+  constructor(library: MemorySource) {
     this.#library = library
   }
 
   /** A block of at least `bytes` bytes; its contents are arbitrary. */
   take(bytes: number): Block {
-    const size = sizeClass(bytes)
+    const size = this.#library.pooled ? sizeClass(bytes) : Math.max(bytes, 4)
     let block = this.#idle.get(size)?.pop() ?? this.#larger(size)
     if (block) {
       this.use.pooledBytes -= block.bytes
     } else {
       this.#trim(size)
-      block = { address: this.#library.allocate(size), bytes: size }
+      block = { address: this.#allocate(size), bytes: size }
     }
     this.use.liveBlocks += 1
     this.use.liveBytes += block.bytes
@@ -58,6 +60,10 @@ export class NativeMemory {
   give(block: Block): void {
     this.use.liveBlocks -= 1
     this.use.liveBytes -= block.bytes
+    if (!this.#library.pooled) {
+      this.#library.release(block.address, block.bytes)
+      return
+    }
     this.use.pooledBytes += block.bytes
     const idle = this.#idle.get(block.bytes)
     if (idle) idle.push(block)
@@ -71,6 +77,16 @@ export class NativeMemory {
 
   resetPeak(): void {
     this.use.peakLiveBytes = this.use.liveBytes
+  }
+
+  #allocate(size: number): bigint {
+    try {
+      return this.#library.allocate(size)
+    } catch (error) {
+      if (this.use.pooledBytes === 0) throw error
+      this.releaseIdle()
+      return this.#library.allocate(size)
+    }
   }
 
   /** The smallest idle block of up to twice the size, where one of that size would only fit after giving others back. */

@@ -1,10 +1,10 @@
-/** The fused kernels of MoRA (ops/kernels.ts) on the native backend. */
+/** The fused kernels of MoRA (ops/kernels.ts) on the device backend. */
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import type { FusedKernels, OperandDtype } from '../../ops/kernels.ts'
-import type { Pointer } from '../native/native-library.ts'
-import type { NativeBackend } from './device-backend.ts'
+import type { DeviceBackend } from './device-backend.ts'
+import type { Pointer } from './device-calls.ts'
 
-export function moraKernels(backend: NativeBackend) {
+export function moraKernels(backend: DeviceBackend) {
   const { library } = backend
   const at = (tensor: TensorInfo): bigint => backend.address(tensor)
   /** NULL for tables without rows. */

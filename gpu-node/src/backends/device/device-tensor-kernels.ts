@@ -1,16 +1,16 @@
 /**
- * TensorFlow.js's own kernels on the native backend: a few that matter for speed run natively where the case is plain
+ * TensorFlow.js's own kernels on the device backend: a few that matter for speed run on the device where the case is plain
  * (float32, equal shapes), all others and all other cases run as the cpu backend has them.
  */
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs-core'
 import { getKernelsForBackend, registerKernel, util } from '@tensorflow/tfjs-core'
-import type { NativeBackend } from './device-backend.ts'
+import type { DeviceBackend } from './device-backend.ts'
 
-/** A native version of a kernel; undefined hands the case to the cpu backend's kernel. */
+/** The device's version of a kernel; undefined hands the case to the cpu backend's kernel. */
 type Attempt = (
   inputs: Record<string, TensorInfo>,
   attributes: Record<string, unknown>,
-  backend: NativeBackend,
+  backend: DeviceBackend,
 ) => TensorInfo | undefined
 
 export function registerTensorKernels(backendName: string): void {
@@ -23,7 +23,7 @@ export function registerTensorKernels(backendName: string): void {
 
 function withFallback(attempt: Attempt, fallback: KernelFunc): KernelFunc {
   return (call) =>
-    attempt(call.inputs as Record<string, TensorInfo>, call.attrs ?? {}, call.backend as NativeBackend) ??
+    attempt(call.inputs as Record<string, TensorInfo>, call.attrs ?? {}, call.backend as DeviceBackend) ??
     fallback(call)
 }
 

@@ -1,10 +1,10 @@
-/** The in-place updates of the contract (ops/kernels.ts) on the native backend: they write to a parameter's memory. */
+/** The in-place updates of the contract (ops/kernels.ts) on the device backend: they write to a parameter's memory. */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { engine } from '@tensorflow/tfjs-core'
 import type { AdamSettings, UpdateKernels } from '../../ops/kernels.ts'
-import type { NativeBackend } from './device-backend.ts'
+import type { DeviceBackend } from './device-backend.ts'
 
-export function createNativeUpdates(backend: NativeBackend): UpdateKernels {
+export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {
   const { library } = backend
   const at = (tensor: Tensor): bigint => backend.address(tensor)
   const adam = (s: AdamSettings) => [s.learningRate, s.beta1, s.beta2, s.epsilon] as const
@@ -12,7 +12,7 @@ export function createNativeUpdates(backend: NativeBackend): UpdateKernels {
   return {
     upload(values, shape) {
       const made = backend.allocate(shape)
-      library.copy_bytes(backend.address(made), values, values.byteLength)
+      library.upload(backend.address(made), values, values.byteLength)
       return engine().makeTensorFromTensorInfo(made, backend)
     },
 
@@ -21,7 +21,7 @@ export function createNativeUpdates(backend: NativeBackend): UpdateKernels {
     compensatedAccumulate: (target, compensation, x, factor) =>
       library.compensated_accumulate(at(target), at(compensation), at(x), factor, target.size),
 
-    copy: (target, source) => library.copy_bytes(at(target), at(source), target.size * 4),
+    copy: (target, source) => library.copy(at(target), at(source), target.size * 4),
 
     scale: (target, factor) => {
       if (factor === 0) library.fill(at(target), target.size, 0)
@@ -30,12 +30,10 @@ export function createNativeUpdates(backend: NativeBackend): UpdateKernels {
 
     async sumOfSquares(tensors) {
       const sum = new Float64Array(1)
-      let total = 0
-      for (const tensor of tensors) {
-        library.sum_of_squares(sum, at(tensor), tensor.size)
-        total += sum[0]!
-      }
-      return total
+      const addresses = BigInt64Array.from(tensors, at)
+      const sizes = BigInt64Array.from(tensors, ({ size }) => BigInt(size))
+      library.sum_of_squares(sum, addresses, sizes, tensors.length)
+      return sum[0]!
     },
 
     adamW: (change) => {

@@ -1,0 +1,22 @@
+/**
+ * What the device backend needs of a build of rankscope.h. `native` keeps tensors in memory of the host; a build for a
+ * GPU keeps them there, and its calls return before the device has done the work.
+ *
+ * Floats are addresses of the device. int32 arrays (token ids, rows, keys) stay on the host: a call checks them and has
+ * copied them when it returns.
+ */
+import type { DeviceCalls } from './device-calls.ts'
+
+export interface DeviceLibrary extends DeviceCalls {
+  readonly name: 'native'
+  /** For a person and for the run's record, e.g. `built-in sgemm, OpenBLAS 0.3.29 with SkylakeX kernels`. */
+  readonly description: string
+  /** 64-byte aligned memory; throws OUT_OF_MEMORY with the bytes wanted. */
+  allocate(bytes: number): bigint
+  /** False: each tensor gets memory of exactly its size and gives it back at once (how an emulation finds mistakes). */
+  readonly pooled: boolean
+  /** Logits that exist at once in the loss, in elements: what keeps a product efficient, and no more. */
+  readonly logitsAtOnce: number
+  /** Floats at `from` as they are after all that was asked for so far, once the device got there; JavaScript goes on. */
+  downloadLater(from: bigint, count: number): Promise<Float32Array>
+}
