@@ -114,10 +114,13 @@ RS_API int rs_dropout(float *y, const float *x, const int32_t *keys, int64_t exa
 
 /* ---- elementwise.c ---- */
 
-/* out = a + b, a - b, a * b; out may be a or b. */
+/* out = a + b, a - b, a * b, a / b; out may be a or b. */
 RS_API int rs_add(float *out, const float *a, const float *b, int64_t count);
 RS_API int rs_subtract(float *out, const float *a, const float *b, int64_t count);
 RS_API int rs_multiply(float *out, const float *a, const float *b, int64_t count);
+RS_API int rs_divide(float *out, const float *a, const float *b, int64_t count);
+/* out = square root of x, rounded right; out may be x. */
+RS_API int rs_square_root(float *out, const float *x, int64_t count);
 /* out = a + b, a * b with b [width] applied to each of the `rows` rows of a; out may be a. */
 RS_API int rs_add_row(float *out, const float *a, const float *b, int64_t rows, int64_t width);
 RS_API int rs_multiply_row(float *out, const float *a, const float *b, int64_t rows, int64_t width);

@@ -19,6 +19,18 @@ int rs_multiply(float *out, const float *a, const float *b, int64_t count) {
   return RS_OK;
 }
 
+int rs_divide(float *out, const float *a, const float *b, int64_t count) {
+#pragma omp parallel for simd schedule(static) num_threads(rs_team(count, RS_STREAM_GRAIN))
+  for (int64_t i = 0; i < count; i++) out[i] = a[i] / b[i];
+  return RS_OK;
+}
+
+int rs_square_root(float *out, const float *x, int64_t count) {
+#pragma omp parallel for simd schedule(static) num_threads(rs_team(count, RS_STREAM_GRAIN))
+  for (int64_t i = 0; i < count; i++) out[i] = sqrtf(x[i]);
+  return RS_OK;
+}
+
 int rs_multiply_one_plus(float *out, const float *x, const float *y, int64_t count) {
 #pragma omp parallel for simd schedule(static) num_threads(rs_team(count, RS_STREAM_GRAIN))
   for (int64_t i = 0; i < count; i++) out[i] = x[i] * (1.0f + y[i]);

@@ -12,7 +12,7 @@
  */
 import { effectiveAlpha, type MethodConfigOf } from '@rankscope/protocol'
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
-import { add as addTensors, customGrad, div, mul, pow, sqrt, sub, tidy } from '@tensorflow/tfjs-core'
+import { add as addTensors, customGrad, div, mul, sqrt, sub, tidy } from '@tensorflow/tfjs-core'
 import { runFused } from '../ops/kernels.ts'
 import { add, linear, lowRankLinear, matMul } from '../ops/linear.ts'
 import { scaleColumns } from '../ops/pointwise.ts'
@@ -184,7 +184,7 @@ function trainedFactors(unit: Unit, scale: number): Tensor {
   const run = customGrad((magnitude, a, b) => ({
     value: div(magnitude as Tensor, norms),
     gradFunc: (g: Tensor) => {
-      const h = mul(mul(g, magnitude as Tensor), mul(pow(norms, -3), -1))
+      const h = mul(div(div(div(mul(g, magnitude as Tensor), norms), norms), norms), -1)
       const scaledB = scaleColumns(b as Tensor, h)
       const outer = matMul(target.weight, scaledB, { transposeB: true, factor: scale })
       const inner = matMul(a as Tensor, matMul(b as Tensor, scaledB, { transposeB: true }), {

@@ -31,6 +31,8 @@ const signatures = {
   rs_add: [p, p, p, n],
   rs_subtract: [p, p, p, n],
   rs_multiply: [p, p, p, n],
+  rs_divide: [p, p, p, n],
+  rs_square_root: [p, p, n],
   rs_add_row: [p, p, p, n, n],
   rs_multiply_row: [p, p, p, n, n],
   rs_accumulate: [p, p, f, n],

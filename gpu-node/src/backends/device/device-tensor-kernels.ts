@@ -28,7 +28,7 @@ function withFallback(attempt: Attempt, fallback: KernelFunc): KernelFunc {
 }
 
 const elementwise =
-  (name: 'add' | 'subtract' | 'multiply'): Attempt =>
+  (name: 'add' | 'subtract' | 'multiply' | 'divide'): Attempt =>
   ({ a, b }, _, backend) => {
     if (!areFloats(a!, b!) || !util.arraysEqual(a!.shape, b!.shape)) return undefined
     const out = backend.allocate(a!.shape)
@@ -36,6 +36,22 @@ const elementwise =
     backend.library[name](backend.address(out), backend.address(a!), backend.address(b!), count)
     return out
   }
+
+/** A matrix plus the same row for each of its rows. */
+const plusRow: Attempt = ({ a, b }, _, backend) => {
+  const [rows, width] = a!.shape as [number, number]
+  if (!areFloats(a!, b!) || a!.shape.length !== 2 || !util.arraysEqual(b!.shape, [width])) return undefined
+  const out = backend.allocate(a!.shape)
+  backend.library.add_row(backend.address(out), backend.address(a!), backend.address(b!), rows, width)
+  return out
+}
+
+const squareRoot: Attempt = ({ x }, _, backend) => {
+  if (!areFloats(x!)) return undefined
+  const out = backend.allocate(x!.shape)
+  backend.library.square_root(backend.address(out), backend.address(x!), util.sizeFromShape(x!.shape))
+  return out
+}
 
 /** A tensor times a number. */
 const scaled: Attempt = ({ a, b }, _, backend) => {
@@ -77,9 +93,11 @@ const transpose: Attempt = ({ x }, { perm }, backend) => {
 }
 
 const attempts: Readonly<Record<string, Attempt>> = {
-  Add: elementwise('add'),
+  Add: (...call) => elementwise('add')(...call) ?? plusRow(...call),
   Sub: elementwise('subtract'),
   Multiply: (...call) => elementwise('multiply')(...call) ?? scaled(...call),
+  RealDiv: elementwise('divide'),
+  Sqrt: squareRoot,
   BatchMatMul: batchMatMul,
   Transpose: transpose,
 }
