@@ -23,13 +23,14 @@ export async function syntheticTraining(
   const random = new Random(42)
   const model = randomModel(size, random)
   const optimizer = optimizerSchema.parse({})
+  const state = new MethodState()
   const context: AttachContext = {
     model,
     targets: targetsOf(model, { targetModules: [...targetModuleNames] }),
     devices,
     seed: 42,
     optimizer,
-    state: new MethodState(),
+    state,
     decompose: async (wanted) =>
       new Map(wanted.map(({ target, rank }) => [target.name, madeUp(target, rank, random)])),
     warn: (message) => console.error(message),
@@ -56,6 +57,8 @@ export async function syntheticTraining(
   return {
     model,
     adaptation,
+    state,
+    epsilon: optimizer.epsilon,
     examples,
     sampler,
     devices,

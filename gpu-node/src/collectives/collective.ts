@@ -36,20 +36,39 @@ export async function sumOverRanks(collective: Collective, values: Float32Array)
   return total
 }
 
-/** The same for a few numbers in float64, as pairs of float32 (a value and what its rounding lost). */
+/** The same for a few numbers in float64. */
 export async function sumNumbers(collective: Collective, values: readonly number[]): Promise<number[]> {
+  const ranks = await gatherNumbers(collective, values)
+  return values.map((_, i) => ranks.reduce((sum, own) => sum + own[i]!, 0))
+}
+
+/** A few numbers of every rank, by rank, as pairs of float32: a value and what its rounding lost. */
+export async function gatherNumbers(collective: Collective, values: readonly number[]): Promise<number[][]> {
   const heads = values.map(Math.fround)
   const parts = [...heads, ...values.map((value, i) => value - heads[i]!)]
   const gathered = await collective.allGather(Float32Array.from(parts))
-  return values.map((_, i) => {
-    let sum = 0
-    for (let rank = 0; rank < collective.size; rank++) {
+  return Array.from({ length: collective.size }, (_, rank) =>
+    values.map((_, i) => {
       const start = rank * parts.length
-      sum += gathered[start + i]!
       // A head that is not finite has no tail.
       const tail = gathered[start + values.length + i]!
-      if (Number.isFinite(tail)) sum += tail
-    }
-    return sum
-  })
+      return gathered[start + i]! + (Number.isFinite(tail) ? tail : 0)
+    }),
+  )
+}
+
+/** What the lowest rank that has something to say says, on every rank; null where none has. */
+export async function firstText(collective: Collective, own: string | null): Promise<string | null> {
+  const bytes = new TextEncoder().encode(own ?? '')
+  const lengths = (await gatherNumbers(collective, [own === null ? -1 : bytes.length])).map(
+    ([length]) => length!,
+  )
+  const speaker = lengths.findIndex((length) => length >= 0)
+  if (speaker < 0) return null
+  const longest = Math.max(...lengths, 1)
+  const letters = new Float32Array(longest)
+  letters.set(bytes)
+  const all = await collective.allGather(letters)
+  const start = speaker * longest
+  return new TextDecoder().decode(Uint8Array.from(all.subarray(start, start + lengths[speaker]!)))
 }

@@ -138,8 +138,8 @@ describe('K ranks train what K virtual devices train', () => {
         const method = { name: 'hd-pissa', rank, adapters } as const
         const [once, again] = [await trained(false, method), await trained(true, method)]
         const sizes = once[0]!.targets.reduce((sum, { rows, columns }) => sum + rows + columns, 0)
-        // The loss and the gradient norm are exchanged as well, two floats each.
-        const expected = (copies: number) => 4 * (devices - 1) * (copies * rank * sizes + 4)
+        // The loss, the gradient norm and whether the update is sound are exchanged as well, two floats each.
+        const expected = (copies: number) => 4 * (devices - 1) * (copies * rank * sizes + 6)
         for (const [k, { reports, weights, state }] of again.entries()) {
           for (const { receivedBytes } of reports) expect(receivedBytes).toBe(expected(2))
           for (const { receivedBytes } of once[k]!.reports) expect(receivedBytes).toBe(expected(1))

@@ -17,7 +17,10 @@ import type { GradientStore } from './gradient-store.ts'
 export type GradientKind = 'averaged' | 'per-device'
 
 export interface ClippingResult {
-  /** Before clipping; the root mean square of the devices' norms where they have gradients of their own. */
+  /**
+   * Before clipping; the root mean square of the devices' norms where they have gradients of their own. Where it is not
+   * finite the gradients are left as they came.
+   */
   readonly norm: number
   /** What the optimizer still has to multiply gradients by. */
   readonly factor: number
@@ -40,11 +43,13 @@ export async function clipGradients(
   }
   if (maxGradNorm === null) return { norm: Math.sqrt((await sumOfSquares(all)) / devices), factor: 1 }
   const squares = await squaresPerDevice(all, devices)
+  const norm = Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / devices)
   const factors = squares.map((square) => clippingFactor(Math.sqrt(square), maxGradNorm))
-  if (factors.some((factor) => factor !== 1))
+  // One device's NaN would reach all the others by way of the product with zeros.
+  if (Number.isFinite(norm) && factors.some((factor) => factor !== 1))
     for (const parameter of gradients.parameters)
       gradients.replace(parameter, scaleDevices(gradients.get(parameter), factors))
-  return { norm: Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / devices), factor: 1 }
+  return { norm, factor: 1 }
 }
 
 /** Σ g² of each device over all gradients: the diagonal of g gᵀ for g [K, …] as [K, rest]. */

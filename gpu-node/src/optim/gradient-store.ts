@@ -11,6 +11,8 @@ export class GradientStore {
   readonly parameters: readonly Variable[]
   readonly #held = new Map<Variable, Tensor>()
   readonly #sums = new Map<Variable, Variable>()
+  /** In the order of this step's first backward pass. */
+  readonly #arrived = new Set<Variable>()
 
   constructor(parameters: readonly Variable[]) {
     this.parameters = parameters
@@ -18,6 +20,7 @@ export class GradientStore {
 
   /** Adds a gradient, which belongs to the store from now on. */
   add(parameter: Variable, gradient: Tensor): void {
+    this.#arrived.add(parameter)
     const sum = this.#sums.get(parameter)
     const held = this.#held.get(parameter)
     if (sum) accumulate(sum, gradient)
@@ -33,6 +36,11 @@ export class GradientStore {
       this.#held.delete(parameter)
     }
     gradient.dispose()
+  }
+
+  /** The parameters whose gradients came since `clear`, the last layer's first. */
+  get arrived(): readonly Variable[] {
+    return [...this.#arrived]
   }
 
   /** The sum so far; zeros where nothing came. Owned by the store. */
@@ -54,6 +62,7 @@ export class GradientStore {
 
   /** Forgets the step's gradients. */
   clear(): void {
+    this.#arrived.clear()
     for (const tensor of this.#held.values()) tensor.dispose()
     this.#held.clear()
     for (const sum of this.#sums.values()) zero(sum)

@@ -27,6 +27,7 @@ export class MethodState {
   readonly collective: Collective | null
   readonly #initial: InitialValues | null
   readonly #entries = new Map<string, StateEntry>()
+  readonly #names = new Map<Variable, string>()
   readonly #owned: Variable[] = []
 
   constructor(initial: InitialValues | null = null, collective: Collective | null = null) {
@@ -43,6 +44,7 @@ export class MethodState {
   variable(name: string, shape: readonly number[], make: () => Float32Array): Variable {
     const made = parameter(this.#given(name, shape) ?? make(), shape)
     this.#owned.push(made)
+    this.#names.set(made, name)
     this.#register({ name, shape, read: () => readValues(made) })
     return made
   }
@@ -59,6 +61,7 @@ export class MethodState {
     const given = this.#given(name, shape)
     const made = parameter(given ? partOf(given, collective) : new Float32Array(sizeOf(local)), local)
     this.#owned.push(made)
+    this.#names.set(made, name)
     this.#register({ name, shape, read: async () => collective.allGather(await readValues(made)) })
     return made
   }
@@ -68,7 +71,9 @@ export class MethodState {
     const { collective } = this
     if (!collective) return all
     const values = partOf(all.dataSync() as Float32Array, collective)
-    return this.own(parameter(values, [1, ...all.shape.slice(1)]))
+    const own = this.own(parameter(values, [1, ...all.shape.slice(1)]))
+    this.#names.set(own, this.#names.get(all) ?? 'adapter')
+    return own
   }
 
   /**
@@ -108,6 +113,7 @@ export class MethodState {
   adopt(name: string, weight: Variable): Variable {
     const given = this.#given(name, weight.shape)
     if (given) assignValues(weight, given)
+    this.#names.set(weight, name)
     this.#register({ name, shape: weight.shape, read: () => readValues(weight) })
     return weight
   }
@@ -122,9 +128,15 @@ export class MethodState {
     return [...this.#entries.values()]
   }
 
+  /** What training may change in this process, by name: parameters, moments, adopted weights. */
+  variables(): ReadonlyMap<Variable, string> {
+    return this.#names
+  }
+
   dispose(): void {
     for (const variable of this.#owned) variable.dispose()
     this.#owned.length = 0
+    this.#names.clear()
     this.#entries.clear()
   }
 

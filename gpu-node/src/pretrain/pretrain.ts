@@ -110,6 +110,8 @@ export async function pretrain({
     const training = {
       model,
       adaptation,
+      state,
+      epsilon: optimizer.epsilon,
       examples,
       sampler,
       schedule: learningRateSchedule(schedule, optimizer.learningRate, sampler),

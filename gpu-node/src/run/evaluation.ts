@@ -1,9 +1,11 @@
 /** Evaluation of a run: loss and exact-match accuracy of the weights as they are now, told as records. */
-import type { RecordBodyOf, RunConfig } from '@rankscope/protocol'
+import { RankscopeError, type RecordBodyOf, type RunConfig } from '@rankscope/protocol'
+import { evaluationBatch } from '../data/batch.ts'
 import type { TextTokenizer } from '../data/tokenizer.ts'
 import { evaluateAccuracy, evaluateLoss } from '../eval/evaluate.ts'
 import type { Adaptation } from '../methods/method.ts'
 import type { Model } from '../model/model.ts'
+import { firstInForward } from '../train/not-finite.ts'
 import type { RunEnvironment } from './environment.ts'
 import type { LoadedData } from './load-data.ts'
 
@@ -61,4 +63,33 @@ export async function evaluate(
   } finally {
     dispose()
   }
+}
+
+/** Why the loss of an evaluation is not finite: the first example and the first layer where it comes up. */
+export function evaluationFailure(
+  { config, model, adaptation, tokenizer, data }: EvaluationSubject,
+  { step, loss }: RecordBodyOf<'evaluation'>,
+): RankscopeError {
+  const { linear, dispose } = adaptation.inference()
+  let where = 'the loss itself, behind the last block'
+  try {
+    for (const [index, example] of data.evaluation!.examples.slice(0, config.evaluation.examples).entries()) {
+      const found = firstInForward(model, evaluationBatch([example], tokenizer.padTokenId), linear)
+      if (found === null) continue
+      where = `${found}, evaluation example ${index + 1}`
+      break
+    }
+  } finally {
+    dispose()
+  }
+  return new RankscopeError(
+    'NUMERIC',
+    `evaluation at step ${step}: the loss is ${loss}; first not finite: ${where}`,
+    {
+      hint:
+        step === 0
+          ? 'Nothing has been trained: the base model overflows on this example. Look at it, or take another model.'
+          : 'The weights are finite and kept in the checkpoint of this step. Resume it with evaluation off, or train with a lower learning rate.',
+    },
+  )
 }

@@ -13,6 +13,7 @@ import { parameterCount } from '../model/parameters.ts'
 import { MethodState } from '../optim/state.ts'
 import { BaseWeights } from '../train/base-weights.ts'
 import { openCheckpoint, type Progress } from '../train/checkpoint.ts'
+import { requireFiniteWeights } from '../train/not-finite.ts'
 import { learningRateSchedule } from '../train/schedule.ts'
 import { targetsOf, watchedTargets } from '../train/targets.ts'
 import type { Training } from '../train/trainer.ts'
@@ -85,6 +86,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     model.dispose()
   }
   try {
+    await requireFiniteWeights(model)
     const targets = targetsOf(model, config)
     const watched = watchedTargets(targets, modelConfig.layers, config.spectra.modules)
     emit({ kind: 'phase', phase: 'initialising', progress: null, detail: config.method.name })
@@ -104,6 +106,8 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
       ...(collective && { collective }),
       model,
       adaptation,
+      state,
+      epsilon: config.optimizer.epsilon,
       examples: data.train,
       sampler,
       schedule: learningRateSchedule(config.schedule, config.optimizer.learningRate, sampler),

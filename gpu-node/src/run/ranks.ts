@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { launchCommand } from '@rankscope/launch'
 import { errorPayload, RankscopeError, type RecordBody, type RunConfig } from '@rankscope/protocol'
 import type { RunEnvironment, RunOutcome, RunRequest } from './environment.ts'
@@ -29,6 +30,17 @@ export type FromRank =
   | { readonly type: 'record'; readonly body: RecordBody }
   | { readonly type: 'outcome'; readonly rank: number; readonly outcome: RunOutcome }
 export type ToRank = { readonly type: 'request'; readonly request: RunRequest }
+
+/** What the ranks have said so far. */
+interface Told {
+  /** Rank 0's. */
+  outcome: RunOutcome | null
+  /** The first of another rank. */
+  failure: Extract<RunOutcome, { state: 'failed' }> | null
+  /** Whether rank 0 told of a failure itself. */
+  failed: boolean
+  steps: number
+}
 
 const requestPollMs = 100
 const killAfterMs = 3000
@@ -52,12 +64,19 @@ export async function runRanks(config: RunConfig, environment: RunEnvironment): 
   }
   const orderFile = join(folder, 'order.json')
   writeFileSync(orderFile, JSON.stringify(order))
-  const told = { outcome: null as RunOutcome | null, failure: null as RunOutcome | null, steps: 0 }
-  const server = createServer((socket) => listen(socket, environment, told))
+  const told: Told = { outcome: null, failure: null, failed: false, steps: 0 }
+  const heard: Promise<void>[] = []
+  const server = createServer((socket) => {
+    heard.push(listen(socket, environment, told))
+  })
   try {
     await new Promise<void>((resolve) => server.listen(order.socket, resolve))
     const ended = await launch(devices, orderFile)
-    const outcome = told.failure ?? told.outcome
+    // What the ranks said last may still be on its way; one that outlives its job is not waited for.
+    await Promise.race([Promise.all(heard), setTimeout(killAfterMs, undefined, { ref: false })])
+    // Where every rank fails alike, the run fails once.
+    if (told.failure && !told.failed) emit({ kind: 'lifecycle', state: 'failed', error: told.failure.error })
+    const outcome = told.failed ? told.outcome : (told.failure ?? told.outcome)
     if (outcome) return outcome
     throw new RankscopeError('COLLECTIVE_FAILED', `the MPI job ended (${ended}) before its run did`, {
       hint: 'A rank was lost; start the run again from its checkpoint.',
@@ -72,12 +91,11 @@ export async function runRanks(config: RunConfig, environment: RunEnvironment): 
   }
 }
 
-/** Records come from rank 0 alone; an outcome from every rank, of which a failure counts first. */
-function listen(
-  socket: Socket,
-  { emit, control }: RunEnvironment,
-  told: { outcome: RunOutcome | null; failure: RunOutcome | null; steps: number },
-): void {
+/**
+ * Records come from rank 0 alone; an outcome from every rank, of which a failure counts first. Resolves when the rank has
+ * closed its connection.
+ */
+function listen(socket: Socket, { emit, control }: RunEnvironment, told: Told): Promise<void> {
   let requests: NodeJS.Timeout | undefined
   const sent = new Set<RunRequest>()
   const send = (request: RunRequest) => writeMessage(socket, { type: 'request', request } satisfies ToRank)
@@ -95,24 +113,27 @@ function listen(
         }, requestPollMs)
         return
       case 'record':
+        if (message.body.kind === 'lifecycle' && message.body.state === 'failed') told.failed = true
         if (message.body.kind === 'scalars') told.steps = message.body.step
         emit(message.body)
         return
       case 'outcome':
         if (message.rank === 0) told.outcome = message.outcome
-        else if (message.outcome.state === 'failed' && told.failure === null) {
-          told.failure = message.outcome
-          emit({ kind: 'lifecycle', state: 'failed', error: message.outcome.error })
-        }
+        else if (message.outcome.state === 'failed') told.failure ??= message.outcome
         return
       default:
         message satisfies never
     }
   })
   socket.on('data', (part) => reader.push(part))
-  socket.on('close', () => clearInterval(requests))
   // A rank that dies breaks its connection; the job's end tells why.
   socket.on('error', () => undefined)
+  return new Promise((resolve) => {
+    socket.on('close', () => {
+      clearInterval(requests)
+      resolve()
+    })
+  })
 }
 
 /** Resolves with how the job ended. Throws COLLECTIVE_FAILED where the launcher cannot be started. */
@@ -137,7 +158,7 @@ function launch(size: number, orderFile: string): Promise<string> {
     })
     const end = () => {
       job.kill('SIGTERM')
-      setTimeout(() => job.kill('SIGKILL'), killAfterMs).unref()
+      globalThis.setTimeout(() => job.kill('SIGKILL'), killAfterMs).unref()
     }
     process.once('exit', end)
     job.once('error', (cause) => {

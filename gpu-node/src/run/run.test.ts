@@ -297,8 +297,35 @@ describe.skipIf(sharedMissing)(`runs ${sharedMissing ?? ''}`, () => {
     const parallel = { devices: 2, mode: 'processes' } as const
     const { outcome, records } = await run({ parallel, method: { name: 'hd-pissa', rank: 40 } })
     expect(outcome).toMatchObject({ state: 'failed', error: { code: 'RANK_TOO_LARGE' } })
-    expect(records.filter(({ kind }) => kind === 'lifecycle').at(-1)).toMatchObject({ state: 'failed' })
+    const states = records.flatMap((body) => (body.kind === 'lifecycle' ? [body.state] : []))
+    expect(states).toEqual(['running', 'failed'])
   })
+
+  it.skipIf(mpiMissing)(
+    'ranks that are paused at the step of a checkpoint do not write it again, nor wait for one another',
+    async () => {
+      const control = new RunControl()
+      const { outcome, all } = await run(
+        {
+          parallel: { devices: 2, mode: 'processes' },
+          training: { globalBatchSize: 4, microBatchSize: 2, epochs: 100, maxSteps: 800 },
+          checkpoint: { everySteps: 1 },
+          spectra: { everySteps: null, atEnd: false },
+        },
+        {
+          folder: join(folder, 'paused ranks'),
+          control,
+          emit: (body) => {
+            if (body.kind === 'scalars') control.request('pause')
+          },
+        },
+      )
+      expect(outcome.state).toBe('paused')
+      const steps = all('checkpoint').map(({ step }) => step)
+      expect(new Set(steps).size).toBe(steps.length)
+    },
+    60_000,
+  )
 
   it('a broken line of the data is named', async () => {
     writeFileSync(join(folder, 'broken.jsonl'), '{"input_ids":[1,2],"labels":[1,2]}\n{"input_ids":[1,')

@@ -3,13 +3,19 @@
  * call the same function.
  */
 import { join } from 'node:path'
-import { errorPayload, type RecordBodyOf, type RunConfig, scalarNames } from '@rankscope/protocol'
+import {
+  errorPayload,
+  type RankscopeError,
+  type RecordBodyOf,
+  type RunConfig,
+  scalarNames,
+} from '@rankscope/protocol'
 import { closeSpectra } from '../linalg/index.ts'
-import { saveCheckpoint } from '../train/checkpoint.ts'
+import { checkpointPath, saveCheckpoint } from '../train/checkpoint.ts'
 import { meanTailRatio, SpectraRecorder } from '../train/spectra.ts'
 import { type StepReport, train, type Verdict } from '../train/trainer.ts'
 import type { RunEnvironment, RunOutcome } from './environment.ts'
-import { evaluate } from './evaluation.ts'
+import { evaluate, evaluationFailure } from './evaluation.ts'
 import { exportArtifacts } from './exports.ts'
 import { type PreparedRun, prepareRun } from './prepare.ts'
 import { runRanks } from './ranks.ts'
@@ -73,8 +79,10 @@ class Run {
   #lastLoss: number | null = null
   #lastEvaluation: RecordBodyOf<'evaluation'> | null = null
   #lastCheckpoint: string | null = null
-  /** The same on every rank: what rank 0 was asked. */
-  #leave: 'stop' | 'pause' | null = null
+  /** The same on every rank: what rank 0 was asked, or what it met. */
+  #leave: 'stop' | 'pause' | 'fail' | null = null
+  /** NUMERIC of an evaluation, on rank 0. */
+  #failure: RankscopeError | null = null
   /** When the present step began: training time leaves out what happens between steps. */
   #stepStartMs = 0
   #tokensHere = 0
@@ -111,8 +119,26 @@ class Run {
     }
     const steps = this.#progress.step
     if (this.#leave === 'pause' && steps < this.#prepared.sampler.totalSteps) return this.#pause()
+    if (this.#leave === null || this.#leave === 'pause') await this.#evaluateEnd()
+    if (this.#leave === 'fail') return this.#fail()
     if (this.#leave === 'stop' || !this.#leads) return { state: 'stopped', steps }
     return this.#finish()
+  }
+
+  /** Every rank waits for the result: an evaluation that fails saves what all of them hold. */
+  async #evaluateEnd(): Promise<void> {
+    const { evaluation } = this.#prepared.config
+    if (evaluation.atEnd && this.#leads && this.#lastEvaluation?.step !== this.#progress.step)
+      await this.#evaluate()
+    await this.#hearRequests()
+  }
+
+  /** An evaluation met NaN or infinity. The weights are finite, which each step made sure of: they are kept. */
+  async #fail(): Promise<RunOutcome> {
+    const { step } = this.#progress
+    if (step > 0) await this.#checkpointOnce()
+    if (this.#failure) throw this.#failure
+    return { state: 'stopped', steps: step }
   }
 
   /** Rank 0, or the only process: the one that looks at the weights, evaluates and writes. */
@@ -124,13 +150,14 @@ class Run {
   async #hearRequests(): Promise<boolean> {
     const { control, collective } = this.#environment
     const asked = control.takeCheckpointRequest()
+    const own = this.#failure ? 'fail' : control.leave
     if (!collective) {
-      this.#leave = control.leave
+      this.#leave = own
       return asked
     }
-    const codes = [null, 'stop', 'pause'] as const
-    const own = Float32Array.of(codes.indexOf(control.leave), asked ? 1 : 0)
-    const [leave = 0, checkpoint] = await collective.allGather(own)
+    const codes = [null, 'stop', 'pause', 'fail'] as const
+    const told = Float32Array.of(codes.indexOf(own), asked ? 1 : 0)
+    const [leave = 0, checkpoint] = await collective.allGather(told)
     this.#leave = codes[leave] ?? null
     return checkpoint === 1
   }
@@ -145,7 +172,7 @@ class Run {
     const { config, watched, sampler } = this.#prepared
     const { step } = report
     this.#tellStep(report)
-    if (!Number.isFinite(report.loss)) return 'leave'
+    if (report.failure) return 'leave'
     const due = (every: number | null) => every !== null && step % every === 0
     if (due(config.spectra.everySteps) && this.#leads) await this.#spectra.record(step, watched)
     if (due(config.evaluation.everySteps) && step < sampler.totalSteps && this.#leads) {
@@ -163,9 +190,29 @@ class Run {
     return this.#leave === null ? 'continue' : 'leave'
   }
 
+  /** A step that failed is told, so that charts show where, and does not count. */
   #tellStep(report: StepReport): void {
     const { step, loss, learningRate, gradNorm, updateNorm, tokens, epoch } = report
     const elapsedMs = performance.now() - this.#stepStartMs
+    if (!report.failure) this.#count(report, elapsedMs)
+    const { receivedBytes } = report
+    const { stepsPerEpoch } = this.#prepared.sampler
+    const values = {
+      [scalarNames.trainLoss]: loss,
+      [scalarNames.learningRate]: learningRate,
+      [scalarNames.gradNorm]: gradNorm,
+      ...(updateNorm !== null && { [scalarNames.updateNorm]: updateNorm }),
+      [scalarNames.tokensPerSecond]: tokens / (elapsedMs / 1000),
+      [scalarNames.stepTimeMs]: elapsedMs,
+      [scalarNames.tokens]: this.#progress.tokens,
+      [scalarNames.epoch]: Math.min(step / stepsPerEpoch, epoch + 1),
+      [scalarNames.residentMemoryBytes]: process.memoryUsage.rss(),
+      ...(receivedBytes !== null && { [scalarNames.receivedBytes]: receivedBytes }),
+    }
+    this.#environment.emit({ kind: 'scalars', step, values })
+  }
+
+  #count({ step, loss, tokens, receivedBytes }: StepReport, elapsedMs: number): void {
     const { tokens: before, trainingSeconds } = this.#progress
     this.#progress = {
       ...this.#progress,
@@ -177,26 +224,11 @@ class Run {
     this.#tokensHere += tokens
     this.#secondsHere += elapsedMs / 1000
     this.#lastLoss = loss
-    const { receivedBytes } = report
     if (receivedBytes !== null)
       this.#received = {
         bytes: (this.#received?.bytes ?? 0) + receivedBytes,
         steps: (this.#received?.steps ?? 0) + 1,
       }
-    const { stepsPerEpoch } = this.#prepared.sampler
-    const values = {
-      [scalarNames.trainLoss]: loss,
-      [scalarNames.learningRate]: learningRate,
-      [scalarNames.gradNorm]: gradNorm,
-      [scalarNames.updateNorm]: updateNorm,
-      [scalarNames.tokensPerSecond]: tokens / (elapsedMs / 1000),
-      [scalarNames.stepTimeMs]: elapsedMs,
-      [scalarNames.tokens]: this.#progress.tokens,
-      [scalarNames.epoch]: Math.min(step / stepsPerEpoch, epoch + 1),
-      [scalarNames.residentMemoryBytes]: process.memoryUsage.rss(),
-      ...(receivedBytes !== null && { [scalarNames.receivedBytes]: receivedBytes }),
-    }
-    this.#environment.emit({ kind: 'scalars', step, values })
   }
 
   async #evaluate(): Promise<RecordBodyOf<'evaluation'> | null> {
@@ -208,6 +240,7 @@ class Run {
         : await evaluate(this.#prepared, step, emit)
     if (!result) return null
     this.#lastEvaluation = result
+    if (!Number.isFinite(result.loss ?? 0)) this.#failure = evaluationFailure(this.#prepared, result)
     const values = {
       ...(result.loss !== null && { [scalarNames.evaluationLoss]: result.loss }),
       ...(result.accuracy !== null && { [scalarNames.accuracy]: result.accuracy }),
@@ -223,23 +256,26 @@ class Run {
     emit({ kind: 'phase', phase: 'checkpointing', progress: null, detail: `step ${step}` })
     const { keep } = config.checkpoint
     const place = join(folder, 'checkpoints')
-    // Every rank takes part in reading: each holds the moments of its own device.
-    if (!this.#leads) {
+    // Every rank takes part in reading, since each holds the moments of its own device, and knows what is saved.
+    if (this.#leads) {
+      const saved = await saveCheckpoint(place, state, config, this.#progress, keep)
+      emit({ kind: 'checkpoint', step, ...saved })
+    } else {
       for (const { read } of state.entries()) await read()
-      return place
     }
-    const saved = await saveCheckpoint(place, state, config, this.#progress, keep)
-    emit({ kind: 'checkpoint', step, ...saved })
-    this.#lastCheckpoint = saved.path
-    return saved.path
+    this.#lastCheckpoint = checkpointPath(place, step)
+    return this.#lastCheckpoint
+  }
+
+  /** The checkpoint of this step, written now unless it is there. */
+  async #checkpointOnce(): Promise<string> {
+    const path = checkpointPath(join(this.#environment.folder, 'checkpoints'), this.#progress.step)
+    return this.#lastCheckpoint === path ? path : this.#checkpoint()
   }
 
   async #pause(): Promise<RunOutcome> {
     const { step } = this.#progress
-    const suffix = `step-${String(step).padStart(8, '0')}`
-    const checkpoint = this.#lastCheckpoint?.endsWith(suffix)
-      ? this.#lastCheckpoint
-      : await this.#checkpoint()
+    const checkpoint = await this.#checkpointOnce()
     await this.#spectra.settle()
     return { state: 'paused', steps: step, checkpoint }
   }
@@ -248,7 +284,6 @@ class Run {
     const { config, targets } = this.#prepared
     const { emit, control } = this.#environment
     const { step } = this.#progress
-    if (config.evaluation.atEnd && this.#lastEvaluation?.step !== step) await this.#evaluate()
     emit({ kind: 'phase', phase: 'measuring-spectra', progress: 0, detail: null })
     await this.#spectra.settle()
     const progress = (done: number) =>

@@ -35,6 +35,11 @@ const fileSchema = z.strictObject({
 const stateFile = 'state.safetensors'
 const jsonFile = 'checkpoint.json'
 
+/** The folder of the checkpoint after `step` steps. */
+export function checkpointPath(folder: string, step: number): string {
+  return join(folder, `step-${String(step).padStart(8, '0')}`)
+}
+
 /** Writes `<folder>/step-<n>`, removes all but the newest `keep`, and returns the new one's path and size. */
 export async function saveCheckpoint(
   folder: string,
@@ -43,7 +48,7 @@ export async function saveCheckpoint(
   progress: Progress,
   keep: number,
 ): Promise<{ path: string; bytes: number }> {
-  const path = join(folder, `step-${String(progress.step).padStart(8, '0')}`)
+  const path = checkpointPath(folder, progress.step)
   const aside = `${path}.partial`
   rmSync(aside, { recursive: true, force: true })
   mkdirSync(aside, { recursive: true })

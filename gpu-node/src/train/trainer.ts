@@ -1,25 +1,34 @@
 /**
  * The training loop, top to bottom: plan a step, add up the gradients of its micro-batches, clip, update, report. What
  * happens between two steps (evaluation, spectra, checkpoints, requests to leave) is the caller's, through `between`.
+ *
+ * Nothing is updated by a loss or a gradient that is not finite, and an update that leaves something not finite ends the
+ * run before anything of it is saved (step-failure.ts). All ranks come to the same verdict: it depends on gathered numbers.
  */
-import { RankscopeError, type RunConfig } from '@rankscope/protocol'
+import type { RankscopeError, RunConfig } from '@rankscope/protocol'
 import { type Scalar, tensor } from '@tensorflow/tfjs-core'
-import { type Collective, sumNumbers, sumOverRanks } from '../collectives/collective.ts'
-import { stepBatches } from '../data/batch.ts'
+import { type Collective, gatherNumbers, sumNumbers, sumOverRanks } from '../collectives/collective.ts'
+import { type MicroBatch, stepBatches } from '../data/batch.ts'
 import type { TokenExample } from '../data/examples.ts'
 import type { Sampler, StepPlan } from '../data/sampler.ts'
 import type { Adaptation } from '../methods/method.ts'
-import { loss, type TokenBatch } from '../model/llama.ts'
+import { loss } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
 import { type ComputeDtype, computingIn } from '../ops/compute-dtype.ts'
 import { backward } from '../ops/gradients.ts'
 import { type ClippingResult, clipGradients } from '../optim/clipping.ts'
 import { GradientStore } from '../optim/gradient-store.ts'
+import type { MethodState } from '../optim/state.ts'
 import type { LearningRateSchedule } from './schedule.ts'
+import { type BrokenBatch, brokenUpdate, refusedStep } from './step-failure.ts'
 
 export interface Training {
   readonly model: Model
   readonly adaptation: Adaptation
+  /** What the method changes. */
+  readonly state: MethodState
+  /** Of the optimizer; 0 explains some divisions by zero. */
+  readonly epsilon: number
   /** The other ranks, where each device is a process of its own. */
   readonly collective?: Collective
   readonly examples: readonly TokenExample[]
@@ -51,12 +60,14 @@ export interface StepReport {
    * devices of their norms.
    */
   readonly gradNorm: number
-  /** ‖ΔW_t‖_F over the watched modules. */
-  readonly updateNorm: number
+  /** ‖ΔW_t‖_F over the watched modules; null where nothing was updated. */
+  readonly updateNorm: number | null
   /** Tokens of the step's examples, padding left out. */
   readonly tokens: number
   /** What this rank was sent by the others in the step; null where all devices are here. */
   readonly receivedBytes: number | null
+  /** NUMERIC where loss, gradients or what the update left are not finite: the step does not count, training ends. */
+  readonly failure: RankscopeError | null
 }
 
 /** Whether training goes on after a step. */
@@ -64,7 +75,7 @@ export type Verdict = 'continue' | 'leave'
 
 /**
  * Trains from step `from` (number of steps done before) and returns the number of steps done. `between` is called after
- * each step. Throws NUMERIC when the loss is not finite, after `between` has seen it.
+ * each step. Throws a step's failure after `between` has seen it.
  */
 export async function train(
   training: Training,
@@ -76,7 +87,7 @@ export async function train(
     for (let done = from; done < training.sampler.totalSteps; done++) {
       const report = await optimiserStep(training, gradients, training.sampler.plan(done))
       const verdict = await between(report)
-      if (!Number.isFinite(report.loss)) throw divergence(report)
+      if (report.failure) throw report.failure
       if (verdict === 'leave') return report.step
     }
     return Math.max(from, training.sampler.totalSteps)
@@ -95,10 +106,19 @@ async function optimiserStep(
   const step = plan.step + 1
   const learningRate = schedule.at(plan.step)
   gradients.clear()
-  const meanLoss = await accumulateGradients(training, gradients, plan)
+  const { meanLoss, broken } = await accumulateGradients(training, gradients, plan)
   const { norm, factor } = await clipShared(training, gradients)
-  const settings = { step, learningRate, gradientFactor: factor, watched }
-  const { updateSquares } = await adaptation.update(gradients, settings)
+  const told = { step, loss: meanLoss, gradNorm: norm, learningRate }
+  let updateNorm: number | null = null
+  let failure: RankscopeError | null = null
+  if (!Number.isFinite(meanLoss) || !Number.isFinite(norm)) {
+    failure = await refusedStep(training, gradients, broken, told)
+  } else {
+    const settings = { step, learningRate, gradientFactor: factor, watched }
+    const { updateSquares } = await adaptation.update(gradients, settings)
+    updateNorm = Math.sqrt(updateSquares)
+    failure = await brokenUpdate(training, told)
+  }
   const rows = plan.microBatches.filter(({ counted }) => counted).flatMap((batch) => batch.rows.flat())
   const tokens = rows.reduce((sum, row) => sum + examples[row]!.inputIds.length, 0)
   return {
@@ -107,23 +127,28 @@ async function optimiserStep(
     loss: meanLoss,
     learningRate,
     gradNorm: norm,
-    updateNorm: Math.sqrt(updateSquares),
+    updateNorm,
     tokens,
     receivedBytes: collective ? collective.receivedBytes - receivedBefore : null,
+    failure,
   }
 }
 
-/** Adds the gradients of all micro-batches of a step; returns the loss that is logged for it. */
+/**
+ * Adds the gradients of all micro-batches of a step; `meanLoss` is the loss that is logged for it. It ends early, with
+ * `broken`, at a micro-batch whose loss is not finite, one that leaked in included.
+ */
 async function accumulateGradients(
   training: Training,
   gradients: GradientStore,
   plan: StepPlan,
-): Promise<number> {
+): Promise<{ meanLoss: number; broken: BrokenBatch | null }> {
   const { model, adaptation, collective, examples, devices, padTokenId, lossReduction } = training
   const { checkpointBlocks, computeDtype } = training
   const own = collective ? planOfDevice(plan, collective.rank) : plan
   const batches = stepBatches(own, examples, padTokenId, lossReduction)
   let total = 0
+  let broken: BrokenBatch | null = null
   for (const [microBatch, batch] of batches.entries()) {
     adaptation.beginPass({ step: plan.step + 1, microBatch, sequence: batch.sequence })
     // Weights make the loss the sum over devices, which is what per-device optimizers need.
@@ -135,13 +160,17 @@ async function accumulateGradients(
         (parameter, gradient) => gradients.add(parameter, gradient),
       ),
     )
-    if (batch.counted) total += await takeNumber(value)
-    else value.dispose()
+    const own = await takeNumber(value)
+    if (batch.counted) total += own
+    if (Number.isFinite(own)) continue
+    broken = { microBatch, batch: weighted, of: batches.length }
+    total = own // whatever the others were, so that every rank hears of it
+    break
   }
   const meanLoss = adaptation.gradients === 'averaged' ? total : total / devices
-  if (!collective) return meanLoss
+  if (!collective) return { meanLoss, broken }
   if (adaptation.gradients === 'averaged') await joinGradients(gradients, collective)
-  return (await sumNumbers(collective, [meanLoss]))[0]!
+  return { meanLoss: (await sumNumbers(collective, [meanLoss]))[0]!, broken }
 }
 
 /** The rows of one device. */
@@ -175,11 +204,12 @@ async function clipShared(
   const kind = adaptation.gradients
   if (!collective || kind === 'averaged') return clipGradients(gradients, kind, devices, maxGradNorm)
   const own = await clipGradients(gradients, kind, 1, maxGradNorm)
-  const [squares] = await sumNumbers(collective, [own.norm ** 2])
-  return { ...own, norm: Math.sqrt(squares! / devices) }
+  // Norms rather than their squares: those would overflow float32 on their way.
+  const norms = (await gatherNumbers(collective, [own.norm])).map(([norm]) => norm!)
+  return { ...own, norm: Math.sqrt(norms.reduce((sum, norm) => sum + norm ** 2, 0) / devices) }
 }
 
-function scaleWeights(batch: TokenBatch, factor: number): TokenBatch {
+function scaleWeights(batch: MicroBatch, factor: number): MicroBatch {
   return factor === 1 ? batch : { ...batch, weights: batch.weights.map((weight) => weight * factor) }
 }
 
@@ -187,12 +217,4 @@ async function takeNumber(value: Scalar): Promise<number> {
   const [number] = await value.data()
   value.dispose()
   return number!
-}
-
-function divergence({ step, loss: value, learningRate, gradNorm }: StepReport): RankscopeError {
-  return new RankscopeError(
-    'NUMERIC',
-    `the loss became ${value} at step ${step} (learning rate ${learningRate}, gradient norm ${gradNorm})`,
-    { hint: 'Lower the learning rate, lengthen the warm-up or clip the gradient norm.' },
-  )
 }

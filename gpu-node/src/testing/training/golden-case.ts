@@ -176,6 +176,8 @@ export async function runGolden(golden: GoldenConfig, followed: readonly string[
     const session = {
       model,
       adaptation,
+      state,
+      epsilon: config.optimizer.epsilon,
       examples,
       sampler,
       schedule,

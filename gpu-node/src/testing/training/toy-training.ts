@@ -98,6 +98,8 @@ export async function toyTraining(
     ...(collective && { collective }),
     model,
     adaptation,
+    state,
+    epsilon: config.optimizer.epsilon,
     examples,
     sampler,
     schedule: learningRateSchedule(config.schedule, config.optimizer.learningRate, sampler),
