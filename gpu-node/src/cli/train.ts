@@ -14,6 +14,7 @@ import { usableMemoryBytes } from '../daemon/offerings.ts'
 import { executeRun, RunControl, type RunOutcome } from '../run/run.ts'
 import { ProgressLine } from './progress-line.ts'
 import { RunFiles } from './run-files.ts'
+import { runSweep, sweepUsage } from './sweep.ts'
 
 const usage = `usage: npm run train -- --config run.json --out DIR [options]
 
@@ -23,6 +24,7 @@ const usage = `usage: npm run train -- --config run.json --out DIR [options]
   --models DIR      folder in which model names are looked up   [the models of the repository]
   --threads N       processor threads                           [all cores]
   --quiet           no progress on stderr
+  --no-model        write the merged model only where the configuration asks for it
 
 DIR then holds metrics.jsonl, spectra.jsonl, samples.jsonl, log.jsonl, summary.json, model/ (a Hugging Face folder),
 and checkpoints/ where the configuration asks for them. Ctrl-C stops after the step and writes a checkpoint.
@@ -48,11 +50,12 @@ function readArguments(): Arguments {
       models: { type: 'string' },
       threads: { type: 'string' },
       quiet: { type: 'boolean' },
+      'no-model': { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   })
   if (values.help) {
-    console.log(usage)
+    console.log(`${usage}\n${sweepUsage}`)
     process.exit(0)
   }
   if (values.config === undefined || values.out === undefined)
@@ -66,7 +69,7 @@ function readArguments(): Arguments {
       `--threads ${values.threads}: a whole number from 1 on is needed`,
     )
   return {
-    config: readConfigFile(values.config),
+    config: readConfigFile(values.config, !values['no-model']),
     folder: resolve(values.out),
     resume: values.resume === undefined ? null : resolve(values.resume),
     models: resolve(values.models ?? join(import.meta.dirname, '../../../models')),
@@ -75,8 +78,8 @@ function readArguments(): Arguments {
   }
 }
 
-/** Throws CONFIG_UNREADABLE or CONFIG_INVALID. The model is exported whatever the file says about it. */
-function readConfigFile(file: string): RunConfig {
+/** Throws CONFIG_UNREADABLE or CONFIG_INVALID. `exportsModel`: whatever the file says about it. */
+function readConfigFile(file: string, exportsModel: boolean): RunConfig {
   let raw: unknown
   try {
     raw = JSON.parse(readFileSync(file, 'utf8'))
@@ -91,7 +94,7 @@ function readConfigFile(file: string): RunConfig {
     )
   }
   const config = parseOrThrow(runConfigSchema, raw, 'CONFIG_INVALID', file)
-  return { ...config, export: { ...config.export, model: true } }
+  return exportsModel ? { ...config, export: { ...config.export, model: true } } : config
 }
 
 async function main(): Promise<number> {
@@ -149,7 +152,7 @@ function printError({ code, message, hint }: { code: string; message: string; hi
 }
 
 try {
-  process.exitCode = await main()
+  process.exitCode = await (process.argv.includes('--sweep') ? runSweep() : main())
 } catch (error) {
   printError(errorPayload(error))
   process.exitCode = 2

@@ -1,0 +1,129 @@
+/** A sweep's results as tables: each method at its best, and every run. Pure. */
+import { type MethodName, methodLabels, type SelectionMetric, type SweepSpec } from '@rankscope/protocol'
+import { settingText } from './axis-text.ts'
+import { type ComparedMethod, compareMethods } from './compare-settings.ts'
+import type { Estimate } from './statistics.ts'
+import { metricRules, type RunResult } from './sweep-results.ts'
+import type { Table } from './tables.ts'
+
+/** `71.3 ± 2.4` with a 95 % interval; accuracies in percent. */
+export function estimateText(estimate: Estimate | null, metric: SelectionMetric): string {
+  if (!estimate) return ''
+  const number = (value: number) => metricText(value, metric)
+  return estimate.halfWidth === null
+    ? number(estimate.mean)
+    : `${number(estimate.mean)} ± ${number(estimate.halfWidth)}`
+}
+
+function metricText(value: number, metric: SelectionMetric): string {
+  const text = metric === 'accuracy' ? (100 * value).toFixed(1) : value.toPrecision(4)
+  // Never a minus before nothing.
+  return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−')
+}
+
+/** One row per method: its best setting, chosen on validation data, and what it reaches on test data. */
+export function bestTable(
+  spec: SweepSpec,
+  results: readonly RunResult[],
+  baseline: MethodName | null = null,
+): Table {
+  const { metric } = spec
+  const compared = compareMethods(results, metric, baseline)
+  const paths = [...new Set(compared.flatMap(({ setting }) => Object.keys(setting.point)))].filter(
+    (path) => path !== 'method',
+  )
+  const unit = metric === 'accuracy' ? ' (%)' : ''
+  const byValidation = compared.every((each) => each.byValidation)
+  return {
+    columns: [
+      'Method',
+      ...paths.map(shortPath),
+      `Validation ${metric}${unit}`,
+      `Test ${metric}${unit}`,
+      'n',
+      `Difference to ${methodLabels[(compared.find(({ difference }) => difference === null)?.method ?? 'lora') as MethodName]}`,
+      'Diverged, failed',
+    ],
+    rows: [
+      ...compared.map((each) => bestRow(each, paths, metric, results)),
+      // A method of which nothing finished is told, too.
+      ...methodsWithout(compared, results).map((method) => [
+        methodLabels[method],
+        ...paths.map(() => ''),
+        ...['', '', '0', ''],
+        lossesText(method, results),
+      ]),
+    ],
+    numeric: [false, ...paths.map(() => true), true, true, true, true, true],
+    caption: [
+      `${spec.name}: ${metricRules[metric].title.toLowerCase()}, mean ± half the width of the 95 % interval over n seeds (Student); differences are paired over seeds.`,
+      byValidation
+        ? 'Settings were chosen on validation data and are reported on test data.'
+        : 'There was no validation data: settings were chosen by the test data that is reported, which flatters them.',
+      'Diverged and failed runs are counted over all settings of the method.',
+    ].join(' '),
+  }
+}
+
+function bestRow(
+  { method, setting, difference, ties, isComplete }: ComparedMethod,
+  paths: readonly string[],
+  metric: SelectionMetric,
+  results: readonly RunResult[],
+): string[] {
+  const marks = `${ties.length > 0 ? ' (tie)' : ''}${isComplete ? '' : ' (incomplete)'}`
+  return [
+    `${methodLabels[method]}${marks}`,
+    ...paths.map((path) => (path in setting.point ? settingText(setting.point[path]!) : '')),
+    estimateText(setting.validation, metric),
+    estimateText(setting.test, metric),
+    String(setting.test?.n ?? 0),
+    estimateText(difference, metric),
+    lossesText(method, results),
+  ]
+}
+
+function methodsWithout(compared: readonly ComparedMethod[], results: readonly RunResult[]): MethodName[] {
+  const methods = [...new Set(results.map(({ method }) => method))]
+  return methods.filter((method) => compared.every((each) => each.method !== method))
+}
+
+/** `2, 1`: how many runs of a method diverged, and how many failed. */
+function lossesText(method: MethodName, results: readonly RunResult[]): string {
+  const count = (outcome: RunResult['outcome']) =>
+    results.filter((result) => result.method === method && result.outcome === outcome).length
+  return `${count('diverged')}, ${count('failed')}`
+}
+
+/** One row per run, with every measure of its summary. */
+export function runsTable(spec: SweepSpec, results: readonly RunResult[]): Table {
+  const paths = spec.axes.map(({ path }) => path)
+  const measures = [...new Set(results.flatMap((result) => Object.keys(result.measures)))]
+  return {
+    columns: [
+      'run',
+      'method',
+      'seed',
+      ...paths.filter((path) => path !== 'method' && path !== 'seed'),
+      'outcome',
+      ...measures,
+    ],
+    rows: results.map((result) => [
+      result.runId,
+      result.method,
+      String(result.seed),
+      ...paths
+        .filter((path) => path !== 'method' && path !== 'seed')
+        .map((path) => (path in result.point ? settingText(result.point[path]!) : '')),
+      result.outcome,
+      ...measures.map((name) => {
+        const value = result.measures[name]
+        return value === null || value === undefined ? '' : String(value)
+      }),
+    ]),
+  }
+}
+
+function shortPath(path: string): string {
+  return path.slice(path.lastIndexOf('.') + 1)
+}

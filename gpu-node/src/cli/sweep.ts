@@ -1,0 +1,228 @@
+/**
+ * `npm run train -- --sweep sweep.json --out DIR`: the runs of a sweep one after the other, without a server. Each is a
+ * process and a folder of its own, so that whatever ends one, the others go on; started again with the same folder, what is
+ * finished stays and the rest is run. A run's folder is named by its settings: a sweep may have more values the next time.
+ */
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import {
+  bestTable,
+  type PlannedRun,
+  pointText,
+  type RunResult,
+  readSweep,
+  requireRuns,
+  runResult,
+  runsTable,
+  toCsv,
+  toLatex,
+  toMarkdown,
+} from '@rankscope/experiments'
+import { launchCommand } from '@rankscope/launch'
+import { RankscopeError, type RunView, type SweepSpec } from '@rankscope/protocol'
+import { writeJsonFile } from '../model/save.ts'
+
+export const sweepUsage = `npm run train -- --sweep sweep.json --out DIR [options]: many runs, one after the other
+
+  --sweep FILE      base configuration and axes, e.g.
+                    {"name": "rates", "base": {"data": …, "method": {"name": "lora"}},
+                     "axes": [{"path": "optimizer.learningRate", "values": "1e-5…1e-3 log 5"},
+                              {"path": "seed", "values": [1, 2, 3]}]}
+  --out DIR         where everything is written; the same folder again goes on where it was left
+  --dry             list the runs, and start none
+  --retry-failed    run again what failed or diverged
+  --models, --threads, --quiet    as for one run
+
+More values in the file bring more runs: what is there already stays.
+
+DIR then holds sweep.json, runs/ with a folder for each, and results.csv, results.md and results.tex, which are
+written anew after every run.
+
+exit code: 0 every run finished, 1 some did not, 2 wrong arguments or configuration, 130 interrupted
+`
+
+interface Arguments {
+  readonly spec: SweepSpec
+  readonly runs: readonly PlannedRun[]
+  readonly folder: string
+  readonly isDry: boolean
+  readonly retriesFailed: boolean
+  readonly quiet: boolean
+  /** For each run's process. */
+  readonly passedOn: readonly string[]
+}
+
+/** Returns the exit code; throws coded errors about arguments and files. */
+export async function runSweep(): Promise<number> {
+  const { spec, runs, folder, isDry, retriesFailed, quiet, passedOn } = readArguments()
+  if (isDry) {
+    for (const run of runs) console.log(pointText(run.point))
+    console.log(`${runs.length} runs`)
+    return 0
+  }
+  mkdirSync(join(folder, 'runs'), { recursive: true })
+  writeJsonFile(join(folder, 'sweep.json'), spec)
+  const say = (text: string) => {
+    if (!quiet) console.error(text)
+  }
+  const child: { running: ReturnType<typeof spawn> | null; interrupted: boolean } = {
+    running: null,
+    interrupted: false,
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      child.interrupted = true
+      child.running?.kill(signal)
+    })
+  const startedMs = Date.now()
+  let done = 0
+  for (const [index, run] of runs.entries()) {
+    const place = join(folder, 'runs', runName(run))
+    const before = resultIn(place, run, spec)
+    const isSettled = before.outcome !== 'pending' && (before.outcome === 'finished' || !retriesFailed)
+    if (!isSettled) {
+      const left =
+        done === 0 ? '' : `, about ${minutes(((Date.now() - startedMs) / done) * (runs.length - index))} left`
+      say(`── ${index + 1} of ${runs.length}: ${pointText(run.point)}${left}`)
+      await runOne(place, run, passedOn, child)
+      if (child.interrupted) {
+        say('interrupted; the same command goes on from here')
+        return 130
+      }
+      done++
+    }
+    writeResults(folder, spec, runs)
+  }
+  const results = allResults(folder, spec, runs)
+  console.log(toMarkdown(bestTable(spec, results)))
+  return results.every(({ outcome }) => outcome === 'finished') ? 0 : 1
+}
+
+function readArguments(): Arguments {
+  const { values } = parseArgs({
+    options: {
+      sweep: { type: 'string' },
+      out: { type: 'string' },
+      dry: { type: 'boolean' },
+      'retry-failed': { type: 'boolean' },
+      models: { type: 'string' },
+      threads: { type: 'string' },
+      quiet: { type: 'boolean' },
+    },
+  })
+  if (values.sweep === undefined || (values.out === undefined && !values.dry))
+    throw new RankscopeError('CONFIG_INVALID', '--sweep and --out are needed', {
+      hint: 'npm run train -- --help shows how.',
+    })
+  const spec = readSweep(readJson(values.sweep), values.sweep)
+  return {
+    spec,
+    runs: requireRuns(spec),
+    folder: resolve(values.out ?? '.'),
+    isDry: values.dry ?? false,
+    retriesFailed: values['retry-failed'] ?? false,
+    quiet: values.quiet ?? false,
+    passedOn: (['models', 'threads'] as const).flatMap((name) => {
+      const value = values[name]
+      return value === undefined ? [] : [`--${name}`, value]
+    }),
+  }
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch (cause) {
+    throw new RankscopeError(
+      'CONFIG_UNREADABLE',
+      `${file}: ${cause instanceof Error ? cause.message : cause}`,
+      {
+        cause,
+        hint: 'Give a JSON file with name, base and axes.',
+      },
+    )
+  }
+}
+
+/** `lora-learningRate-1e-5-3f2a91c0`: readable, and another one as soon as any setting differs. */
+function runName({ point, config }: PlannedRun): string {
+  const words = pointText(point)
+    .replaceAll(/[^A-Za-z0-9.+-]+/g, '-')
+    .slice(0, 80)
+  const digest = createHash('sha256')
+    .update(JSON.stringify({ ...config, name: null }))
+    .digest('hex')
+  return `${words}-${digest.slice(0, 8)}`
+}
+
+/** Trains one run in a process of its own; a run that was interrupted before goes on from its newest checkpoint. */
+async function runOne(
+  place: string,
+  { config }: PlannedRun,
+  passedOn: readonly string[],
+  child: { running: ReturnType<typeof spawn> | null; interrupted: boolean },
+): Promise<void> {
+  mkdirSync(place, { recursive: true })
+  const file = join(place, 'run.json')
+  writeJsonFile(file, config)
+  const checkpoint = newestCheckpoint(place)
+  const resume = checkpoint === null ? [] : ['--resume', checkpoint]
+  const [program, ...args] = launchCommand(
+    new URL('./train.ts', import.meta.url),
+    ...['--config', file, '--out', place, '--quiet', '--no-model', ...passedOn, ...resume],
+  )
+  const running = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  child.running = running
+  await new Promise<void>((gone, failed) => {
+    running.once('exit', () => gone())
+    running.once('error', failed)
+  })
+  child.running = null
+}
+
+/** Of a run that was interrupted; null where it has to begin anew. */
+function newestCheckpoint(place: string): string | null {
+  const folder = join(place, 'checkpoints')
+  if (readSummary(place)?.state !== 'paused' || !existsSync(folder)) return null
+  const newest = readdirSync(folder)
+    .filter((name) => /^step-\d+$/.test(name))
+    .sort()
+    .at(-1)
+  return newest === undefined ? null : join(folder, newest)
+}
+
+type Summary = Pick<RunView, 'state' | 'summary'> & { error: { code: string } | null }
+
+function readSummary(place: string): Summary | null {
+  const file = join(place, 'summary.json')
+  return existsSync(file) ? (readJson(file) as Summary) : null
+}
+
+function resultIn(place: string, { point, config }: PlannedRun, spec: SweepSpec): RunResult {
+  const found = readSummary(place)
+  const state = found?.state ?? 'queued'
+  const runId = basename(place)
+  return runResult(
+    { runId, state, config, summary: found?.summary ?? null, error: found?.error ?? null },
+    point,
+    spec.metric,
+  )
+}
+
+function allResults(folder: string, spec: SweepSpec, runs: readonly PlannedRun[]): RunResult[] {
+  return runs.map((run) => resultIn(join(folder, 'runs', runName(run)), run, spec))
+}
+
+function writeResults(folder: string, spec: SweepSpec, runs: readonly PlannedRun[]): void {
+  const results = allResults(folder, spec, runs)
+  writeFileSync(join(folder, 'results.csv'), toCsv(runsTable(spec, results)))
+  writeFileSync(join(folder, 'results.md'), toMarkdown(bestTable(spec, results)))
+  writeFileSync(join(folder, 'results.tex'), toLatex(bestTable(spec, results)))
+}
+
+function minutes(ms: number): string {
+  return ms < 120_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.ceil(ms / 60_000)} min`
+}
