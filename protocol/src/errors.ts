@@ -25,6 +25,7 @@ export const errorCodes = {
   RUN_CRASHED: 'The run process ended without saying why.',
   NODE_LOST: 'The node stopped answering.',
   NODE_BUSY: 'The node has no free slot.',
+  NODE_DUPLICATE: 'Another daemon with the same node id is connected.',
   NOT_FOUND: 'The requested thing does not exist.',
   ILLEGAL_TRANSITION: 'The run’s state does not allow that command.',
   UNAUTHORIZED: 'The token is missing or wrong.',

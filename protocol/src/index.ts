@@ -1,5 +1,6 @@
 /** The language that dashboard, server and GPU nodes share: schemas, the types inferred from them, and pure rules over them. */
 export * from './api.ts'
+export * from './awake-clock.ts'
 export * from './browser-events.ts'
 export * from './check-config.ts'
 export * from './column-api.ts'

@@ -42,4 +42,4 @@ export const idSchema = z
   .string()
   .min(1)
   .max(nameLengths.id)
-  .regex(/^\w[\w.:-]*$/, 'must be letters, digits and . : _ - only')
+  .regex(/^[\w-][\w.:-]*$/, 'must be letters, digits and . : _ - only')

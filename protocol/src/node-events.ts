@@ -48,6 +48,8 @@ export const nodeDataSchema = z.strictObject({ path: pathSchema(), bytes: z.int(
 export const nodeHelloSchema = z.strictObject({
   /** Stable across restarts of the daemon (kept in its state folder). */
   nodeId: idSchema,
+  /** Made anew by each daemon process: tells a daemon that came back from a second one with the same node id. */
+  instanceId: idSchema,
   name,
   softwareVersion: name,
   hostname: nameSchema(255),
@@ -156,4 +158,6 @@ export type ServerToNodeEvents = {
   command: (command: NodeCommand, ack: (answer: Ack<null>) => void) => void
   estimate: (request: EstimateRequest, ack: (answer: Ack<MemoryPlan>) => void) => void
   deleteRun: (request: DeleteRun, ack: (answer: Ack<DeletedRun>) => void) => void
+  /** Whether the daemon behind this link is alive. */
+  present: (ack: (answer: Ack<null>) => void) => void
 }

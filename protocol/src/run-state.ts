@@ -20,7 +20,8 @@ export type RunState = (typeof runStates)[number]
 export const runStateSchema = z.enum(runStates)
 
 const transitions: Record<RunState, readonly RunState[]> = {
-  queued: ['assigned', 'stopped', 'paused'],
+  // Running: its node, silent so long that the run was queued again, came back before it was given elsewhere.
+  queued: ['assigned', 'running', 'stopped', 'paused'],
   assigned: ['running', 'queued', 'failed', 'stopping', 'stopped', 'pausing', 'lost', 'finished'],
   running: ['pausing', 'stopping', 'finished', 'failed', 'stopped', 'paused', 'lost'],
   pausing: ['paused', 'finished', 'failed', 'stopping', 'stopped', 'lost'],

@@ -61,7 +61,7 @@ export const nodeViewSchema = z.strictObject({
   nodeId: z.string(),
   state: z.enum(['online', 'offline']),
   mode: nodeModeSchema,
-  hello: nodeHelloSchema.omit({ activeRuns: true }),
+  hello: nodeHelloSchema.omit({ activeRuns: true, instanceId: true }),
   heartbeat: heartbeatSchema.omit({ activeRuns: true }).nullable(),
   /** Runs it holds now. */
   runIds: z.array(z.string()),

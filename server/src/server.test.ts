@@ -1,5 +1,6 @@
 /** The whole server over real sockets: one run’s life, and what interrupts it. Rules: docs/protocol.md. */
 import {
+  awakeClock,
   isSettled,
   type NodeToServerEvents,
   nodeNamespace,
@@ -9,7 +10,7 @@ import {
 } from '@rankscope/protocol'
 import { io } from 'socket.io-client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { Bench } from './testing/peers.ts'
+import { Bench, times } from './testing/peers.ts'
 import { lifecycle, record, sampleConfig, scalars, startBody } from './testing/samples.ts'
 
 describe('a run', () => {
@@ -101,7 +102,7 @@ describe('a run', () => {
     node.close()
   })
 
-  it('whose node falls silent is lost, queued again as a new attempt, and the old attempt fenced (P4, P23)', async () => {
+  it('whose node falls silent is lost, queued again, and goes on when the node comes back with it (P23, P24)', async () => {
     const node = bench.node()
     await node.hello()
     const { runId } = await bench.createRun(sampleConfig())
@@ -115,16 +116,89 @@ describe('a run', () => {
     expect((await bench.runWhere(runId, (run) => run.state === 'lost')).error).toBeNull()
     bench.nowMs += 2000
     const queued = await bench.runWhere(runId, (run) => run.state === 'queued' && run.waitingFor !== null)
-    expect(queued).toMatchObject({ attempt: 2, checkpoint: { step: 5 }, queuePosition: 1 })
+    expect(queued).toMatchObject({ attempt: 1, checkpoint: { step: 5 }, queuePosition: 1 })
     expect(queued.waitingFor).toContain('the checkpoint of step 5')
+    const back = bench.node()
+    expect(await back.hello({ activeRuns: [{ runId, attempt: 1 }] })).toMatchObject({
+      value: { abandon: [] },
+    })
+    const outage = [record(runId, 3, scalars(6, { loss: 1 })), record(runId, 4, lifecycle('finished'))]
+    expect(await back.records(...outage)).toEqual({ ok: true, value: { rejected: [] } })
+    expect(await bench.runWhere(runId, (run) => run.state === 'finished')).toMatchObject({
+      attempt: 1,
+      step: 6,
+    })
+    expect(back.assignments.items).toEqual([])
+    back.close()
+  })
+
+  it('whose node comes back without it becomes a new attempt, and the old one is fenced (P4, P23)', async () => {
+    const node = bench.node()
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await node.records(
+      record(runId, 1, lifecycle('running')),
+      record(runId, 2, { kind: 'checkpoint', step: 5, path: '/checkpoints/5', bytes: 9 }),
+    )
+    node.close()
+    bench.nowMs += 3000
+    await bench.runWhere(runId, (run) => run.state === 'queued')
+    const back = bench.node()
+    await back.hello()
+    await back.heartbeat([], 1)
+    const kept = await back.records(record(runId, 3, scalars(6, { loss: 1 })))
+    expect(kept, 'what was recorded in the outage').toEqual({ ok: true, value: { rejected: [] } })
+    await back.heartbeat([], 0)
+    expect((await back.assignments.count(1))[0]).toMatchObject({ attempt: 2, resumeFrom: '/checkpoints/5' })
+    const late = await back.records(record(runId, 4, scalars(7, { loss: 1 })))
+    expect(late).toMatchObject({ value: { rejected: [{ seq: 4, code: 'STALE_ATTEMPT' }] } })
+    back.close()
+  })
+
+  it('that was given elsewhere meanwhile is to be abandoned by the node that comes back (P24)', async () => {
+    const node = bench.node()
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await node.records(record(runId, 1, lifecycle('running')))
+    node.close()
+    bench.nowMs += 1001
+    await bench.runWhere(runId, (run) => run.state === 'lost')
+    const other = bench.node('node-b')
+    await other.hello()
+    for (const _ of [1, 2, 3]) {
+      await other.heartbeat([])
+      bench.nowMs += 900
+    }
+    await other.heartbeat([])
+    expect(await other.assignments.count(1)).toMatchObject([{ runId, attempt: 2 }])
     const back = bench.node()
     expect(await back.hello({ activeRuns: [{ runId, attempt: 1 }] })).toMatchObject({
       value: { abandon: [{ runId, attempt: 1 }] },
     })
-    expect((await back.assignments.count(1))[0]).toMatchObject({ attempt: 2, resumeFrom: '/checkpoints/5' })
-    const late = await back.records(record(runId, 3, scalars(6, { loss: 1 })))
-    expect(late).toMatchObject({ value: { rejected: [{ seq: 3, code: 'STALE_ATTEMPT' }] } })
+    other.close()
     back.close()
+  })
+
+  it('goes on after a pause of the server itself, in which it could hear nobody', async () => {
+    let monotonicMs = 0
+    await bench.restart({ awake: awakeClock(() => monotonicMs), times: { ...times, tickEveryMs: 5 } })
+    const node = bench.node()
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await node.records(record(runId, 1, lifecycle('running')))
+    monotonicMs += 45_000
+    await node.heartbeat([{ runId, attempt: 1 }])
+    // Silence while the server is awake still counts, after the pause as before it.
+    expect(await bench.get(`/api/runs/${runId}`)).toMatchObject({ state: 'running', attempt: 1 })
+    expect(node.socket.connected).toBe(true)
+    const lost = bench.runWhere(runId, (run) => run.state === 'lost')
+    monotonicMs += 1001
+    await lost
+    node.close()
+    await bench.restart()
   })
 
   it('that a node no longer mentions is queued again, but only once its spool is empty (P25)', async () => {
@@ -227,6 +301,27 @@ describe('a link', () => {
     })
     const auth = { token: bench.server.nodeToken, protocolVersion: protocolVersion + 1 }
     expect((await refused('/node', auth)).data).toMatchObject({ code: 'PROTOCOL_VERSION' })
+  })
+
+  it('of a second daemon with the same node id is refused while the first is alive (P33)', async () => {
+    const first = bench.node()
+    await first.hello()
+    const second = bench.node()
+    expect(await second.hello({ instanceId: 'daemon-2' })).toMatchObject({
+      ok: false,
+      error: { code: 'NODE_DUPLICATE', message: expect.stringContaining('Node A') },
+    })
+    expect(first.socket.connected).toBe(true)
+    expect(await first.heartbeat([])).toEqual({ ok: true, value: null })
+    const again = bench.node()
+    expect(await again.hello(), 'the same daemon over a new link').toMatchObject({ ok: true })
+    again.close()
+    second.close()
+    const restarted = bench.node()
+    expect(await restarted.hello({ instanceId: 'daemon-3' }), 'after the first ended').toMatchObject({
+      ok: true,
+    })
+    restarted.close()
   })
 
   it('of a browser needs the token where there is one (P31)', async () => {

@@ -2,7 +2,7 @@
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { browserNamespace, nodeNamespace, wireParser } from '@rankscope/protocol'
+import { type AwakeClock, awakeClock, browserNamespace, nodeNamespace, wireParser } from '@rankscope/protocol'
 import { Server } from 'socket.io'
 import { Access, isLoopback, keptToken, newToken } from './access.ts'
 import { type App, createApp } from './http/app.ts'
@@ -29,6 +29,8 @@ export type ServerOptions = {
   dashboardFolder: string
   times: SchedulerTimes
   now: () => number
+  /** For silence and waiting. */
+  awake: AwakeClock
 }
 
 export type RunningServer = {
@@ -56,6 +58,7 @@ export const defaultOptions: Omit<ServerOptions, 'dataFolder'> = {
     tickEveryMs: 1000,
   },
   now: Date.now,
+  awake: awakeClock(() => performance.now()),
 }
 
 /** A batch holds at most 2000 records, of which spectra may be large. */
@@ -66,16 +69,16 @@ export async function startServer(
   given: Partial<ServerOptions> & Pick<ServerOptions, 'dataFolder'>,
 ): Promise<RunningServer> {
   const options: ServerOptions = { ...defaultOptions, ...given }
-  const { now, dataFolder, host } = options
+  const { now, awake, dataFolder, host } = options
   const browserToken = options.token ?? (isLoopback(host) ? null : newToken())
   const access = new Access(browserToken, options.nodeToken ?? keptToken(dataFolder, 'node-token'))
 
   const store = await openSqliteStore(join(dataFolder, 'rankscope.db'))
   const runs = await RunBook.open(store)
-  const nodes = await NodeBook.open(store, now())
-  const nodeHub = new NodeHub({ runs, nodes, now })
+  const nodes = await NodeBook.open(store, { now, awake })
+  const nodeHub = new NodeHub({ runs, nodes })
   const report = (error: unknown) => app.log.error(error)
-  const scheduler = new Scheduler({ runs, nodes, links: nodeHub, times: options.times, now, report })
+  const scheduler = new Scheduler({ runs, nodes, links: nodeHub, times: options.times, now, awake, report })
   const views = new Views(runs, nodes, scheduler)
   const sweeps = await SweepBook.open({ store, runs, scheduler, report })
   const services = { store, runs, nodes, nodeHub, scheduler, views, sweeps, now, startedMs: now() }

@@ -65,6 +65,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
   const spool = openSpool(join(state, 'spool.db'))
   const nodeId = ownNodeId(join(state, 'node-id'))
 
+  const instanceId = randomUUID()
   const memoryBytes = usableMemoryBytes()
   const supervisor = new RunSupervisor({
     spool,
@@ -88,6 +89,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     reconnectMs: options.reconnectMs,
     hello: async () => ({
       nodeId,
+      instanceId,
       name: options.name,
       softwareVersion: softwareVersion(),
       hostname: hostname(),

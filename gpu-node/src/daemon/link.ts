@@ -113,6 +113,7 @@ export function openLink(options: LinkOptions): Link {
       return null
     }),
   )
+  socket.on('present', (ack) => answer(ack, () => null))
   socket.on('estimate', (message, ack) =>
     answer(ack, () =>
       options.estimate(parseOrThrow(estimateRequestSchema, message, 'MESSAGE_INVALID', 'estimate').config),

@@ -1,37 +1,54 @@
 /** All nodes that ever said hello, with what is known of them now. */
 import { EventEmitter } from 'node:events'
-import type { Heartbeat, NodeHello, NodeView } from '@rankscope/protocol'
+import type { AwakeClock, Heartbeat, NodeHello, NodeView } from '@rankscope/protocol'
 import { attemptKey, type SchedulerNode } from '../scheduler/place.ts'
 import type { Store, StoredNode } from '../store/store.ts'
 
 type KnownNode = StoredNode & {
   online: boolean
+  /** When it was last heard, by the awake clock; `lastSeenMs` is the time of day, for people. */
+  heardMs: number
+  spooledRecords: number | null
   heartbeat: NodeView['heartbeat']
   busyUntilMs: number
   missingSinceMs: ReadonlyMap<string, number>
 }
+
+/** The time of day, and the clock for silence. */
+export type Clocks = { now: () => number; awake: AwakeClock }
 
 export type NodeBookEvents = { node: [nodeId: string] }
 
 export class NodeBook extends EventEmitter<NodeBookEvents> {
   readonly #store: Store
   readonly #nodes: Map<string, KnownNode>
-  readonly #openedMs: number
+  readonly #now: () => number
+  readonly #awake: AwakeClock
 
-  private constructor(store: Store, nodes: StoredNode[], nowMs: number) {
+  private constructor(store: Store, nodes: StoredNode[], clocks: Clocks) {
     super()
     this.#store = store
-    this.#openedMs = nowMs
-    const absent = { online: false, heartbeat: null, busyUntilMs: 0, missingSinceMs: new Map() }
+    this.#now = clocks.now
+    this.#awake = clocks.awake
+    // While the server was down no node could be heard.
+    const absent = {
+      online: false,
+      heartbeat: null,
+      busyUntilMs: 0,
+      missingSinceMs: new Map(),
+      heardMs: clocks.awake(),
+      spooledRecords: null,
+    }
     this.#nodes = new Map(nodes.map((node) => [node.nodeId, { ...node, ...absent }]))
   }
 
-  static async open(store: Store, nowMs: number): Promise<NodeBook> {
-    return new NodeBook(store, await store.listNodes(), nowMs)
+  static async open(store: Store, clocks: Clocks): Promise<NodeBook> {
+    return new NodeBook(store, await store.listNodes(), clocks)
   }
 
-  async hello(hello: NodeHello, nowMs: number): Promise<void> {
-    const { activeRuns: _, ...lasting } = hello
+  async hello(hello: NodeHello): Promise<void> {
+    const { activeRuns: _, instanceId: _instance, ...lasting } = hello
+    const nowMs = this.#now()
     const known = this.#nodes.get(hello.nodeId)
     const node: KnownNode = {
       nodeId: hello.nodeId,
@@ -39,6 +56,8 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
       firstSeenMs: known?.firstSeenMs ?? nowMs,
       lastSeenMs: nowMs,
       online: true,
+      heardMs: this.#awake(),
+      spooledRecords: null,
       heartbeat: null,
       busyUntilMs: 0,
       missingSinceMs: new Map(),
@@ -50,18 +69,16 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
   }
 
   /** `expected`: runs that the server believes to be active there. */
-  heartbeat(
-    heartbeat: Heartbeat,
-    expected: readonly { runId: string; attempt: number }[],
-    nowMs: number,
-  ): void {
+  heartbeat(heartbeat: Heartbeat, expected: readonly { runId: string; attempt: number }[]): void {
     const node = this.#nodes.get(heartbeat.nodeId)
     if (!node) return
     const { activeRuns: _, ...lasting } = heartbeat
     node.heartbeat = lasting
-    node.lastSeenMs = nowMs
+    node.lastSeenMs = this.#now()
+    node.heardMs = this.#awake()
+    node.spooledRecords = heartbeat.spooledRecords
     node.online = true
-    node.missingSinceMs = missingRuns(node.missingSinceMs, heartbeat, expected, nowMs)
+    node.missingSinceMs = missingRuns(node.missingSinceMs, heartbeat, expected, node.heardMs)
     this.emit('node', node.nodeId)
   }
 
@@ -86,9 +103,10 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
   }
 
   /** Online nodes that were silent for so long that their link must be dead. */
-  silent(afterMs: number, nowMs: number): string[] {
+  silent(afterMs: number): string[] {
+    const awakeMs = this.#awake()
     return [...this.#nodes.values()]
-      .filter((node) => node.online && nowMs - node.lastSeenMs > afterMs)
+      .filter((node) => node.online && awakeMs - node.heardMs > afterMs)
       .map((node) => node.nodeId)
   }
 
@@ -108,8 +126,8 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
       backends: node.hello.backends.filter((backend) => backend.available).map((backend) => backend.name),
       models: node.hello.models.map((model) => model.path),
       online: node.online,
-      // While the server was down no node could be heard.
-      lastSeenMs: Math.max(node.lastSeenMs, this.#openedMs),
+      isDraining: node.spooledRecords !== 0,
+      lastSeenMs: node.heardMs,
       busyUntilMs: node.busyUntilMs,
       missingSinceMs: node.missingSinceMs,
     }))

@@ -38,6 +38,7 @@ function node(nodeId: string, changes: Partial<SchedulerNode> = {}): SchedulerNo
     backends: ['cpu'],
     models: [],
     online: true,
+    isDraining: false,
     lastSeenMs: 0,
     busyUntilMs: 0,
     missingSinceMs: new Map(),
@@ -125,6 +126,8 @@ describe('placing', () => {
     expect(decide(runs, nodes, tick, 1000 + checkpointWaitMs, patience)).toMatchObject([
       { nodeId: 'a', resumeFrom: null },
     ])
+    const justQueued = new Map([['x', 5000]])
+    expect(decide(runs, nodes, tick, 4999 + checkpointWaitMs, patience, justQueued)).toEqual([])
   })
 
   it('leaves alone a node that said it was full, for a while', () => {
@@ -159,7 +162,7 @@ describe('commands', () => {
       ['stopped', 'retry'],
     ] as const)
       expect(obey(state, command)).toEqual([
-        { kind: 'requeue', runId: 'x', newAttempt: true, toEndOfQueue: true, keepCheckpoint: true },
+        { kind: 'requeue', runId: 'x', attempt: 'new', toEndOfQueue: true, keepCheckpoint: true },
       ])
   })
 
@@ -175,12 +178,12 @@ describe('lost nodes', () => {
   const held = (state: RunState) => [run('x', { state, nodeId: 'a', attempt: 3, ...withCheckpoint('a') })]
   const silent = [node('a', { online: false, lastSeenMs: 0 })]
 
-  it('have their runs marked lost after a while, then queued again as a new attempt (P23)', () => {
+  it('have their runs marked lost after a while, then queued again, the attempt kept until it is given out (P23)', () => {
     expect(decide(held('running'), silent, tick, 9, patience)).toEqual([])
     expect(kinds(decide(held('running'), silent, tick, 10, patience))).toEqual(['x→lost'])
     expect(decide(held('lost'), silent, tick, 29, patience)).toEqual([])
     expect(decide(held('lost'), silent, tick, 30, patience)).toEqual([
-      { kind: 'requeue', runId: 'x', newAttempt: true, toEndOfQueue: false, keepCheckpoint: true },
+      { kind: 'requeue', runId: 'x', attempt: 'may-live', toEndOfQueue: false, keepCheckpoint: true },
     ])
   })
 
@@ -202,6 +205,22 @@ describe('lost nodes', () => {
     expect(kinds(decide(held('lost'), back, hello, 20, patience))).toEqual(['x→running'])
     expect(decide(held('running'), back, hello, 20, patience)).toEqual([])
     expect(kinds(decide(held('stopping'), back, hello, 20, patience))).toEqual(['order x'])
+    expect(kinds(decide(held('queued'), back, hello, 20, patience)), 'not given elsewhere').toEqual([
+      'x→running',
+    ])
+    expect(kinds(decide(held('paused'), back, hello, 20, patience)), 'taken for paused').toEqual(['order x'])
+  })
+
+  it('that come back without the process give it up only when their records have arrived (P24)', () => {
+    const hello: SchedulerEvent = { kind: 'hello', nodeId: 'a', activeRuns: [] }
+    const draining = [node('a', { lastSeenMs: 20, isDraining: true })]
+    expect(decide(held('queued'), draining, hello, 20, patience)).toEqual([])
+    expect(place(held('queued'), draining, 20).waits.get('x')?.waitingFor).toBe(
+      'what A recorded while it was away',
+    )
+    expect(kinds(decide(held('queued'), [node('a', { lastSeenMs: 20 })], tick, 21, patience))).toEqual([
+      'assign x',
+    ])
   })
 
   it.each([
@@ -242,7 +261,7 @@ describe('refused assignments', () => {
   it('go back to their place in the queue when the node was full, as the same attempt', () => {
     const full = [node('a', { busyUntilMs: 100 })]
     expect(decide(assigned, full, refused('NODE_BUSY'), 0, patience)).toEqual([
-      { kind: 'requeue', runId: 'x', newAttempt: false, toEndOfQueue: false, keepCheckpoint: true },
+      { kind: 'requeue', runId: 'x', attempt: 'same', toEndOfQueue: false, keepCheckpoint: true },
     ])
   })
 
@@ -335,8 +354,14 @@ describe('whatever happens', () => {
       const to = decision.kind === 'move' ? decision.to : decision.kind === 'assign' ? 'assigned' : 'queued'
       expect(canTransition(item.state, to), `${item.state}→${to}`).toBe(true)
       item.state = to
-      if (decision.kind === 'assign') item.nodeId = decision.nodeId
-      if (decision.kind === 'requeue' && decision.newAttempt) item.attempt++
+      if (decision.kind === 'assign') {
+        if (item.nodeId !== null) item.attempt++
+        item.nodeId = decision.nodeId
+      }
+      if (decision.kind === 'requeue') {
+        if (decision.attempt === 'new') item.attempt++
+        if (decision.attempt !== 'may-live') item.nodeId = null
+      }
     }
     return [...byId.values()]
   }
@@ -382,13 +407,15 @@ describe('whatever happens', () => {
   it('every decision is a legal transition, and a new attempt follows every process that may live on (P4)', () => {
     fc.assert(
       fc.property(world, ({ runs, nodes, event, nowMs }) => {
-        const after = carryOut(runs, decide(runs, nodes, event, nowMs, patience))
-        for (const item of after) {
+        const decisions = decide(runs, nodes, event, nowMs, patience)
+        for (const item of carryOut(runs, decisions)) {
           const before = runs.find((other) => other.runId === item.runId)!
-          const wasHeld = isActive(before.state) || before.state === 'lost'
+          const wasHeld = isActive(before.state) || before.state === 'lost' || before.state === 'queued'
           const isRefused = event.kind === 'refused' && event.runId === item.runId
-          if (wasHeld && (item.state === 'queued' || item.nodeId !== before.nodeId) && !isRefused)
-            expect(item.attempt).toBe(before.attempt + 1)
+          const isGiven = decisions.some(
+            ({ kind, ...rest }) => kind === 'assign' && rest.runId === item.runId,
+          )
+          if (wasHeld && isGiven && !isRefused) expect(item.attempt).toBe(before.attempt + 1)
         }
       }),
       { numRuns: 2000, seed: 3 },

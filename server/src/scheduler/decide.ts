@@ -1,6 +1,6 @@
 /**
- * The scheduler: a pure function from (runs, nodes, event, time) to decisions. Runs and nodes are what is true
- * now; decisions are carried out in order by `shell.ts`. docs/protocol.md, “Scheduling”, has the rules.
+ * The scheduler: a pure function from (runs, nodes, event, time) to decisions. Times are those of an awake clock (see
+ * the protocol's awake-clock.ts), but for `queuedMs`, which only orders. Runs and nodes are what is true now; decisions are carried out in order by `shell.ts`. docs/protocol.md, “Scheduling”, has the rules.
  */
 import {
   canTransition,
@@ -25,16 +25,20 @@ export type SchedulerEvent =
 export type Decision =
   | ({ kind: 'assign' } & Placement)
   | { kind: 'move'; runId: string; to: RunState; error: ErrorPayload | null }
-  /** Back into the queue; as a new attempt unless the node never took it. */
-  | {
-      kind: 'requeue'
-      runId: string
-      newAttempt: boolean
-      toEndOfQueue: boolean
-      keepCheckpoint: boolean
-    }
+  | ({ kind: 'requeue'; runId: string } & Requeue)
   | ({ kind: 'order'; nodeId: string } & NodeCommand)
   | { kind: 'abandon'; nodeId: string; runId: string; attempt: number }
+
+/** Back into the queue. */
+export type Requeue = {
+  /**
+   * new: what ran before is over. same: no node ever took it. may-live: its node fell silent, and may come back with
+   * the process alive; the attempt grows when the run is given out again.
+   */
+  attempt: 'new' | 'same' | 'may-live'
+  toEndOfQueue: boolean
+  keepCheckpoint: boolean
+}
 
 export type Patience = {
   /** Silence after which a node’s runs count as lost. */
@@ -51,6 +55,7 @@ export function decide(
   event: SchedulerEvent,
   nowMs: number,
   patience: Patience,
+  queuedSinceMs: ReadonlyMap<string, number> = new Map(),
 ): Decision[] {
   const draft = new Draft(runs)
   switch (event.kind) {
@@ -69,7 +74,7 @@ export function decide(
       event satisfies never
   }
   findLost(draft, nodes, nowMs, patience)
-  for (const placement of place(draft.runs, nodes, nowMs).placements)
+  for (const placement of place(draft.runs, nodes, nowMs, queuedSinceMs).placements)
     draft.decisions.push({ kind: 'assign', ...placement })
   return draft.decisions
 }
@@ -94,10 +99,7 @@ class Draft {
     this.decisions.push({ kind: 'move', runId: run.runId, to, error })
   }
 
-  requeue(
-    run: StoredRun,
-    how: { newAttempt: boolean; toEndOfQueue: boolean; keepCheckpoint: boolean },
-  ): void {
+  requeue(run: StoredRun, how: Requeue): void {
     if (!canTransition(run.state, 'queued')) return
     const progress = how.keepCheckpoint
       ? run.progress
@@ -106,7 +108,8 @@ class Draft {
       ...run,
       progress,
       state: 'queued',
-      attempt: run.attempt + (how.newAttempt ? 1 : 0),
+      attempt: run.attempt + (how.attempt === 'new' ? 1 : 0),
+      nodeId: how.attempt === 'may-live' ? run.nodeId : null,
       // Not the real time, but behind everyone else’s: enough for placing.
       queuedMs: how.toEndOfQueue ? Number.MAX_SAFE_INTEGER : run.queuedMs,
     })
@@ -146,11 +149,11 @@ function obey(draft: Draft, runId: string, command: RunCommand): void {
       draft.order(run, 'checkpoint')
       break
     case 'resume':
-      draft.requeue(run, { newAttempt: true, toEndOfQueue: true, keepCheckpoint: true })
+      draft.requeue(run, { attempt: 'new', toEndOfQueue: true, keepCheckpoint: true })
       break
     case 'retry':
       draft.requeue(run, {
-        newAttempt: true,
+        attempt: 'new',
         toEndOfQueue: true,
         keepCheckpoint: run.progress.error?.code !== 'CHECKPOINT_BROKEN',
       })
@@ -168,13 +171,18 @@ function reconcile(
 ): void {
   for (const { runId, attempt } of activeRuns) {
     const run = draft.find(runId)
-    const wanted =
-      run?.attempt === attempt && run.nodeId === nodeId && (isActive(run.state) || run.state === 'lost')
-    if (!wanted) {
+    const isItsOwn = run?.attempt === attempt && run.nodeId === nodeId
+    // A pause that was taken for done when the node fell silent: what was trained since is still to be saved.
+    if (isItsOwn && run.state === 'paused') {
+      draft.order(run, 'pause')
+      continue
+    }
+    const isWanted = isItsOwn && (isActive(run.state) || run.state === 'lost' || run.state === 'queued')
+    if (!isWanted) {
       draft.decisions.push({ kind: 'abandon', nodeId, runId, attempt })
       continue
     }
-    if (run.state === 'lost') draft.move(run, 'running')
+    if (run.state === 'lost' || run.state === 'queued') draft.move(run, 'running')
     // The order may have been given while the node was away.
     if (run.state === 'stopping') draft.order(run, 'stop')
     if (run.state === 'pausing') draft.order(run, 'pause')
@@ -187,7 +195,7 @@ function takeBack(draft: Draft, runId: string, attempt: number, error: ErrorPayl
   if (run.state === 'stopping') draft.move(run, 'stopped')
   else if (run.state !== 'assigned') return
   else if (error.code === 'NODE_BUSY')
-    draft.requeue(run, { newAttempt: false, toEndOfQueue: false, keepCheckpoint: true })
+    draft.requeue(run, { attempt: 'same', toEndOfQueue: false, keepCheckpoint: true })
   else draft.move(run, 'failed', error)
 }
 
@@ -207,7 +215,7 @@ function findLost(draft: Draft, nodes: readonly SchedulerNode[], nowMs: number, 
       draft.move(run, 'lost')
       if (isMissing || silentMs >= patience.requeueAfterMs)
         draft.requeue(draft.find(run.runId)!, {
-          newAttempt: true,
+          attempt: isMissing ? 'new' : 'may-live',
           toEndOfQueue: false,
           keepCheckpoint: true,
         })

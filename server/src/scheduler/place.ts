@@ -12,6 +12,9 @@ export type SchedulerNode = {
   /** Models it offers by name; it may reach more by path. */
   models: readonly string[]
   online: boolean
+  /** Records may still wait in its spool: it is not yet known how its runs of before stand. */
+  isDraining: boolean
+  /** When it was last heard. */
   lastSeenMs: number
   /** It refused a run for lack of room; not asked again before. */
   busyUntilMs: number
@@ -45,18 +48,19 @@ export function usedSlots(runs: readonly StoredRun[], nodeId: string): number {
 
 /**
  * Fill the free slots in queue order. A run that cannot start yet holds nobody up. Returned waits are for the
- * runs that stay queued, with their place in the queue.
+ * runs that stay queued, with their place in the queue. Times are those of an awake clock.
  */
 export function place(
   runs: readonly StoredRun[],
   nodes: readonly SchedulerNode[],
   nowMs: number,
+  queuedSinceMs: ReadonlyMap<string, number> = new Map(),
 ): { placements: Placement[]; waits: Map<string, Waiting> } {
   const free = new Map(nodes.map((node) => [node.nodeId, node.slots - usedSlots(runs, node.nodeId)]))
   const placements: Placement[] = []
   const waits = new Map<string, Waiting>()
   for (const run of queueOrder(runs)) {
-    const choice = choose(run, nodes, free, nowMs)
+    const choice = choose(run, nodes, free, nowMs, queuedSinceMs.get(run.runId) ?? 0)
     if ('waitingFor' in choice) {
       waits.set(run.runId, { queuePosition: waits.size + 1, waitingFor: choice.waitingFor })
     } else {
@@ -74,9 +78,13 @@ function choose(
   nodes: readonly SchedulerNode[],
   free: ReadonlyMap<string, number>,
   nowMs: number,
+  queuedSinceMs: number,
 ): Choice {
   const isFree = (node: SchedulerNode) => free.get(node.nodeId)! > 0 && node.busyUntilMs <= nowMs
   const { checkpoint, checkpointNodeId } = run.progress
+  const former = nodes.find((node) => node.nodeId === run.nodeId)
+  if (former?.online && former.isDraining)
+    return { waitingFor: `what ${former.name} recorded while it was away` }
   if (checkpoint && checkpointNodeId !== null) {
     const holder = nodes.find((node) => node.nodeId === checkpointNodeId)
     const held = `the checkpoint of step ${checkpoint.step}`
@@ -85,7 +93,7 @@ function choose(
         ? { nodeId: holder.nodeId, resumeFrom: checkpoint.path }
         : { waitingFor: `a free slot on ${holder.name}, which holds ${held}` }
     }
-    const untilMs = Math.max(holder?.lastSeenMs ?? 0, run.queuedMs) + checkpointWaitMs
+    const untilMs = Math.max(holder?.lastSeenMs ?? 0, queuedSinceMs) + checkpointWaitMs
     if (nowMs < untilMs) {
       const minutes = Math.ceil((untilMs - nowMs) / 60_000)
       return {

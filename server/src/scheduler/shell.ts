@@ -4,6 +4,7 @@
  */
 import {
   type Assignment,
+  type AwakeClock,
   acceptedCommands,
   canTransition,
   type ErrorPayload,
@@ -41,10 +42,13 @@ export class Scheduler {
   readonly #links: NodeLinks
   readonly #times: SchedulerTimes
   readonly #now: () => number
+  readonly #awake: AwakeClock
   readonly #report: (error: unknown) => void
   #queue: Promise<unknown> = Promise.resolve()
   #tickWanted = false
   #waits = new Map<string, Waiting>()
+  /** Since when each queued run waits, by the awake clock. */
+  #queuedSince = new Map<string, number>()
   #timer: NodeJS.Timeout | null = null
   /** Called with runs whose place in the queue, or what they wait for, changed. */
   onWaiting: (runIds: string[]) => void = () => undefined
@@ -55,6 +59,8 @@ export class Scheduler {
     links: NodeLinks
     times: SchedulerTimes
     now: () => number
+    /** For silence and waiting. */
+    awake: AwakeClock
     report: (error: unknown) => void
   }) {
     this.#runs = options.runs
@@ -62,6 +68,7 @@ export class Scheduler {
     this.#links = options.links
     this.#times = options.times
     this.#now = options.now
+    this.#awake = options.awake
     this.#report = options.report
   }
 
@@ -69,7 +76,11 @@ export class Scheduler {
     this.#runs.on('run', () => this.wake())
     this.#runs.on('deleted', () => this.wake())
     this.#nodes.on('node', () => this.wake())
-    this.#timer = setInterval(() => this.wake(), this.#times.tickEveryMs)
+    this.#timer = setInterval(() => {
+      // Read at each tick, so that a pause is found however long the queue is.
+      this.#awake()
+      this.wake()
+    }, this.#times.tickEveryMs)
     this.wake()
   }
 
@@ -90,7 +101,7 @@ export class Scheduler {
     this.#tickWanted = true
     this.#enqueue(async () => {
       this.#tickWanted = false
-      for (const nodeId of this.#nodes.silent(this.#times.lostAfterMs, this.#now())) {
+      for (const nodeId of this.#nodes.silent(this.#times.lostAfterMs)) {
         this.#links.disconnect(nodeId)
         this.#nodes.offline(nodeId)
       }
@@ -113,7 +124,7 @@ export class Scheduler {
 
   hello(hello: NodeHello): Promise<Welcome> {
     return this.#enqueue(async () => {
-      await this.#nodes.hello(hello, this.#now())
+      await this.#nodes.hello(hello)
       const { nodeId, activeRuns } = hello
       const decisions = await this.#handle({ kind: 'hello', nodeId, activeRuns })
       const abandon = decisions.flatMap((decision) =>
@@ -130,7 +141,9 @@ export class Scheduler {
   }
 
   async #handle(event: SchedulerEvent): Promise<Decision[]> {
-    const decisions = decide(this.#runs.list(), this.#nodes.forScheduler(), event, this.#now(), this.#times)
+    const [runs, nodes, awakeMs] = [this.#runs.list(), this.#nodes.forScheduler(), this.#awake()]
+    this.#noteQueued(awakeMs)
+    const decisions = decide(runs, nodes, event, awakeMs, this.#times, this.#queuedSince)
     for (const decision of decisions) await this.#carryOut(decision)
     this.#updateWaiting()
     return decisions
@@ -166,15 +179,7 @@ export class Scheduler {
   async #assign(decision: Extract<Decision, { kind: 'assign' }>): Promise<void> {
     const { runId, nodeId, resumeFrom } = decision
     const run = await this.#runs.change(runId, (current) =>
-      current.state === 'queued'
-        ? {
-            state: 'assigned',
-            nodeId,
-            ...(resumeFrom === null
-              ? { progress: { ...current.progress, checkpoint: null, checkpointNodeId: null, step: 0 } }
-              : {}),
-          }
-        : null,
+      current.state === 'queued' ? assigned(current, nodeId, resumeFrom) : null,
     )
     if (!run) return
     const { attempt, name, config } = run
@@ -183,14 +188,21 @@ export class Scheduler {
       .assign(nodeId, { runId, attempt, name, config, resumeFrom })
       .then((refusal) => {
         if (!refusal) return
-        if (refusal.code === 'NODE_BUSY') this.#nodes.busy(nodeId, this.#now() + busyMs)
+        if (refusal.code === 'NODE_BUSY') this.#nodes.busy(nodeId, this.#awake() + busyMs)
         return this.#enqueue(() => this.#handle({ kind: 'refused', runId, attempt, error: refusal }))
       })
       .catch(this.#report)
   }
 
+  #noteQueued(awakeMs: number): void {
+    const queued = this.#runs.list().filter(({ state }) => state === 'queued')
+    this.#queuedSince = new Map(queued.map(({ runId }) => [runId, this.#queuedSince.get(runId) ?? awakeMs]))
+  }
+
   #updateWaiting(): void {
-    const { waits } = place(this.#runs.list(), this.#nodes.forScheduler(), this.#now())
+    this.#noteQueued(this.#awake())
+    const nodes = this.#nodes.forScheduler()
+    const { waits } = place(this.#runs.list(), nodes, this.#awake(), this.#queuedSince)
     const before = this.#waits
     this.#waits = waits
     const changed = [...new Set([...before.keys(), ...waits.keys()])].filter((runId) => {
@@ -212,19 +224,33 @@ function moved(run: StoredRun, decision: Extract<Decision, { kind: 'move' }>, no
   }
 }
 
+/** A queued run that has a node was last seen alive there: what that process still says is of an older attempt now. */
+function assigned(run: StoredRun, nodeId: string, resumeFrom: string | null): RunChange {
+  const mayLive = run.nodeId !== null
+  const progress = mayLive ? nextAttemptProgress(run.progress) : run.progress
+  return {
+    state: 'assigned',
+    nodeId,
+    attempt: run.attempt + (mayLive ? 1 : 0),
+    progress:
+      resumeFrom === null ? { ...progress, checkpoint: null, checkpointNodeId: null, step: 0 } : progress,
+  }
+}
+
 function requeued(
   run: StoredRun,
   decision: Extract<Decision, { kind: 'requeue' }>,
   nowMs: number,
 ): RunChange | null {
   if (!canTransition(run.state, 'queued')) return null
-  const { newAttempt, toEndOfQueue, keepCheckpoint } = decision
+  const { attempt, toEndOfQueue, keepCheckpoint } = decision
   const kept = keepCheckpoint ? run.progress : { ...run.progress, checkpoint: null, checkpointNodeId: null }
   return {
     state: 'queued',
-    attempt: run.attempt + (newAttempt ? 1 : 0),
+    attempt: run.attempt + (attempt === 'new' ? 1 : 0),
+    ...(attempt === 'may-live' ? {} : { nodeId: null }),
     endedMs: null,
-    progress: newAttempt ? nextAttemptProgress(kept) : kept,
+    progress: attempt === 'new' ? nextAttemptProgress(kept) : kept,
     ...(toEndOfQueue ? { queuedMs: nowMs } : {}),
   }
 }

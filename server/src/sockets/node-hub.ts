@@ -25,13 +25,15 @@ import type { NodeBook } from '../nodes/node-book.ts'
 import type { RunBook } from '../runs/run-book.ts'
 import type { NodeLinks, Scheduler } from '../scheduler/shell.ts'
 
-type SocketData = { nodeId?: string }
+type SocketData = { nodeId?: string; instanceId?: string }
 type NoEvents = Record<string, never>
 export type NodeNamespace = Namespace<NodeToServerEvents, ServerToNodeEvents, NoEvents, SocketData>
 type NodeSocket = Socket<NodeToServerEvents, ServerToNodeEvents, NoEvents, SocketData>
 
 /** A node that does not answer an assignment is left to its heartbeats. */
 const answerMs = 15_000
+/** A daemon that does not say within this time that it is there is taken for gone. */
+const presentMs = 3000
 /** Somebody is looking at the launch form. */
 const estimateMs = 5000
 
@@ -39,12 +41,10 @@ export class NodeHub implements NodeLinks {
   readonly #sockets = new Map<string, NodeSocket>()
   readonly #runs: RunBook
   readonly #nodes: NodeBook
-  readonly #now: () => number
 
-  constructor(options: { runs: RunBook; nodes: NodeBook; now: () => number }) {
+  constructor(options: { runs: RunBook; nodes: NodeBook }) {
     this.#runs = options.runs
     this.#nodes = options.nodes
-    this.#now = options.now
   }
 
   listen(namespace: NodeNamespace, access: Access, scheduler: Scheduler): void {
@@ -71,9 +71,11 @@ export class NodeHub implements NodeLinks {
     socket.on('hello', (message, acknowledge) =>
       answer(acknowledge, async () => {
         const hello: NodeHello = parseOrThrow(nodeHelloSchema, message, 'MESSAGE_INVALID', 'hello')
+        await this.#requireAlone(hello, socket)
         const other = this.#sockets.get(hello.nodeId)
         this.#sockets.set(hello.nodeId, socket)
         socket.data.nodeId = hello.nodeId
+        socket.data.instanceId = hello.instanceId
         // The daemon connected anew before its old link was found dead.
         if (other && other !== socket) other.disconnect(true)
         return scheduler.hello(hello)
@@ -86,7 +88,7 @@ export class NodeHub implements NodeLinks {
         const expected = this.#runs
           .list()
           .filter((run) => run.nodeId === nodeId && (isActive(run.state) || run.state === 'lost'))
-        this.#nodes.heartbeat(heartbeat, expected, this.#now())
+        this.#nodes.heartbeat(heartbeat, expected)
         return null
       }),
     )
@@ -102,6 +104,28 @@ export class NodeHub implements NodeLinks {
       this.#sockets.delete(nodeId)
       this.#nodes.offline(nodeId)
     })
+  }
+
+  /**
+   * Two daemons with one node id (a copied state folder) would take each other’s runs for their own: the second is
+   * refused while the first one answers.
+   */
+  async #requireAlone(hello: NodeHello, socket: NodeSocket): Promise<void> {
+    const other = this.#sockets.get(hello.nodeId)
+    if (!other || other === socket || other.data.instanceId === hello.instanceId) return
+    const answered = await other
+      .timeout(presentMs)
+      .emitWithAck('present')
+      .then(
+        () => true,
+        () => false,
+      )
+    if (!answered || !other.connected) return
+    throw new RankscopeError(
+      'NODE_DUPLICATE',
+      `another daemon is connected as node ${hello.nodeId} (${this.#nodes.find(hello.nodeId)?.hello.name})`,
+      { hint: 'end it, or remove the file node-id from the copied state folder of this one' },
+    )
   }
 
   async assign(nodeId: string, assignment: Assignment): Promise<ErrorPayload | null> {

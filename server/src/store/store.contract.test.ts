@@ -110,7 +110,7 @@ describe.each(siblings)('the $name store', ({ create }) => {
   })
 
   it('keeps nodes, the newest hello of each', async () => {
-    const { activeRuns: _, ...hello } = sampleHello()
+    const { activeRuns: _, instanceId: _instance, ...hello } = sampleHello()
     await store.saveNode({ nodeId: 'node-a', hello, firstSeenMs: 1, lastSeenMs: 1 })
     await store.saveNode({ nodeId: 'node-a', hello: { ...hello, slots: 7 }, firstSeenMs: 2, lastSeenMs: 2 })
     expect(await store.listNodes()).toEqual([

@@ -28,7 +28,7 @@ import { type RunningServer, type ServerOptions, startServer } from '../start-se
 import { sampleHello } from './samples.ts'
 
 /** Heartbeats are sent by hand; silence counts by the bench’s clock, which stands still unless advanced. */
-const times = {
+export const times = {
   heartbeatEveryMs: 100,
   lostAfterMs: 1000,
   requeueAfterMs: 3000,
@@ -57,6 +57,7 @@ export class Bench {
       dashboardFolder: join(this.folder, 'no-dashboard'),
       times,
       now: () => this.nowMs,
+      awake: () => this.nowMs,
       ...options,
     })
   }
@@ -67,8 +68,8 @@ export class Bench {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  node(): FakeNode {
-    const node = new FakeNode(this.server.url, this.server.nodeToken, () => this.nowMs)
+  node(nodeId = 'node-a'): FakeNode {
+    const node = new FakeNode(this.server.url, this.server.nodeToken, nodeId, () => this.nowMs)
     this.#peers.push(node)
     return node
   }
@@ -131,13 +132,17 @@ export class FakeNode {
   readonly socket: Socket<ServerToNodeEvents, NodeToServerEvents>
   readonly assignments = new Inbox<Assignment>()
   readonly commands = new Inbox<NodeCommand>()
+  /** Whether it says so when it is asked. */
+  isPresent = true
   /** How estimates are answered; null: not at all. */
   memory: Ack<MemoryPlan> | null = null
   /** How assignments are answered. */
   answer: Ack<null> = { ok: true, value: null }
+  readonly #nodeId: string
   readonly #now: () => number
 
-  constructor(url: string, token: string, now: () => number) {
+  constructor(url: string, token: string, nodeId: string, now: () => number) {
+    this.#nodeId = nodeId
     this.#now = now
     this.socket = io(new URL(nodeNamespace, url).href, {
       parser: wireParser,
@@ -150,6 +155,9 @@ export class FakeNode {
       this.assignments.add(assignment)
       acknowledge(this.answer)
     })
+    this.socket.on('present', (acknowledge) => {
+      if (this.isPresent) acknowledge({ ok: true, value: null })
+    })
     this.socket.on('estimate', (_, acknowledge) => {
       if (this.memory) acknowledge(this.memory)
     })
@@ -160,12 +168,12 @@ export class FakeNode {
   }
 
   async hello(changes: Partial<NodeHello> = {}): Promise<Ack<Welcome>> {
-    return this.socket.emitWithAck('hello', sampleHello(changes))
+    return this.socket.emitWithAck('hello', sampleHello({ nodeId: this.#nodeId, ...changes }))
   }
 
   async heartbeat(activeRuns: { runId: string; attempt: number }[], spooledRecords = 0) {
     return this.socket.emitWithAck('heartbeat', {
-      nodeId: 'node-a',
+      nodeId: this.#nodeId,
       timeMs: this.#now(),
       loadAverage: 0.5,
       freeMemoryBytes: 1e9,
@@ -175,7 +183,7 @@ export class FakeNode {
   }
 
   async records(...records: RunRecord[]) {
-    return this.socket.emitWithAck('records', { nodeId: 'node-a', records })
+    return this.socket.emitWithAck('records', { nodeId: this.#nodeId, records })
   }
 
   close(): void {

@@ -86,6 +86,7 @@ export function sampleHello(changes: Partial<NodeHello> = {}): NodeHello {
     models: [],
     data: [],
     activeRuns: [],
+    instanceId: 'daemon-1',
     ...changes,
   }
 }
