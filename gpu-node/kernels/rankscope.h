@@ -119,6 +119,8 @@ RS_API int rs_add(float *out, const float *a, const float *b, int64_t count);
 RS_API int rs_subtract(float *out, const float *a, const float *b, int64_t count);
 RS_API int rs_multiply(float *out, const float *a, const float *b, int64_t count);
 RS_API int rs_divide(float *out, const float *a, const float *b, int64_t count);
+/* out = the larger of a and b, NaN where either is; out may be a or b. */
+RS_API int rs_maximum(float *out, const float *a, const float *b, int64_t count);
 /* out = square root of x, rounded right; out may be x. */
 RS_API int rs_square_root(float *out, const float *x, int64_t count);
 /* out = a + b, a * b with b [width] applied to each of the `rows` rows of a; out may be a. */

@@ -25,6 +25,12 @@ int rs_divide(float *out, const float *a, const float *b, int64_t count) {
   return RS_OK;
 }
 
+int rs_maximum(float *out, const float *a, const float *b, int64_t count) {
+#pragma omp parallel for simd schedule(static) num_threads(rs_team(count, RS_STREAM_GRAIN))
+  for (int64_t i = 0; i < count; i++) out[i] = a[i] >= b[i] || a[i] != a[i] ? a[i] : b[i];
+  return RS_OK;
+}
+
 int rs_square_root(float *out, const float *x, int64_t count) {
 #pragma omp parallel for simd schedule(static) num_threads(rs_team(count, RS_STREAM_GRAIN))
   for (int64_t i = 0; i < count; i++) out[i] = sqrtf(x[i]);

@@ -12,7 +12,7 @@
  */
 import { effectiveAlpha, type MethodConfigOf } from '@rankscope/protocol'
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
-import { add as addTensors, customGrad, div, mul, sqrt, sub, tidy } from '@tensorflow/tfjs-core'
+import { add as addTensors, customGrad, div, maximum, mul, sqrt, sub, tidy } from '@tensorflow/tfjs-core'
 import { runFused } from '../ops/kernels.ts'
 import { add, linear, lowRankLinear, matMul } from '../ops/linear.ts'
 import { scaleColumns } from '../ops/pointwise.ts'
@@ -34,6 +34,8 @@ interface Unit {
   readonly magnitude: Variable
   /** ‖w_j‖² [n] */
   readonly squares: Variable
+  /** [n], see below. */
+  readonly smallest: Variable
   /** c [n] of the present A and B. */
   readonly norms: Variable
 }
@@ -129,7 +131,7 @@ export const dora: Method<'dora'> = {
   parameterCount: ({ rank }, { rows, columns }) => rank * (rows + columns) + columns,
 
   memory: ({ rank }, { rows, columns }) => ({
-    stateFloats: 3 * (rank * (rows + columns) + columns) + 2 * columns,
+    stateFloats: 3 * (rank * (rows + columns) + columns) + 3 * columns,
     transientFloats: rank * (rows + columns) + columns,
   }),
 }
@@ -146,10 +148,23 @@ async function makeUnit(
     target,
     a: state.variable(`${name}.A`, [rows, rank], () => kaimingUniform(random, rows, rank)),
     b: state.zeros(`${name}.B`, [rank, columns]),
-    magnitude: state.variable(`${name}.magnitude`, [columns], () => squares.map(Math.sqrt)),
+    magnitude: state.variable(`${name}.magnitude`, [columns], () => squares.map(initialMagnitude)),
     squares: state.own(parameter(squares, [columns], { trainable: false })),
+    smallest: state.own(parameter(new Float32Array(columns).fill(smallest), [columns], { trainable: false })),
     norms: state.own(zeroParameter([columns])),
   }
+}
+
+/**
+ * c_j² is never taken for less than `resolution` of its parts' sizes (what cancels below that is rounding) plus `smallest`:
+ * where a column of V is zero, μ / c is finite, and at the start, where μ = c, it is 1.
+ */
+const resolution = 2 ** -20
+const smallest = 2 ** -100
+
+/** μ of the start: c of W0, bit for bit. */
+function initialMagnitude(square: number): number {
+  return Math.sqrt(Math.max(square, Math.fround(Math.fround(square * resolution) + smallest)))
 }
 
 /** Σ_i w_ij² for each column, summed in float64, rounded once. */
@@ -171,8 +186,10 @@ function crossProducts({ target, a, b }: Unit): { withWeight: Tensor; withAdapte
 function columnNorms(unit: Unit, scale: number): Tensor {
   const { withWeight, withAdapter } = crossProducts(unit)
   const dot = (t: Tensor) => runFused('columnDot', { a: unit.b, b: t })
-  const mixed = addTensors(mul(dot(withWeight), 2 * scale), mul(dot(withAdapter), scale * scale))
-  return sqrt(addTensors(unit.squares, mixed))
+  const ofAdapter = mul(dot(withAdapter), scale * scale)
+  const squares = addTensors(unit.squares, addTensors(mul(dot(withWeight), 2 * scale), ofAdapter))
+  const sizes = addTensors(unit.squares, ofAdapter)
+  return sqrt(maximum(squares, addTensors(mul(sizes, resolution), unit.smallest)))
 }
 
 /**

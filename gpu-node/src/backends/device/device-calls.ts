@@ -32,6 +32,7 @@ const signatures = {
   rs_subtract: [p, p, p, n],
   rs_multiply: [p, p, p, n],
   rs_divide: [p, p, p, n],
+  rs_maximum: [p, p, p, n],
   rs_square_root: [p, p, n],
   rs_add_row: [p, p, p, n, n],
   rs_multiply_row: [p, p, p, n, n],

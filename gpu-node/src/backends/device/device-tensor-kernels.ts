@@ -28,7 +28,7 @@ function withFallback(attempt: Attempt, fallback: KernelFunc): KernelFunc {
 }
 
 const elementwise =
-  (name: 'add' | 'subtract' | 'multiply' | 'divide'): Attempt =>
+  (name: 'add' | 'subtract' | 'multiply' | 'divide' | 'maximum'): Attempt =>
   ({ a, b }, _, backend) => {
     if (!areFloats(a!, b!) || !util.arraysEqual(a!.shape, b!.shape)) return undefined
     const out = backend.allocate(a!.shape)
@@ -97,6 +97,7 @@ const attempts: Readonly<Record<string, Attempt>> = {
   Sub: elementwise('subtract'),
   Multiply: (...call) => elementwise('multiply')(...call) ?? scaled(...call),
   RealDiv: elementwise('divide'),
+  Maximum: elementwise('maximum'),
   Sqrt: squareRoot,
   BatchMatMul: batchMatMul,
   Transpose: transpose,
