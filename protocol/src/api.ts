@@ -180,6 +180,22 @@ export const evaluationsAnswer = z.strictObject({
   cursor: z.int(),
 })
 
+/** GET /api/runs/:runId/files: checkpoints and exports that the run told of, oldest first. */
+export const filesAnswer = z.strictObject({
+  files: z.array(
+    z.strictObject({
+      kind: z.enum(['checkpoint', 'model', 'adapter', 'delta', 'lora']),
+      attempt: z.int(),
+      /** null for what is written after the last step. */
+      step: z.int().nullable(),
+      path: z.string(),
+      bytes: z.int(),
+      timeMs: z.number(),
+    }),
+  ),
+  cursor: z.int(),
+})
+
 /** store-full: nothing new is kept nor acknowledged until there is room; reading goes on. */
 export const healthSchema = z.strictObject({
   status: z.enum(['ok', 'store-full']),

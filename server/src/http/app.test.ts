@@ -6,6 +6,7 @@ import {
   errorAnswer,
   estimateAnswer,
   evaluationsAnswer,
+  filesAnswer,
   healthAnswer,
   logsAnswer,
   nodesAnswer,
@@ -58,6 +59,8 @@ describe('the HTTP API', () => {
         byType: { add: { examples: 4, accuracy: 0.5 } },
         elapsedMs: 1,
       }),
+      record(runId, 10, { kind: 'artifact', artifact: 'adapter', path: '/a', bytes: 6 }),
+      record(runId, 11, { kind: 'checkpoint', step: 2, path: '/c/2', bytes: 5 }),
     )
   })
   afterAll(() => bench.close())
@@ -105,8 +108,12 @@ describe('the HTTP API', () => {
     expect((await get(`/api/runs/${runId}/evaluations`, evaluationsAnswer)).evaluations).toMatchObject([
       { loss: 'NaN', accuracy: 0.5 },
     ])
+    expect((await get(`/api/runs/${runId}/files`, filesAnswer)).files).toMatchObject([
+      { kind: 'adapter', step: null, path: '/a', bytes: 6, attempt: 1 },
+      { kind: 'checkpoint', step: 2, path: '/c/2', bytes: 5 },
+    ])
     expect(await get(`/api/runs/${runId}/spectra/index`, spectraIndexAnswer)).toMatchObject({
-      cursor: 9,
+      cursor: 11,
       entries: [{ step: 3, final: true, measures: { stableRank: 1.25 } }],
     })
     const spectra = await get(`/api/runs/${runId}/spectra?step=3&final=true&part=total`, spectraAnswer)
@@ -131,7 +138,7 @@ describe('the HTTP API', () => {
         timesMs: [1003, 1004, 1005],
       },
     ])
-    expect(cursor).toBe(9)
+    expect(cursor).toBe(11)
     const joined = await get(`/api/runs/${runId}/scalars?names=train/loss&points=1`, scalarsAnswer)
     expect(joined.series[0]).toMatchObject({
       total: 3,

@@ -2,6 +2,7 @@
 import {
   errorAnswer,
   evaluationsAnswer,
+  filesAnswer,
   logsAnswer,
   type RecordBodyOf,
   type RecordKind,
@@ -158,6 +159,39 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
         ({ kind: _, ...sample }) => sample,
       )
       return { samples: items, cursor }
+    },
+  )
+
+  app.get(
+    '/api/runs/:runId/files',
+    {
+      schema: {
+        tags,
+        summary: 'Checkpoints and exports that the run told of, oldest first',
+        params: runParams,
+        querystring: pageQuery,
+        response: { 200: filesAnswer, ...errors },
+      },
+    },
+    async (request) => {
+      const { runId } = request.params
+      const of = (record: StoredRecord) => ({ attempt: record.attempt, timeMs: record.timeMs })
+      const checkpoints = await newest(runId, 'checkpoint', request.query, (body, record) => ({
+        kind: 'checkpoint' as const,
+        step: body.step,
+        path: body.path,
+        bytes: body.bytes,
+        ...of(record),
+      }))
+      const artifacts = await newest(runId, 'artifact', request.query, (body, record) => ({
+        kind: body.artifact,
+        step: null,
+        path: body.path,
+        bytes: body.bytes,
+        ...of(record),
+      }))
+      const files = [...checkpoints.items, ...artifacts.items].sort((a, b) => a.timeMs - b.timeMs)
+      return { files, cursor: Math.min(checkpoints.cursor, artifacts.cursor) }
     },
   )
 
