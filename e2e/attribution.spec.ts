@@ -20,7 +20,7 @@ test('a run with attribution shows its parts overlaid, who holds the tail, and t
   await expectCurve(page, 'Spectrum of ΔW')
 
   await page.getByRole('radiogroup', { name: 'Part of the update' }).getByText('all', { exact: true }).click()
-  await expect(page.getByRole('region', { name: 'Spectrum of ΔW' }).locator('.legendtext')).toHaveCount(4)
+  await expect(page.getByTestId('parts-legend').getByRole('listitem')).toHaveCount(4)
   const overlaid = new Set((await chartRows(page, 'Spectrum of ΔW')).map(([label]) => label))
   expect(overlaid).toEqual(
     new Set(['ΔW', '1st order', '2nd order', 'rounding'].map((part) => `${run!.name} · ${part}`)),

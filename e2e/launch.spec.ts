@@ -26,7 +26,7 @@ test('a run is launched from the form, and its loss and spectrum grow', async ({
   await expect(page).toHaveURL(/\/runs\/[^/]+$/)
   await expectCurve(page, 'Training loss')
   await expectCurve(page, 'Spectrum of ΔW')
-  await expect(page.getByText('2Kr = 32')).toBeVisible()
+  await expect(page.getByRole('img', { name: /Chart: Spectrum of ΔW.* 2Kr = 32/ })).toBeVisible()
   await expect(page.getByTestId('run-state').first()).toHaveText('finished', { timeout: 60_000 })
 })
 

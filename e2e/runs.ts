@@ -69,9 +69,7 @@ export function everyStep(steps: number): number[] {
   return Array.from({ length: steps }, (_, index) => index + 1)
 }
 
-/** Wait until plotly has drawn a curve in the chart of that title. */
+/** Wait until a curve is drawn in the chart of that title. */
 export async function expectCurve(page: Page, title: string): Promise<void> {
-  await expect(
-    page.getByRole('region', { name: title }).locator('.scatterlayer .trace').first(),
-  ).toBeVisible()
+  await expect(page.getByRole('region', { name: title }).locator('[data-drawn="true"]')).toBeVisible()
 }

@@ -1,6 +1,7 @@
 /** Requests to the server’s REST API: answers are parsed by their schema, failures become coded errors. */
 import { errorPayloadSchema, RankscopeError } from '@rankscope/protocol'
 import type { z } from 'zod'
+import { serverClock } from '../common/server-clock.ts'
 import { readToken } from './token.ts'
 
 type Options = { method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'; body?: unknown; signal?: AbortSignal }
@@ -25,6 +26,7 @@ export async function request<S extends z.ZodType>(
 /** For commands whose answer nobody reads. */
 export async function send(path: string, options: Options = {}): Promise<unknown> {
   const token = readToken()
+  const sentMs = Date.now()
   let response: Response
   try {
     response = await fetch(`/api${path}`, {
@@ -43,6 +45,7 @@ export async function send(path: string, options: Options = {}): Promise<unknown
       cause: error,
     })
   }
+  serverClock.note(sentMs, Date.now(), response.headers.get('date'))
   const text = await response.text()
   const body = parseJson(text)
   if (response.ok) return body

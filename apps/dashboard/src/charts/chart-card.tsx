@@ -12,9 +12,12 @@ import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react'
 import type { RunStore } from '../live/run-store.ts'
 import classes from './chart-card.module.css'
 import { downloadCsv, downloadImage, type ImageFormat } from './download.ts'
-import type { Figure } from './figure.ts'
+import type { Figure, LineFigure, PlotlyFigure } from './figure.ts'
+import { LineChart } from './line-chart.tsx'
 import { LiveChart } from './live-chart.tsx'
+import { asPicture } from './picture.ts'
 import { useChartTheme } from './use-chart-theme.ts'
+import type { Size } from './use-drawable.ts'
 import type { View } from './zoom.ts'
 
 export type AxisToggle = { label: string; value: boolean; set: (value: boolean) => void }
@@ -22,7 +25,10 @@ export type AxisToggle = { label: string; value: boolean; set: (value: boolean) 
 type Props = {
   title: string
   help?: ReactNode
-  build: (size: { width: number; height: number }) => Figure
+  /** What is drawn, and so by what: lines on a canvas, everything else by plotly. */
+  chart:
+    | { kind: 'lines'; build: (size: Size) => LineFigure; onZoom?: (view: View | null) => void }
+    | { kind: 'plotly'; build: (size: Size) => PlotlyFigure }
   stores: readonly RunStore[]
   /** Menu entries that are on or off, such as logarithmic axes. */
   toggles?: readonly AxisToggle[]
@@ -32,20 +38,21 @@ type Props = {
   primary?: boolean
   onDrawn?: (figure: Figure) => void
   onPick?: (x: number) => void
-  onZoom?: (view: View | null) => void
 }
 
 export function ChartCard(props: Props) {
-  const { title, help, build, stores, toggles = [], controls, footer, height = 250 } = props
+  const { title, help, chart, stores, toggles = [], controls, footer, height = 250 } = props
   const theme = useChartTheme()
   const figure = useRef<Figure | null>(null)
-  const [note, setNote] = useState('')
+  const [counted, setCounted] = useState('')
+  const [notes, setNotes] = useState('')
   const [large, setLarge] = useState(false)
   const onDrawn = props.onDrawn
   const drawn = useCallback(
     (next: Figure) => {
       figure.current = next
-      setNote(
+      setNotes((next.notes ?? []).join('; '))
+      setCounted(
         next.drawnPoints < next.totalPoints || next.zoomed
           ? `${next.drawnPoints.toLocaleString('en-US')} of ${next.totalPoints.toLocaleString('en-US')} points${next.zoomed ? ' in view' : ''}`
           : '',
@@ -63,11 +70,19 @@ export function ChartCard(props: Props) {
 
   const saveImage = (format: ImageFormat) => {
     if (!figure.current) return
-    downloadImage(figure.current, title, format, theme).catch((error: unknown) =>
+    const picture = figure.current.kind === 'lines' ? asPicture(figure.current, theme) : figure.current
+    downloadImage(picture, title, format, theme).catch((error: unknown) =>
       notifications.show({ color: 'red', title: 'The picture could not be made', message: String(error) }),
     )
   }
 
+  const shared = {
+    stores,
+    label: `Chart: ${title}`,
+    height: large ? 'auto' : height,
+    primary: props.primary ?? false,
+    onDrawn: drawn,
+  }
   return (
     <Paper withBorder className={classes['card']} data-large={large} component="section" aria-label={title}>
       <Group gap={6} wrap="nowrap" className={classes['head']}>
@@ -88,7 +103,7 @@ export function ChartCard(props: Props) {
           </Tooltip>
         ) : null}
         <Text size="xs" c="dimmed" ml="auto" className={classes['note']} title="Every extreme is kept">
-          {note}
+          {counted}
         </Text>
         <ActionIcon
           variant="subtle"
@@ -137,16 +152,21 @@ export function ChartCard(props: Props) {
         </Menu>
       </Group>
       {controls ? <div className={classes['controls']}>{controls}</div> : null}
-      <LiveChart
-        build={build}
-        stores={stores}
-        label={`Chart: ${title}`}
-        height={large ? 'auto' : height}
-        primary={props.primary ?? false}
-        onDrawn={drawn}
-        {...(props.onPick ? { onPick: props.onPick } : {})}
-        {...(props.onZoom ? { onZoom: props.onZoom } : {})}
-      />
+      {chart.kind === 'lines' ? (
+        <LineChart
+          {...shared}
+          build={chart.build}
+          {...(props.onPick ? { onPick: props.onPick } : {})}
+          {...(chart.onZoom ? { onZoom: chart.onZoom } : {})}
+        />
+      ) : (
+        <LiveChart {...shared} build={chart.build} {...(props.onPick ? { onPick: props.onPick } : {})} />
+      )}
+      {notes === '' ? null : (
+        <Text size="xs" c="dimmed" className={classes['notes']!} data-testid="chart-notes">
+          {notes}
+        </Text>
+      )}
       {footer ? <div className={classes['footer']}>{footer}</div> : null}
     </Paper>
   )

@@ -3,11 +3,17 @@
 export type Envelope = {
   /** Index (into the input) of each bucket’s last point. */
   index: Int32Array
+  /** Extremes of the finite values; NaN where a bucket has none. */
   low: Float64Array
   high: Float64Array
+  /** 1 where the bucket has an infinity of that sign. */
+  below: Uint8Array
+  above: Uint8Array
+  /** The sum of another column over each bucket. */
+  sum: (column: ArrayLike<number>) => Float64Array
 }
 
-/** Join neighbours into at most `buckets` buckets; each keeps its extremes. NaN counts only where a bucket has nothing else. */
+/** Join neighbours into at most `buckets` buckets; each keeps its finite extremes, and says where there are infinities. */
 export function envelope(low: ArrayLike<number>, high: ArrayLike<number>, buckets: number): Envelope {
   const length = low.length
   const count = Math.min(length, Math.max(1, buckets))
@@ -15,6 +21,15 @@ export function envelope(low: ArrayLike<number>, high: ArrayLike<number>, bucket
     index: new Int32Array(count),
     low: new Float64Array(count).fill(Number.NaN),
     high: new Float64Array(count).fill(Number.NaN),
+    below: new Uint8Array(count),
+    above: new Uint8Array(count),
+    sum: (column) => {
+      const sums = new Float64Array(count)
+      let from = 0
+      for (let bucket = 0; bucket < count; bucket++)
+        for (; from <= result.index[bucket]!; from++) sums[bucket]! += column[from]!
+      return sums
+    },
   }
   for (let bucket = 0; bucket < count; bucket++) {
     const start = Math.floor((bucket * length) / count)
@@ -23,8 +38,10 @@ export function envelope(low: ArrayLike<number>, high: ArrayLike<number>, bucket
     for (let index = start; index < end; index++) {
       const smallest = low[index]!
       const largest = high[index]!
-      if (!(result.low[bucket]! <= smallest)) if (!Number.isNaN(smallest)) result.low[bucket] = smallest
-      if (!(result.high[bucket]! >= largest)) if (!Number.isNaN(largest)) result.high[bucket] = largest
+      if (smallest === Number.NEGATIVE_INFINITY) result.below[bucket] = 1
+      if (largest === Number.POSITIVE_INFINITY) result.above[bucket] = 1
+      if (Number.isFinite(smallest) && !(result.low[bucket]! <= smallest)) result.low[bucket] = smallest
+      if (Number.isFinite(largest) && !(result.high[bucket]! >= largest)) result.high[bucket] = largest
     }
   }
   return result

@@ -1,13 +1,13 @@
 /** Save a chart as PNG, SVG or CSV, with its title, a legend and a solid ground. */
 import type { Layout } from 'plotly.js'
 import { toCsv } from './csv.ts'
-import type { ChartTheme, Figure } from './figure.ts'
+import type { ChartTheme, FigureFacts, PlotlyFigure } from './figure.ts'
 import { loadPlotly } from './plotly.ts'
 
 export type ImageFormat = 'png' | 'svg'
 
 export async function downloadImage(
-  figure: Figure,
+  figure: PlotlyFigure,
   title: string,
   format: ImageFormat,
   theme: ChartTheme,
@@ -29,7 +29,7 @@ export async function downloadImage(
   save(address, `${fileName(title)}.${format}`)
 }
 
-export function downloadCsv(figure: Figure, title: string): void {
+export function downloadCsv(figure: FigureFacts, title: string): void {
   const address = URL.createObjectURL(new Blob([toCsv(figure.table())], { type: 'text/csv' }))
   save(address, `${fileName(title)}.csv`)
   URL.revokeObjectURL(address)

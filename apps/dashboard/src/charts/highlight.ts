@@ -1,20 +1,35 @@
-/** The run that is being pointed at, in a list or in a chart: drawn strong everywhere while others fade. */
-import { useSyncExternalStore } from 'react'
+/** What is being pointed at, in a list or in a chart: a run, drawn strong everywhere, and a place on the x axis. */
 
-let highlighted: string | null = null
+type Pointed = {
+  runId: string | null
+  /** Where, by the axis’s title: only charts over the same axis show it. */
+  x: { axis: string; value: number } | null
+}
+
+let pointed: Pointed = { runId: null, x: null }
 const listeners = new Set<() => void>()
 
-export function highlightRun(runId: string | null): void {
-  if (highlighted === runId) return
-  highlighted = runId
+function point(next: Pointed): void {
+  if (next.runId === pointed.runId && next.x?.value === pointed.x?.value && next.x?.axis === pointed.x?.axis)
+    return
+  pointed = next
   for (const listener of listeners) listener()
 }
 
-function subscribe(listener: () => void): () => void {
-  listeners.add(listener)
-  return () => listeners.delete(listener)
+export function highlightRun(runId: string | null): void {
+  point({ runId, x: pointed.x })
 }
 
-export function useHighlightedRun(): string | null {
-  return useSyncExternalStore(subscribe, () => highlighted)
+/** The pointer is at this x of a chart, near this run’s curve; null: it left. */
+export function pointAt(runId: string | null, x: Pointed['x']): void {
+  point({ runId, x })
+}
+
+export function currentlyPointed(): Pointed {
+  return pointed
+}
+
+export function subscribeToPointed(listener: () => void): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
 }

@@ -7,7 +7,6 @@ import type { RunStore } from '../live/run-store.ts'
 import { ChartCard } from './chart-card.tsx'
 import { measureFigure } from './measure-figure.ts'
 import { measureChoices, measureNames, measures } from './measures.ts'
-import { useChartTheme } from './use-chart-theme.ts'
 import type { RunCurve } from './use-curves.ts'
 import type { SpectrumView } from './use-spectrum-view.ts'
 
@@ -21,7 +20,6 @@ type Props = {
 
 export const MeasureChart = memo(function MeasureChart(props: Props) {
   const { curves, stores, view, empty, height = 300 } = props
-  const theme = useChartTheme()
   const [measure, setMeasure] = useViewChoice('measure', measureNames, 'effectiveRank')
   const [scope, setScope] = useViewChoice('measure.over', ['mean', 'module'] as const, 'mean')
   const [logY, setLogY] = useViewFlag('measure.logy')
@@ -29,10 +27,14 @@ export const MeasureChart = memo(function MeasureChart(props: Props) {
   const build = useCallback(
     () =>
       measureFigure(
-        curves.map((curve) => ({ ...curve, spectra: curve.store.spectra })),
-        { measure, module, part: view.part, logY, step: view.step, theme, empty },
+        curves.map((curve) => ({
+          ...curve,
+          spectra: curve.store.spectra,
+          everySteps: curve.run.config.spectra.everySteps,
+        })),
+        { measure, module, part: view.part, logY, step: view.step, empty },
       ),
-    [curves, measure, module, view.part, logY, view.step, theme, empty],
+    [curves, measure, module, view.part, logY, view.step, empty],
   )
   const { title, formula, source, help } = measures[measure]
   return (
@@ -43,7 +45,7 @@ export const MeasureChart = memo(function MeasureChart(props: Props) {
           {title} = {formula} ({source}). {help} Click a point to look at the spectrum of its step.
         </>
       }
-      build={build}
+      chart={{ kind: 'lines', build }}
       stores={stores}
       height={height}
       onPick={view.setStep}

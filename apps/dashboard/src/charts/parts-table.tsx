@@ -1,7 +1,7 @@
 /** What the update of one module is made of: first order, second order and rounding, and who holds the tail. */
 import { Group, HoverCard, Paper, Table, Text, UnstyledButton } from '@mantine/core'
 import { IconHelpCircle } from '@tabler/icons-react'
-import { formatNumber, formatPercent, shortModule } from '../common/format.ts'
+import { formatExact, formatNumber, formatPercent, shortModule } from '../common/format.ts'
 import { useTopicVersion } from '../live/live-context.tsx'
 import type { RunStore } from '../live/run-store.ts'
 import { type PartRow, partLabels, partRows } from './parts.ts'
@@ -74,7 +74,7 @@ function RunRows(props: { curve: RunCurve; rows: readonly PartRow[]; named: bool
       ))}
       <Table.Tr>
         <Table.Td colSpan={6} c="dimmed">
-          {named ? `${curve.label}: ` : ''}Step {step}. Noise floor{' '}
+          {named ? `${curve.label}: ` : ''}Step {formatExact(step)}. Noise floor{' '}
           {floor === null
             ? 'unknown: the total is no difference of stored weights.'
             : `${formatNumber(floor)} expected, ${formatNumber(rows.find(({ part }) => part === 'rounding')?.largest)} measured (σ₁ of the rounding).`}

@@ -31,10 +31,14 @@ export type PartRow = {
   share: number | null
 }
 
-/** The parts of one module’s update at a step (null: the newest); empty for a run without attribution. */
+/**
+ * The parts of one module’s update at a step (null: the newest), all of one step: that of the newest total at or before
+ * it. Empty for a run without attribution.
+ */
 export function partRows(spectra: SpectrumIndex, module: string, step: number | null): PartRow[] {
+  const whole = step === null ? spectra.latest(module, 'total') : spectra.at(module, 'total', step)
   const at = (part: SpectrumPart) =>
-    step === null ? spectra.latest(module, part) : spectra.at(module, part, step)
+    spectra.list(module, part).findLast((entry) => entry.step === whole?.step) ?? null
   const entries = spectrumParts.flatMap((part) => at(part) ?? [])
   if (entries.length < 2) return []
   const energy = (part: SpectrumPart) => (at(part)?.measures['beyondFirstOrder'] ?? 0) ** 2

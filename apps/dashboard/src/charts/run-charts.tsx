@@ -2,8 +2,7 @@
 import { Group, SegmentedControl, Slider, Text } from '@mantine/core'
 import { isSettled, type RunView } from '@rankscope/protocol'
 import { useViewChoice, useViewNumber } from '../common/view-state.ts'
-import { useSeriesNames } from '../live/live-context.tsx'
-import type { RunStore } from '../live/run-store.ts'
+import { type LoadedStores, useSeriesNames } from '../live/live-context.tsx'
 import { MeasureChart } from './measure-chart.tsx'
 import { PartsTable } from './parts-table.tsx'
 import classes from './run-charts.module.css'
@@ -15,18 +14,24 @@ import { useSpectrumView } from './use-spectrum-view.ts'
 
 type Props = {
   runs: readonly RunView[]
-  stores: readonly RunStore[]
+  loaded: Pick<LoadedStores, 'stores' | 'loading' | 'error'>
   groupKey: ((run: RunView) => string) | null
 }
 
-export function RunCharts({ runs, stores, groupKey }: Props) {
+export function RunCharts({ runs, loaded, groupKey }: Props) {
+  const { stores } = loaded
   const [xAxis, setXAxis] = useViewChoice('x', ['step', 'tokens', 'time'] as const, 'step')
   const [smoothing, setSmoothing] = useViewNumber('smoothing', 0.6)
   const curves = useCurves(runs, stores, groupKey)
   const view = useSpectrumView(stores)
   const settled = runs.every((run) => isSettled(run.state))
-  const soon = (what: string) =>
-    settled ? `The run ended without ${what}.` : `Waiting for the first ${what} …`
+  const soon = (what: string) => {
+    // What is not here yet may still be there: only a complete history says that something is missing.
+    if (loaded.loading) return 'Loading …'
+    if (loaded.error) return 'This could not be loaded.'
+    if (!settled) return `Waiting for the first ${what} …`
+    return `The ${runs.length === 1 ? 'run' : 'runs'} ended without ${article(what)} ${what}.`
+  }
   const shared = { curves, stores, xAxis, smoothing }
   // Charts that need not be there appear with their first point.
   const names = useSeriesNames(stores)
@@ -88,4 +93,8 @@ export function RunCharts({ runs, stores, groupKey }: Props) {
       </div>
     </div>
   )
+}
+
+function article(word: string): string {
+  return /^[aeiou]/.test(word) ? 'an' : 'a'
 }

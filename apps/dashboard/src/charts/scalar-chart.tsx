@@ -1,11 +1,10 @@
 /** A chart of one scalar over the run. */
-import { memo, useCallback, useRef, useState } from 'react'
+import { memo, useCallback, useMemo, useRef, useState } from 'react'
 import { useViewFlag } from '../common/view-state.ts'
 import { noteDrawn } from '../live/timings.ts'
 import { ChartCard } from './chart-card.tsx'
 import type { ScalarChartDefinition } from './scalar-charts.ts'
 import { scalarFigure, type XAxis } from './scalar-figure.ts'
-import { useChartTheme } from './use-chart-theme.ts'
 import type { RunCurve } from './use-curves.ts'
 import { useDetail } from './use-detail.ts'
 import type { View } from './zoom.ts'
@@ -25,11 +24,10 @@ type Props = {
 /** Memoised: run views change many times a second, curves do not. */
 export const ScalarChart = memo(function ScalarChart(props: Props) {
   const { definition, curves, stores, xAxis, smoothing, empty, height, primary } = props
-  const theme = useChartTheme()
   const [logY, setLogY] = useViewFlag(`${definition.key}.logy`, definition.logY)
   const [logX, setLogX] = useViewFlag(`${definition.key}.logx`)
   const axes = `${xAxis} ${logX}`
-  // A zoom belongs to the axes that it was made on: plotly forgets it with them.
+  // A zoom belongs to the axes that it was made on.
   const [zoomed, setZoomed] = useState<{ axes: string; view: View } | null>(null)
   const view = zoomed?.axes === axes ? zoomed.view : null
   const details = useDetail(curves, definition.name, xAxis, view)
@@ -52,7 +50,6 @@ export const ScalarChart = memo(function ScalarChart(props: Props) {
         smoothing: definition.smoothed ? smoothing : 0,
         markers: definition.markers,
         format: definition.format,
-        theme,
         empty,
         points: Math.max(200, width),
         zoom: view === null ? null : { view, details },
@@ -60,8 +57,9 @@ export const ScalarChart = memo(function ScalarChart(props: Props) {
       xUnit.current = figure.xUnit ?? 1
       return figure
     },
-    [view, details, curves, definition, xAxis, logX, logY, smoothing, theme, empty],
+    [view, details, curves, definition, xAxis, logX, logY, smoothing, empty],
   )
+  const chart = useMemo(() => ({ kind: 'lines' as const, build, onZoom }), [build, onZoom])
   const measure = useCallback(() => {
     const drawnMs = Date.now()
     for (const store of stores) noteDrawn(store.runId, store.takeArrivals(), drawnMs)
@@ -70,14 +68,13 @@ export const ScalarChart = memo(function ScalarChart(props: Props) {
     <ChartCard
       title={definition.title}
       help={definition.help}
-      build={build}
+      chart={chart}
       stores={stores}
       toggles={[
         { label: 'Logarithmic y axis', value: logY, set: setLogY },
         { label: 'Logarithmic x axis', value: logX, set: setLogX },
       ]}
       primary={primary ?? false}
-      onZoom={onZoom}
       {...(height === undefined ? {} : { height })}
       {...(primary ? { onDrawn: measure } : {})}
     />

@@ -1,10 +1,13 @@
 /** Figure of one scalar over the run, for any number of runs: raw values faint, smoothed ones on top. Pure. */
-import type { Data } from 'plotly.js'
+import { scalarNames } from '@rankscope/protocol'
+import { formatExact, formatNumber, formatPercent } from '../common/format.ts'
 import type { Series } from '../live/series.ts'
 import type { Dash } from '../runs/run-colours.ts'
-import { type Band, meanBand } from './band.ts'
+import { extentOf, rangeAround } from './axis-range.ts'
+import { meanBand } from './band.ts'
 import { envelope } from './decimate.ts'
-import { axis, baseLayout, type ChartTheme, curveTable, type Figure } from './figure.ts'
+import type { LineBand, LineCurve, LineFigure } from './figure.ts'
+import { misfitNote, misfitsOf } from './misfits.ts'
 import { smooth } from './smoothing.ts'
 import { timeUnit, xValues } from './x-axis.ts'
 import { countInView, type Detail, indicesInView, type View, withDetail } from './zoom.ts'
@@ -17,14 +20,14 @@ export type Curve = {
   label: string
   colour: string
   dash: Dash
-  /** Another run is being pointed at, or this one. */
-  emphasis: 'normal' | 'strong' | 'faint'
   /** Runs of one configuration but different seeds have one key; null where runs are not grouped. */
   group: string | null
   series: ReadonlyMap<string, Series>
   /** When the run began, for the time axis. */
   originMs: number
 }
+
+export type NumberKind = 'plain' | 'percent' | 'si'
 
 export type ScalarOptions = {
   /** Scalar name, e.g. `train/loss`. */
@@ -38,8 +41,7 @@ export type ScalarOptions = {
   /** Few points, such as evaluations: draw each one. */
   markers: boolean
   /** How numbers of the y axis read: as they are, as a share, or with SI prefixes. */
-  format: 'plain' | 'percent' | 'si'
-  theme: ChartTheme
+  format: NumberKind
   empty: string
   /** Points drawn per curve at most: about one per pixel of the plot. */
   points: number
@@ -47,61 +49,86 @@ export type ScalarOptions = {
   zoom: { view: View; details: ReadonlyMap<string, Detail> } | null
 }
 
-const numberFormats = {
-  plain: {},
-  percent: { tickformat: '~%', hoverformat: '.1%', rangemode: 'tozero' },
-  si: { tickformat: '~s', hoverformat: '.4~s' },
+const numbers = {
+  plain: { ticks: 'number', format: (value: number) => formatNumber(value, 4) },
+  percent: { ticks: 'percent', format: (value: number) => formatPercent(value) },
+  si: { ticks: 'count', format: (value: number) => formatExact(value) },
 } as const
 
-export function scalarFigure(curves: readonly Curve[], options: ScalarOptions): Figure {
-  const present = curves.filter((curve) => (curve.series.get(options.name)?.length ?? 0) > 0)
+export function scalarFigure(curves: readonly Curve[], options: ScalarOptions): LineFigure {
+  const told = curves.filter((curve) => (curve.series.get(options.name)?.length ?? 0) > 0)
+  // Without tokens there is no place on an axis of tokens: steps in their stead would be told as tokens.
+  const present = told.filter(
+    (curve) => options.xAxis !== 'tokens' || (curve.series.get(scalarNames.tokens)?.length ?? 0) > 0,
+  )
   const seconds = timeUnit(present.map((curve) => lastElapsedSeconds(curve, options.name)))
   const prepared = present.map((curve) => prepare(curve, options, seconds.divisor))
-  const grouped = groupsOf(prepared)
-  const single = prepared.filter((one) => one.curve.group === null)
-  const traces = [...single.flatMap((one) => lines(one, options)), ...grouped.flatMap(bandTraces)]
-  const xTitle = { step: 'step', tokens: 'tokens seen', time: `time since start (${seconds.unit})` }[
-    options.xAxis
-  ]
+  const groups = groupsOf(prepared)
+  const lines = prepared.filter((one) => one.group === null).map((one) => one.line)
+  const bands = groups.map((members) => bandOf(members, options.logY))
+  const xTitle = { step: 'step', tokens: 'tokens seen', time: `time since start (${seconds.unit})` }
+  const shown = options.zoom?.view
+  const unit = options.xAxis === 'time' ? seconds.divisor : 1
+  const xs = lines.length > 0 ? lines.map((line) => line.x) : bands.map((band) => band.x)
+  const withoutTokens = told.length - present.length
   return {
-    traces,
-    layout: {
-      ...baseLayout(options.theme),
-      uirevision: `${options.xAxis} ${options.logX} ${options.logY}`,
-      xaxis: { ...axis(options.theme, xTitle), type: options.logX ? 'log' : 'linear' },
-      yaxis: {
-        ...axis(options.theme, options.yTitle),
-        type: options.logY ? 'log' : 'linear',
-        ...numberFormats[options.format],
-      },
+    kind: 'lines',
+    curves: lines,
+    bands,
+    marks: [],
+    levels: [],
+    xAxis: {
+      title: xTitle[options.xAxis],
+      log: options.logX,
+      range: shown
+        ? [shown.from / unit, shown.to / unit]
+        : tight(extentOf([...xs, ...bands.map((band) => band.x)], options.logX), options.logX),
+      ticks: 'count',
+      format: (value) => formatExact(value, 5),
+    },
+    yAxis: {
+      title: options.yTitle,
+      log: options.logY,
+      range: rangeAround(extentOf(valuesOf(lines, bands, shown, unit), options.logY), {
+        log: options.logY,
+        fromZero: options.format === 'percent',
+      }),
+      ...numbers[options.format],
     },
     drawnPoints: prepared.reduce((sum, one) => sum + one.drawn, 0),
     totalPoints: prepared.reduce((sum, one) => sum + one.total, 0),
     zoomed: options.zoom !== null,
-    xUnit: options.xAxis === 'time' ? seconds.divisor : 1,
-    empty: present.length === 0 ? options.empty : null,
-    table: () =>
-      curveTable(
-        ['run', options.xAxis, options.name],
-        present.map((curve) => {
-          const series = curve.series.get(options.name)!
-          return {
-            label: curve.label,
-            x: xValues(curve.series, series, options.xAxis, curve.originMs),
-            y: series.last.view(),
-          }
-        }),
-      ),
+    xUnit: unit,
+    notes: [
+      misfitNote(prepared.map((one) => one.line)) ?? [],
+      smoothingNote(prepared) ?? [],
+      withoutTokens === 0 ? [] : `${withoutTokens} of ${told.length} runs tell no tokens and are left out`,
+      groups.some((members) => isCut(members)) ? 'means end where the shortest run of their group ends' : [],
+    ].flat(),
+    empty:
+      present.length > 0
+        ? null
+        : withoutTokens > 0
+          ? 'The shown runs tell no tokens; choose another x axis.'
+          : options.empty,
+    table: () => scalarTable(present, options),
   }
 }
 
+/** How sparse the values are that a smoothed line was made of, where the server joined some. */
+function smoothingNote(prepared: readonly Prepared[]): string | null {
+  const share = Math.max(...prepared.map((one) => (one.line.called === null ? 1 : one.pointsPerValue)))
+  return share >= 1.5 ? `smoothed from one value in ${Math.round(share)}: zoom in for all` : null
+}
+
 type Prepared = {
-  curve: Curve
-  steps: ArrayLike<number>
-  x: Float64Array
-  smoothed: Float64Array
-  low: ArrayLike<number>
-  high: ArrayLike<number>
+  /** Of the run, per value that is here. */
+  pointsPerValue: number
+  group: string | null
+  line: LineCurve
+  steps: Float64Array
+  /** The last step that the run has. */
+  lastStep: number
   /** Points of what is in view: drawn, and there. */
   drawn: number
   total: number
@@ -116,21 +143,43 @@ function prepare(curve: Curve, options: ScalarOptions, secondsDivisor: number): 
   const [start, end] = zoom ? indicesInView(x, zoom.view) : [0, x.length]
   const seen = zoom ? countInView(x, zoom.view) : series.length
   if (options.xAxis === 'time') for (let index = 0; index < x.length; index++) x[index]! /= secondsDivisor
-  const drawable = options.logY ? positive : (values: Float64Array) => values
-  const smoothed = smooth(drawable(series.last.view()), options.smoothing)
-  const inView = (values: Float64Array) => drawable(values.subarray(start, end))
-  const joined = envelope(inView(series.low.view()), inView(series.high.view()), options.points)
+  // Of all points that are here, before any is joined for the screen.
+  const smoothed =
+    options.smoothing > 0 ? smooth(series.means.view(), options.smoothing, series.counts.view()) : null
+  const inView = (name: 'low' | 'high' | 'nans' | 'counts') => series[name].view().subarray(start, end)
+  const joined = envelope(inView('low'), inView('high'), options.points)
   const pick = (values: ArrayLike<number>) =>
     Float64Array.from(joined.index, (index) => values[start + index]!)
+  const nans = joined.sum(inView('nans'))
+  const counts = joined.sum(inView('counts'))
+  const total = zoom ? pointsInView(series, detail, seen) : series.total
+  const drawn = Math.min(seen, joined.index.length)
+  const last = pick(series.last.view())
+  const drawable = (values: Float64Array) => (options.logY ? positive(values) : values)
+  const pickedX = pick(x)
+  const { runId, label, colour, dash } = curve
   return {
-    curve,
+    group: curve.group,
+    pointsPerValue: seen === 0 ? 1 : total / seen,
+    line: {
+      runId,
+      label,
+      colour,
+      dash,
+      markers: options.markers || pickedX.length === 1,
+      x: pickedX,
+      y: drawable(smoothed ? pick(smoothed) : last),
+      called: smoothed ? 'smoothed' : null,
+      raw:
+        smoothed || total > drawn
+          ? { low: drawable(joined.low), high: drawable(joined.high), last, counts }
+          : null,
+      misfits: misfitsOf(pickedX, joined, nans, options.logY),
+    },
     steps: pick(series.steps.view()),
-    x: pick(x),
-    smoothed: pick(smoothed),
-    low: joined.low,
-    high: joined.high,
-    drawn: Math.min(seen, joined.index.length),
-    total: zoom ? pointsInView(series, detail, seen) : series.total,
+    lastStep: whole.steps.at(whole.length - 1),
+    drawn,
+    total,
   }
 }
 
@@ -140,70 +189,58 @@ function pointsInView(series: Series, detail: Detail | undefined, seen: number):
   return source.length === 0 ? seen : Math.round((seen * source.total) / source.length)
 }
 
-function lines(prepared: Prepared, options: ScalarOptions): Data[] {
-  const { curve, x } = prepared
-  const faint = curve.emphasis === 'faint'
-  const strong = curve.emphasis === 'strong'
-  const main: Data = {
-    type: 'scatter',
-    // A single point has no line to show.
-    mode: options.markers || x.length === 1 ? 'lines+markers' : 'lines',
-    name: curve.label,
-    x,
-    y: prepared.smoothed,
-    opacity: faint ? 0.18 : 1,
-    line: { color: curve.colour, width: strong ? 3 : 1.8, dash: curve.dash },
-    marker: { size: x.length > 60 ? 4 : 6, color: curve.colour },
-    legendgroup: curve.runId,
-  }
-  if (options.markers || (options.smoothing === 0 && !isJoined(prepared))) return [main]
-  const zigzag = zigzagOf(prepared)
-  const raw: Data = {
-    type: 'scatter',
-    mode: 'lines',
-    name: `${curve.label} (raw)`,
-    x: zigzag.x,
-    y: zigzag.y,
-    opacity: faint ? 0.06 : 0.28,
-    line: { color: curve.colour, width: 1 },
-    hoverinfo: 'skip',
-    showlegend: false,
-    legendgroup: curve.runId,
-  }
-  return [raw, main]
-}
-
 function groupsOf(prepared: readonly Prepared[]): Prepared[][] {
   const groups = new Map<string, Prepared[]>()
   for (const one of prepared) {
-    const key = one.curve.group
-    if (key !== null) groups.set(key, [...(groups.get(key) ?? []), one])
+    if (one.group !== null) groups.set(one.group, [...(groups.get(one.group) ?? []), one])
   }
   return [...groups.values()]
 }
 
-/** Mean of a group’s runs, and one standard deviation around it. */
-function bandTraces(members: Prepared[]): Data[] {
-  const first = members[0]!
-  const band: Band = meanBand(members.map((one) => ({ steps: one.steps, x: one.x, y: one.smoothed })))
-  const { colour, label } = first.curve
-  const faint = members.every((one) => one.curve.emphasis === 'faint')
-  const outline = { x: band.x, type: 'scatter' as const, mode: 'lines' as const, hoverinfo: 'skip' as const }
-  const hidden = { line: { width: 0, color: colour }, showlegend: false, legendgroup: first.curve.runId }
-  return [
-    { ...outline, ...hidden, y: band.low },
-    { ...outline, ...hidden, y: band.high, fill: 'tonexty', fillcolor: `${colour}${faint ? '12' : '33'}` },
-    {
-      type: 'scatter',
-      mode: 'lines',
-      name: members.length > 1 ? `${label} (mean of ${members.length})` : label,
-      x: band.x,
-      y: band.mean,
-      opacity: faint ? 0.2 : 1,
-      line: { color: colour, width: 2, dash: first.curve.dash },
-      legendgroup: first.curve.runId,
-    },
-  ]
+function bandOf(members: readonly Prepared[], log: boolean): LineBand {
+  const { runId, label, colour, dash, called } = members[0]!.line
+  const band = meanBand(
+    members.map(({ steps, line }) => ({ steps, x: line.x, y: line.y })),
+    log,
+  )
+  const mean = log ? 'geometric mean' : 'mean'
+  return {
+    runId,
+    label: members.length > 1 ? `${label} (${mean} of ${members.length})` : label,
+    colour,
+    dash,
+    ...band,
+    called: `95 % of the ${mean}${called ? `, ${called}` : ''}`,
+  }
+}
+
+/** Whether a member goes on beyond where its group’s mean has to end. */
+function isCut(members: readonly Prepared[]): boolean {
+  return new Set(members.map((one) => one.lastStep)).size > 1
+}
+
+/** What the y axis has to hold: lines, raw values and bands, as far as they are in view. */
+function* valuesOf(
+  lines: readonly LineCurve[],
+  bands: readonly LineBand[],
+  view: View | undefined,
+  unit: number,
+): Iterable<Float64Array> {
+  const cut = (x: Float64Array, values: Float64Array) => {
+    if (!view) return values
+    const [start, end] = indicesInView(x, { from: view.from / unit, to: view.to / unit })
+    return values.subarray(start, end)
+  }
+  for (const { x, y, raw } of lines) {
+    yield cut(x, y)
+    if (raw) yield* [cut(x, raw.low), cut(x, raw.high)]
+  }
+  for (const { x, mean, low, high } of bands) yield* [cut(x, mean), cut(x, low), cut(x, high)]
+}
+
+/** An x axis ends where its curves do; one point stands in the middle. */
+function tight(extent: readonly [number, number] | null, log: boolean): readonly [number, number] {
+  return extent && extent[1] > extent[0] ? extent : rangeAround(extent, { log })
 }
 
 /** A logarithmic axis has no place for zero and below: a gap. */
@@ -211,22 +248,25 @@ function positive(values: Float64Array): Float64Array {
   return values.map((value) => (value > 0 ? value : Number.NaN))
 }
 
-function isJoined(prepared: Prepared): boolean {
-  return prepared.total > prepared.drawn
-}
-
-/** Low and high of each point in turn; plain values where nothing was joined. */
-function zigzagOf(prepared: Prepared): { x: Float64Array; y: Float64Array } {
-  const length = prepared.x.length
-  if (!isJoined(prepared)) return { x: prepared.x, y: Float64Array.from(prepared.low) }
-  const x = new Float64Array(2 * length)
-  const y = new Float64Array(2 * length)
-  for (let index = 0; index < length; index++) {
-    x[2 * index] = x[2 * index + 1] = prepared.x[index]!
-    y[2 * index] = prepared.low[index]!
-    y[2 * index + 1] = prepared.high[index]!
-  }
-  return { x, y }
+/** Every point that is here, a zoomed stretch singly; where some were joined, with the extremes, the number and the NaN of those they stand for. */
+function scalarTable(curves: readonly Curve[], options: ScalarOptions): (string | number)[][] {
+  const all = curves.map((curve) =>
+    withDetail(curve.series.get(options.name)!, options.zoom?.details.get(curve.runId)),
+  )
+  const isJoined = all.some((series) => series.total > series.length)
+  const extra = isJoined ? ['min', 'max', 'points', 'nan'] : []
+  const rows: (string | number)[][] = [['run', options.xAxis, options.name, ...extra]]
+  curves.forEach((curve, position) => {
+    const series = all[position]!
+    const x = xValues(curve.series, series, options.xAxis, curve.originMs)
+    for (let index = 0; index < series.length; index++) {
+      const row = [curve.label, x[index]!, series.last.at(index)]
+      if (isJoined) row.push(series.low.at(index), series.high.at(index), Math.round(series.counts.at(index)))
+      if (isJoined) row.push(series.nans.at(index))
+      rows.push(row)
+    }
+  })
+  return rows
 }
 
 function lastElapsedSeconds(curve: Curve, name: string): number {

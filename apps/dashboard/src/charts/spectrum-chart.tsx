@@ -2,7 +2,7 @@
 import { Group, SegmentedControl, Select, Text } from '@mantine/core'
 import { isSettled, type SpectrumPart } from '@rankscope/protocol'
 import { memo, useCallback } from 'react'
-import { shortModule } from '../common/format.ts'
+import { formatExact, shortModule } from '../common/format.ts'
 import { useViewFlag } from '../common/view-state.ts'
 import type { RunStore } from '../live/run-store.ts'
 import type { SpectrumEntry } from '../live/spectra.ts'
@@ -10,13 +10,10 @@ import { ChartCard } from './chart-card.tsx'
 import { partDashes, partLabels } from './parts.ts'
 import { joinedMarks } from './rank-marks.ts'
 import { type SpectrumCurve, spectrumFigure } from './spectrum-figure.ts'
+import { spectrumNotes } from './spectrum-notes.ts'
 import { StepSlider } from './step-slider.tsx'
-import { useChartTheme } from './use-chart-theme.ts'
 import type { RunCurve } from './use-curves.ts'
 import type { SpectrumView } from './use-spectrum-view.ts'
-
-/** Plot margins left and right, for placing labels. */
-const horizontalMargin = 72
 
 type Props = {
   curves: readonly RunCurve[]
@@ -28,44 +25,46 @@ type Props = {
 
 export const SpectrumChart = memo(function SpectrumChart(props: Props) {
   const { curves, stores, view, empty, height = 300 } = props
-  const theme = useChartTheme()
   const [logY, setLogY] = useViewFlag('spectrum.logy', true)
   const [logX, setLogX] = useViewFlag('spectrum.logx', true)
   const [normalised, setNormalised] = useViewFlag('spectrum.normalised')
   const [showFloor, setShowFloor] = useViewFlag('spectrum.floor', true)
   const { module, part, allParts, step } = view
 
-  const build = useCallback(
-    ({ width }: { width: number }) => {
-      const parts = allParts ? view.parts : [part]
-      const shown =
-        module === null
-          ? []
-          : parts.flatMap((each) =>
-              curves.flatMap((curve) => curveAt(allParts ? ofPart(curve, each) : curve, module, each, step)),
-            )
-      const dimension = Math.max(0, ...shown.map(({ entry }) => Math.min(entry.rows, entry.columns)))
-      const largest = module === null ? null : largestOver(curves, module, parts[0]!)
-      return spectrumFigure(shown, {
-        logX,
-        logY,
-        normalised,
-        showFloor,
-        legend: allParts,
-        largest,
-        marks: joinedMarks(
-          shown.map(({ run }) => ({ method: run.config.method, devices: run.config.parallel.devices })),
-          dimension,
-        ),
-        widthPixels: width - horizontalMargin,
-        theme,
-        empty: module !== null && isKnown(curves, module, parts) ? 'Fetching the spectrum …' : empty,
-      })
-    },
-    [curves, module, part, allParts, view.parts, step, logX, logY, normalised, showFloor, theme, empty],
+  const build = useCallback(() => {
+    const parts = allParts ? view.parts : [part]
+    const shown =
+      module === null
+        ? []
+        : parts.flatMap((each) =>
+            curves.flatMap((curve) => curveAt(allParts ? ofPart(curve, each) : curve, module, each, step)),
+          )
+    const dimension = Math.max(0, ...shown.map(({ entry }) => Math.min(entry.rows, entry.columns)))
+    const largest = module === null ? null : largestOver(curves, module, parts[0]!)
+    const uniform = new Set(shown.map(({ entry }) => entry.step)).size <= 1
+    const named = uniform
+      ? shown
+      : shown.map((one) => ({ ...one, label: `${one.label} · step ${formatExact(one.entry.step)}` }))
+    return spectrumFigure(named, {
+      logX,
+      logY,
+      normalised,
+      showFloor,
+      largest,
+      marks: joinedMarks(
+        shown.map(({ run }) => ({ method: run.config.method, devices: run.config.parallel.devices })),
+        dimension,
+      ),
+      notes: module === null ? [] : spectrumNotes(curves, shown, { module, part, step }),
+      empty: module !== null && isKnown(curves, module, parts) ? 'Fetching the spectrum …' : empty,
+    })
+  }, [curves, module, part, allParts, view.parts, step, logX, logY, normalised, showFloor, empty])
+  const shapes = new Set(
+    curves.flatMap(({ run }) => {
+      const shape = run.start?.modules.find((candidate) => candidate.name === module)
+      return shape ? `${formatExact(shape.rows)} × ${formatExact(shape.columns)}` : []
+    }),
   )
-  const [first] = curves
-  const shape = first?.run.start?.modules.find((candidate) => candidate.name === module)
   return (
     <ChartCard
       title="Spectrum of ΔW"
@@ -78,7 +77,7 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
           noise. With attribution, “all” overlays the parts that ΔW is made of.
         </>
       }
-      build={build}
+      chart={{ kind: 'lines', build }}
       stores={stores}
       height={height}
       toggles={[
@@ -90,11 +89,9 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
       controls={
         <Group gap="xs">
           <ModuleSelect view={view} />
-          {shape ? (
-            <Text size="xs" c="dimmed">
-              {shape.rows} × {shape.columns}
-            </Text>
-          ) : null}
+          <Text size="xs" c="dimmed">
+            {[...shapes].join(', ')}
+          </Text>
           {view.parts.length > 1 ? (
             <SegmentedControl
               size="xs"
@@ -110,6 +107,7 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
               ]}
             />
           ) : null}
+          {allParts ? <PartsLegend parts={view.parts} /> : null}
           {view.error ? (
             <Text size="xs" c="red" role="alert">
               {view.error.message}
@@ -128,6 +126,31 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
     />
   )
 })
+
+/** Which dash is which part: their curves have the colour of the run. */
+function PartsLegend({ parts }: { parts: readonly SpectrumPart[] }) {
+  const patterns = { solid: '', dash: '7 4', dot: '2 3', dashdot: '7 3 2 3' }
+  return (
+    <Group component="ul" gap="sm" p={0} m={0} data-testid="parts-legend">
+      {parts.map((part) => (
+        <Group key={part} component="li" gap={4} style={{ listStyle: 'none' }}>
+          <svg width={28} height={8} aria-hidden>
+            <line
+              x1={0}
+              x2={28}
+              y1={4}
+              y2={4}
+              stroke="currentColor"
+              strokeWidth={1.8}
+              strokeDasharray={patterns[partDashes[part]]}
+            />
+          </svg>
+          <Text size="xs">{partLabels[part]}</Text>
+        </Group>
+      ))}
+    </Group>
+  )
+}
 
 function ModuleSelect({ view }: { view: SpectrumView }) {
   const option = (module: string) => ({ value: module, label: shortModule(module) })

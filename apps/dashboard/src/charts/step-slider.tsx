@@ -2,6 +2,7 @@
 import { ActionIcon, Button, Group, Slider, Text, Tooltip } from '@mantine/core'
 import { IconPlayerPauseFilled, IconPlayerPlayFilled } from '@tabler/icons-react'
 import { useCallback, useEffect, useState } from 'react'
+import { formatExact } from '../common/format.ts'
 import { useShortcuts } from '../shell/shortcuts.ts'
 
 type Props = {
@@ -74,11 +75,11 @@ export function StepSlider({ steps, step, setStep, growing }: Props) {
         value={Math.max(0, index)}
         onChange={go}
         disabled={disabled}
-        label={(position) => `step ${steps[position] ?? ''}`}
+        label={(position) => `step ${formatExact(steps[position])}`}
         thumbLabel="Step of the spectrum"
       />
       <Text size="xs" className="numeric" miw={74} ta="right">
-        {steps.length === 0 ? 'no step yet' : `step ${steps[index]?.toLocaleString('en-US')}`}
+        {steps.length === 0 ? 'no step yet' : `step ${formatExact(steps[index])}`}
       </Text>
       <Button
         size="compact-xs"

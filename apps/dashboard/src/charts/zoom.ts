@@ -1,5 +1,5 @@
 /** What a zoomed scalar chart shows: which points lie in view, and the finer ones that were fetched for it. Pure. */
-import { Series } from '../live/series.ts'
+import { type columns, Series } from '../live/series.ts'
 
 /** Range of the x axis: steps, tokens or seconds. */
 export type View = { from: number; to: number }
@@ -48,7 +48,7 @@ export function withDetail(series: Series, detail: Detail | undefined): Series {
   const { points } = detail
   const first = series.indexOfStep(points.steps.at(0))
   const after = series.indexOfStep(points.steps.at(points.length - 1) + 1)
-  const joined = (name: 'steps' | 'timesMs' | 'last' | 'low' | 'high') => {
+  const joined = (name: (typeof columns)[number]) => {
     const coarse = series[name].view()
     return [...coarse.subarray(0, first), ...points[name].view(), ...coarse.subarray(after)]
   }
@@ -59,6 +59,9 @@ export function withDetail(series: Series, detail: Detail | undefined): Series {
     last: joined('last'),
     low: joined('low'),
     high: joined('high'),
+    counts: joined('counts'),
+    means: joined('means'),
+    nans: joined('nans'),
     total: series.total,
   })
   return result

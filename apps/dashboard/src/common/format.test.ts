@@ -4,6 +4,7 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
+  formatExact,
   formatNumber,
   formatPercent,
   shortModule,
@@ -26,6 +27,10 @@ describe('numbers', () => {
     [4096, '4,096'],
     [41_900_000, '41.9 M'],
     [1_235_814_400, '1.24 B'],
+    [999_999, '1 M'],
+    [9999.6, '10 k'],
+    [2.5e12, '2.5 T'],
+    [Number.NaN, 'NaN'],
   ])('the count %s reads %s', (value, text) => expect(formatCount(value)).toBe(text))
 
   it.each([
@@ -39,7 +44,19 @@ describe('numbers', () => {
   it('bytes take binary units and shares one decimal', () => {
     expect(formatBytes(3 * 2 ** 20)).toBe('3 MiB')
     expect(formatPercent(0.8125)).toBe('81.3 %')
+    expect(formatBytes(2 ** 20 - 1)).toBe('1 MiB')
     expect(formatPercent(1)).toBe('100 %')
+    expect(formatPercent(0)).toBe('0 %')
+  })
+
+  it('only all is 100 %, and only nothing is 0 %', () => {
+    expect(formatPercent(0.99996)).toBe('> 99.9 %')
+    expect(formatPercent(0.0001)).toBe('< 0.1 %')
+  })
+
+  it('a step is told in full', () => {
+    expect(formatExact(54_580)).toBe('54,580')
+    expect(formatExact(0.25)).toBe('0.25')
   })
 
   it('an age never runs into the future', () => {

@@ -14,38 +14,54 @@ export function formatNumber(value: number | null | undefined, digits = 3): stri
   return String(Number(value.toPrecision(digits)))
 }
 
+/** A number in full, such as a step: `54,580`; what is no whole number keeps up to `digits` significant digits. */
+export function formatExact(value: number | null | undefined, digits = 6): string {
+  if (value === null || value === undefined) return missing
+  return Number.isSafeInteger(value) ? value.toLocaleString('en-US') : formatNumber(value, digits)
+}
+
 /** A count: `950`, `4,096`, `41.9 M`, `1.24 B`. */
 export function formatCount(value: number | null | undefined): string {
   if (value === null || value === undefined) return missing
-  const size = Math.abs(value)
-  if (size < 10_000) return Math.round(value).toLocaleString('en-US')
-  for (const [limit, unit] of [
-    [1e9, 'B'],
-    [1e6, 'M'],
+  if (!Number.isFinite(value)) return formatNumber(value)
+  if (Math.abs(Math.round(value)) < 10_000) return Math.round(value).toLocaleString('en-US')
+  return inUnits(value, [
     [1e3, 'k'],
-  ] as const) {
-    if (size >= limit) return `${Number((value / limit).toPrecision(3))} ${unit}`
-  }
-  return String(value)
+    [1e6, 'M'],
+    [1e9, 'B'],
+    [1e12, 'T'],
+  ])
 }
 
 export function formatBytes(bytes: number | null | undefined): string {
   if (bytes === null || bytes === undefined) return missing
-  for (const [limit, unit] of [
-    [2 ** 30, 'GiB'],
-    [2 ** 20, 'MiB'],
+  if (!Number.isFinite(bytes)) return formatNumber(bytes)
+  return inUnits(bytes, [
+    [1, 'B'],
     [2 ** 10, 'KiB'],
-  ] as const) {
-    if (bytes >= limit) return `${Number((bytes / limit).toPrecision(3))} ${unit}`
-  }
-  return `${bytes} B`
+    [2 ** 20, 'MiB'],
+    [2 ** 30, 'GiB'],
+    [2 ** 40, 'TiB'],
+  ])
 }
 
+/** Three digits of the largest unit that leaves at least one; rounding may reach the next: 999,999 is 1 M, not 1000 k. */
+function inUnits(value: number, units: readonly (readonly [size: number, unit: string])[]): string {
+  const rounded = (size: number) =>
+    Math.abs(value / size) >= 1000 ? Math.round(value / size) : Number((value / size).toPrecision(3))
+  const [size, unit] =
+    units.findLast(([limit]) => Math.abs(Number(value.toPrecision(3))) >= limit) ?? units[0]!
+  return `${rounded(size)} ${unit}`
+}
+
+/** A share with one decimal. Only all of it reads 100 %, and only none of it 0 %. */
 export function formatPercent(share: number | null | undefined): string {
   if (share === null || share === undefined) return missing
-  if (Number.isNaN(share)) return 'NaN'
+  if (!Number.isFinite(share)) return formatNumber(share)
   const percent = share * 100
-  return `${percent >= 99.95 || percent === 0 ? percent.toFixed(0) : percent.toFixed(1)} %`
+  if (percent > 99.9 && percent < 100) return '> 99.9 %'
+  if (percent > 0 && percent < 0.05) return '< 0.1 %'
+  return `${Number.isInteger(percent) && (percent === 0 || percent === 100) ? percent : percent.toFixed(1)} %`
 }
 
 /** A span of time: `0.4 s`, `42 s`, `3 min 05 s`, `2 h 14 min`, `3 d 4 h`. */
@@ -78,7 +94,7 @@ export function shortModule(module: string): string {
 }
 
 /** `1.20e+5` as `1.2e5`. */
-function trimExponent(text: string): string {
+export function trimExponent(text: string): string {
   const [mantissa, exponent] = text.split('e')
   return `${Number(mantissa)}e${Number(exponent)}`
 }

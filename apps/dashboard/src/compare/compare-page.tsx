@@ -1,5 +1,5 @@
 /** Runs overlaid: charts, a table of results, and what differs between their settings. */
-import { Button, Loader, Stack, Switch, Tabs, Title } from '@mantine/core'
+import { Button, Loader, Stack, Switch, Tabs, Text, Title } from '@mantine/core'
 import type { RunView } from '@rankscope/protocol'
 import { useCallback, useMemo } from 'react'
 import { Link } from 'react-router'
@@ -62,6 +62,11 @@ export function ComparePage() {
         />
         <div className={classes['content']}>
           {loaded.error ? <ErrorNotice error={loaded.error} retry={loaded.retry} /> : null}
+          {loaded.ready < visible.length ? (
+            <Text size="sm" c="dimmed" role="status" mb="xs">
+              {loaded.ready} of {visible.length} runs loaded
+            </Text>
+          ) : null}
           <Tabs value={tab} onChange={(value) => setTab(value as typeof tab)} keepMounted={false}>
             <Tabs.List mb="sm">
               <Tabs.Tab value="charts">Charts</Tabs.Tab>
@@ -82,11 +87,7 @@ export function ComparePage() {
               {visible.length === 0 ? (
                 <Notice title="No run is shown" text="Open an eye in the list, or add a run to it." />
               ) : (
-                <RunCharts
-                  runs={visible}
-                  stores={loaded.stores}
-                  groupKey={grouped && repeats ? keyOf : null}
-                />
+                <RunCharts runs={visible} loaded={loaded} groupKey={grouped && repeats ? keyOf : null} />
               )}
             </Tabs.Panel>
             <Tabs.Panel value="summary">

@@ -7,7 +7,7 @@ import { downloadText } from '../charts/download.ts'
 import { useNow } from '../common/use-now.ts'
 import { RunSwatch } from '../runs/run-swatch.tsx'
 import { StateBadge } from '../runs/state-badge.tsx'
-import { bestIndex, spread, summaryColumns } from './summary.ts'
+import { bestPlaces, spread, summaryColumns } from './summary.ts'
 
 type Props = { runs: readonly RunView[]; grouped: boolean; keyOf: (run: RunView) => string }
 
@@ -22,7 +22,7 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
     return {
       column,
       cells,
-      best: bestIndex(
+      best: bestPlaces(
         cells.map((cell) => cell.mean),
         column.better,
       ),
@@ -86,7 +86,7 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
                         key={column.key}
                         ta="right"
                         className="numeric"
-                        fw={best === index ? 700 : 400}
+                        fw={best.has(index) ? 700 : 400}
                         style={{ whiteSpace: 'nowrap' }}
                       >
                         {column.format(mean)}
@@ -103,8 +103,9 @@ export function SummaryTable({ runs, grouped, keyOf }: Props) {
       <Group mt="xs" justify="space-between">
         <Text size="xs" c="dimmed">
           Ranks, tail ratio and ‖ΔW‖_F are means over all target modules at the end; the tail ratio, median of
-          σᵢ beyond q over σ_q, at the method’s outermost mark q: r, 2r, Kr or 2Kr. Bold: best of the shown
-          runs.
+          σᵢ beyond q over σ_q, at the method’s outermost mark q: r, 2r, Kr or 2Kr. Loss, accuracy and speed
+          are final, or the newest while a run goes on. Time: from start to end; training: the steps alone.
+          Bold: best of the shown runs.
         </Text>
         <Button size="compact-sm" variant="default" onClick={save}>
           Save as CSV

@@ -15,7 +15,7 @@ export type SummaryColumn = {
 export const summaryColumns: readonly SummaryColumn[] = [
   {
     key: 'loss',
-    title: 'Final loss',
+    title: 'Loss',
     value: (run) => runFigure(run, 'loss'),
     format: formatNumber,
     better: 'low',
@@ -41,12 +41,14 @@ export const summaryColumns: readonly SummaryColumn[] = [
   },
   { key: 'speed', title: 'Tokens/s', value: tokensPerSecond, format: formatCount, better: 'high' },
   {
-    key: 'time',
-    title: 'Time',
-    value: (run, nowMs) => summaryFigure(run, 'trainingSeconds') ?? elapsedSeconds(run, nowMs),
+    key: 'training',
+    title: 'Training',
+    value: (run) => summaryFigure(run, 'trainingSeconds'),
     format: formatDuration,
     better: null,
   },
+  // As the runs list and the run’s own page tell it: from start to end, everything included.
+  { key: 'time', title: 'Time', value: elapsedSeconds, format: formatDuration, better: null },
 ]
 
 function fromSummary(key: string, title: string): SummaryColumn {
@@ -66,17 +68,16 @@ export function spread(values: readonly (number | null)[]): {
   return { mean, deviation: Math.sqrt(squares / (known.length - 1)) }
 }
 
-/** Index of the best value, or null where there is nothing to win. */
-export function bestIndex(
+/** Where the best value stands, at every place that has it; nowhere if there is nothing to win. */
+export function bestPlaces(
   values: readonly (number | null)[],
   better: SummaryColumn['better'],
-): number | null {
-  if (better === null) return null
-  let best: number | null = null
-  values.forEach((value, index) => {
-    if (value === null || Number.isNaN(value)) return
-    const champion = best === null ? null : values[best]!
-    if (champion === null || (better === 'low' ? value < champion : value > champion)) best = index
-  })
-  return values.filter((value) => value !== null).length > 1 ? best : null
+): ReadonlySet<number> {
+  const known = values.filter((value) => value !== null && !Number.isNaN(value)) as number[]
+  if (better === null || values.filter((value) => value !== null).length < 2 || known.length === 0)
+    return new Set()
+  const best = better === 'low' ? Math.min(...known) : Math.max(...known)
+  const places = values.flatMap((value, index) => (value === best ? index : []))
+  // All alike: nobody won.
+  return new Set(places.length === values.length ? [] : places)
 }

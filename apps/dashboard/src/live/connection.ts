@@ -91,14 +91,13 @@ export class LiveConnection {
   }
 
   /** Load topics, then go on live from there. Throws the first request’s error; call again to retry. */
-  async load(runId: string, wanted: readonly Exclude<Topic, 'files'>[]): Promise<void> {
+  async load(runId: string, wanted: readonly Topic[]): Promise<void> {
     const held = this.#held.get(runId)
     if (!held) return
     await Promise.all(wanted.map((topic) => hydrate(held.store, topic)))
     if (held.started || this.#held.get(runId) !== held) return
     held.started = true
-    const cursor = held.store.startFrom()
-    held.store.finishLoading('files', cursor, () => {})
+    held.store.startFrom()
     this.#subscribe(held)
   }
 

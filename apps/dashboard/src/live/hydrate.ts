@@ -1,6 +1,7 @@
 /** Fetch a topic’s history of one run into its store. */
 import {
   evaluationsAnswer,
+  filesAnswer,
   fromJsonNumber,
   logsAnswer,
   type ScalarsAnswer,
@@ -17,6 +18,9 @@ import { entryFromJson } from './spectra.ts'
 /** Points asked for per series: a few per pixel of a wide chart. */
 const mostPoints = 2000
 
+/** Lines of a log that are fetched at a time, newest first. */
+const logPage = 2000
+
 /** Points of the whole run asked for per series; `?points=N` in the page's address asks for fewer. */
 function historyPoints(): number {
   const wanted = Number(new URLSearchParams(location.search).get('points'))
@@ -25,7 +29,7 @@ function historyPoints(): number {
 
 type Fetched = { cursor: number; load: () => void }
 
-const fetchers: Record<Exclude<Topic, 'files'>, (store: RunStore) => Promise<Fetched>> = {
+const fetchers: Record<Topic, (store: RunStore) => Promise<Fetched>> = {
   async scalars(store) {
     const answer = await request(`/runs/${store.runId}/scalars?points=${historyPoints()}`, scalarsAnswer)
     return {
@@ -67,11 +71,21 @@ const fetchers: Record<Exclude<Topic, 'files'>, (store: RunStore) => Promise<Fet
     }
   },
   async logs(store) {
-    const answer = await request(`/runs/${store.runId}/logs`, logsAnswer)
+    const answer = await request(`/runs/${store.runId}/logs?limit=${logPage}`, logsAnswer)
     return {
       cursor: answer.cursor,
       load: () => {
         store.logs = [...answer.logs]
+        store.hasOlderLogs = answer.logs.length === logPage
+      },
+    }
+  },
+  async files(store) {
+    const answer = await request(`/runs/${store.runId}/files`, filesAnswer)
+    return {
+      cursor: answer.cursor,
+      load: () => {
+        store.files = [...answer.files]
       },
     }
   },
@@ -87,7 +101,7 @@ const fetchers: Record<Exclude<Topic, 'files'>, (store: RunStore) => Promise<Fet
 }
 
 /** Load a topic unless it is there; throws the request’s error and leaves the topic as it was. */
-export async function hydrate(store: RunStore, topic: Exclude<Topic, 'files'>): Promise<void> {
+export async function hydrate(store: RunStore, topic: Topic): Promise<void> {
   if (store.isReady(topic)) return
   store.beginLoading(topic)
   try {
@@ -97,6 +111,17 @@ export async function hydrate(store: RunStore, topic: Exclude<Topic, 'files'>): 
     store.abandonLoading(topic)
     throw error
   }
+}
+
+/** The page of log lines before those that are here. */
+export async function fetchOlderLogs(store: RunStore): Promise<void> {
+  const before = store.logs[0]?.cursor
+  if (before === undefined) return
+  const { logs } = await request(
+    `/runs/${store.runId}/logs?limit=${logPage}&beforeCursor=${before}`,
+    logsAnswer,
+  )
+  store.addOlderLogs(logs, logs.length === logPage)
 }
 
 /** The points of one scalar over a range of steps, both included: singly where there are not too many. */
@@ -126,6 +151,7 @@ function pointsFromJson(series: ScalarsAnswer['series'][number]): SeriesPoints {
     last: series.last.map(fromJsonNumber),
     low: series.min?.map(fromJsonNumber) ?? null,
     high: series.max?.map(fromJsonNumber) ?? null,
+    nans: series.nanCounts,
     total: series.total,
   }
 }

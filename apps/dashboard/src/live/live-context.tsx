@@ -26,22 +26,22 @@ export function useConnectionState(): ConnectionState {
 
 export type LoadedStores = {
   stores: RunStore[]
-  /** True until the history of all runs is there. */
+  /** True until the history of all runs is there, or one could not be loaded. */
   loading: boolean
+  /** How many of the runs have their history here. */
+  ready: number
   error: Error | null
   retry: () => void
 }
 
 /** Stores of several runs with these topics loaded and followed live. `topics` must be a constant. */
-export function useRunStores(
-  runIds: readonly string[],
-  topics: readonly Exclude<Topic, 'files'>[],
-): LoadedStores {
+export function useRunStores(runIds: readonly string[], topics: readonly Topic[]): LoadedStores {
   const live = useLive()
   const key = runIds.join(',')
   const [attempt, setAttempt] = useState(0)
   const [stores, setStores] = useState<RunStore[]>([])
   const [outcome, setOutcome] = useState<{ key: string; error: Error | null } | null>(null)
+  const [ready, setReady] = useState(0)
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `attempt` asks for another try
   useEffect(() => {
@@ -49,7 +49,12 @@ export function useRunStores(
     let current = true
     setStores(ids.map((runId) => live.acquire(runId)))
     setOutcome(null)
-    Promise.all(ids.map((runId) => live.load(runId, topics))).then(
+    setReady(0)
+    const counted = async (runId: string) => {
+      await live.load(runId, topics)
+      if (current) setReady((count) => count + 1)
+    }
+    Promise.all(ids.map(counted)).then(
       () => current && setOutcome({ key, error: null }),
       (error: unknown) =>
         current && setOutcome({ key, error: error instanceof Error ? error : new Error(String(error)) }),
@@ -65,10 +70,11 @@ export function useRunStores(
     () => ({
       stores,
       loading: outcome?.key !== key,
+      ready,
       error: outcome?.key === key ? outcome.error : null,
       retry,
     }),
-    [stores, outcome, key, retry],
+    [stores, outcome, ready, key, retry],
   )
 }
 

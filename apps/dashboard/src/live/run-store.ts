@@ -22,9 +22,12 @@ export type Sample = Omit<RecordBodyOf<'sample'>, 'kind'>
 export type Evaluation = Omit<RecordBodyOf<'evaluation'>, 'kind' | 'elapsedMs'>
 export type RunFile = {
   kind: 'checkpoint' | RecordBodyOf<'artifact'>['artifact']
+  attempt: number
+  /** null for what is written after the last step. */
   step: number | null
   path: string
   bytes: number
+  timeMs: number
 }
 
 /** A live record that has reached the browser, for the latency figures. */
@@ -54,6 +57,8 @@ export class RunStore {
   readonly spectra = new SpectrumIndex()
   evaluations: Evaluation[] = []
   logs: LogLine[] = []
+  /** The run has lines before those that are here. */
+  hasOlderLogs = false
   samples: Sample[] = []
   files: RunFile[] = []
   /** Live scalar records since the chart last asked; see `takeArrivals`. */
@@ -134,6 +139,13 @@ export class RunStore {
     this.#changed('spectra')
   }
 
+  /** Log lines before those that are here, oldest first. */
+  addOlderLogs(lines: readonly LogLine[], hasOlder: boolean): void {
+    this.logs = [...lines, ...this.logs]
+    this.hasOlderLogs = hasOlder
+    this.#changed('logs')
+  }
+
   /** Records from the socket, ascending by cursor; those seen before are ignored. */
   apply(records: readonly StoredRecord[], receivedMs: number): void {
     for (const record of records) {
@@ -184,7 +196,10 @@ export class RunStore {
           level: body.level,
           message: body.message,
         })
-        if (this.logs.length > maximumLogLines) this.logs.splice(0, this.logs.length - maximumLogLines)
+        if (this.logs.length > maximumLogLines) {
+          this.logs.splice(0, this.logs.length - maximumLogLines)
+          this.hasOlderLogs = true
+        }
         break
       case 'sample':
         this.samples = [
@@ -193,13 +208,10 @@ export class RunStore {
         ]
         break
       case 'checkpoint':
-        this.files = [
-          ...this.files,
-          { kind: 'checkpoint', step: body.step, path: body.path, bytes: body.bytes },
-        ]
+        this.files = [...this.files, fileOf(record, 'checkpoint', body.step, body)]
         break
       case 'artifact':
-        this.files = [...this.files, { kind: body.artifact, step: null, path: body.path, bytes: body.bytes }]
+        this.files = [...this.files, fileOf(record, body.artifact, null, body)]
         break
       default:
     }
@@ -214,7 +226,8 @@ export class RunStore {
     this.spectra.truncateAfter(startStep)
     this.evaluations = this.evaluations.filter((evaluation) => evaluation.step <= startStep)
     this.samples = this.samples.filter((sample) => sample.step <= startStep)
-    for (const topic of ['spectra', 'evaluations', 'samples'] as const) this.#changed(topic)
+    this.files = this.files.filter((file) => file.step === null || file.step <= startStep)
+    for (const topic of ['spectra', 'evaluations', 'samples', 'files'] as const) this.#changed(topic)
   }
 
   #seriesOf(name: string): Series {
@@ -229,4 +242,13 @@ export class RunStore {
     this.#versions.set(topic, this.#versions.get(topic)! + 1)
     this.#notices.request(this.#notify)
   }
+}
+
+function fileOf(
+  { attempt, timeMs }: StoredRecord,
+  kind: RunFile['kind'],
+  step: number | null,
+  { path, bytes }: { path: string; bytes: number },
+): RunFile {
+  return { kind, attempt, step, path, bytes, timeMs }
 }

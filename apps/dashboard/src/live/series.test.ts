@@ -30,10 +30,15 @@ describe('a series', () => {
   it('joins pairs when it grows too long, without losing a spike or the count', () => {
     const series = new Series()
     const steps = maximumPoints + 1
-    for (let step = 1; step <= steps; step++) series.append(step, step, step === 1000 ? 1e6 : 0)
+    for (let step = 1; step <= steps; step++)
+      series.append(step, step, step === 1000 ? 1e6 : step === steps ? 7 : 0)
+    series.append(steps + 1, steps + 1, Number.NaN)
     expect(series.length).toBeLessThan(maximumPoints)
-    expect(series.total).toBe(steps)
-    expect(Math.max(...series.high.view())).toBe(1e6)
-    expect(series.lastValue()).toBe(0)
+    expect(series.total).toBe(steps + 1)
+    expect(Math.max(...series.high.view().filter(Number.isFinite))).toBe(1e6)
+    // The newest of an odd number stands alone; a NaN after it hides nothing.
+    expect([...series.last.view().subarray(-2)]).toEqual([7, Number.NaN])
+    expect(series.nans.view().reduce((sum, count) => sum + count, 0)).toBe(1)
+    expect(series.counts.view().reduce((sum, count) => sum + count, 0)).toBe(steps + 1)
   })
 })

@@ -4,15 +4,20 @@
  */
 import { GrowingArray } from './growing-array.ts'
 
-/** More points than this are joined pairwise: 40 bytes a point, so a series stays below 1.3 MB. */
+/** More points than this are joined pairwise: 64 bytes a point, so a series stays below 2.1 MB. */
 export const maximumPoints = 32_768
 
 export type SeriesPoints = {
   steps: ArrayLike<number>
   timesMs: ArrayLike<number>
   last: ArrayLike<number>
+  /** Extremes of the points that each stands for, NaN left out; null where nothing was joined. */
   low: ArrayLike<number> | null
   high: ArrayLike<number> | null
+  /** How many points each stands for, their mean, and how many of them are NaN; told by the server where it joined some. */
+  counts?: ArrayLike<number> | null
+  means?: ArrayLike<number> | null
+  nans?: ArrayLike<number> | null
   /** Points that the run has, of which these are a sample. */
   total: number
 }
@@ -23,6 +28,10 @@ export class Series {
   readonly last = new GrowingArray()
   readonly low = new GrowingArray()
   readonly high = new GrowingArray()
+  readonly counts = new GrowingArray()
+  /** Of the finite points that it stands for; NaN where there is none. */
+  readonly means = new GrowingArray()
+  readonly nans = new GrowingArray()
   /** How many points the run has told of; `length` may be less where they were joined. */
   total = 0
   /** How often the run went back to a checkpoint and this lost points. */
@@ -35,15 +44,19 @@ export class Series {
   /** Replace everything by the server’s history. */
   load(points: SeriesPoints): void {
     this.#truncate(0)
+    const counts = points.counts ?? countsOf(points.steps, points.total)
     for (let index = 0; index < points.steps.length; index++) {
-      const value = points.last[index]!
-      this.#push(
-        points.steps[index]!,
-        points.timesMs[index]!,
-        value,
-        points.low?.[index] ?? value,
-        points.high?.[index] ?? value,
-      )
+      const last = points.last[index]!
+      this.#push({
+        step: points.steps[index]!,
+        timeMs: points.timesMs[index]!,
+        last,
+        low: points.low?.[index] ?? last,
+        high: points.high?.[index] ?? last,
+        count: counts[index]!,
+        mean: points.means?.[index] ?? last,
+        nans: points.nans?.[index] ?? Number(Number.isNaN(last)),
+      })
     }
     this.total = points.total
   }
@@ -59,7 +72,8 @@ export class Series {
       this.rewinds++
       this.#truncate(kept)
     }
-    this.#push(step, timeMs, value, value, value)
+    const nans = Number(Number.isNaN(value))
+    this.#push({ step, timeMs, last: value, low: value, high: value, count: 1, mean: value, nans })
     this.total++
     if (this.length > maximumPoints) this.#joinPairs()
   }
@@ -80,29 +94,73 @@ export class Series {
     return this.length === 0 ? null : this.last.at(this.length - 1)
   }
 
-  #push(step: number, timeMs: number, value: number, low: number, high: number): void {
-    this.steps.push(step)
-    this.timesMs.push(timeMs)
-    this.last.push(value)
-    this.low.push(low)
-    this.high.push(high)
+  #push(point: Point): void {
+    this.steps.push(point.step)
+    this.timesMs.push(point.timeMs)
+    this.last.push(point.last)
+    this.low.push(point.low)
+    this.high.push(point.high)
+    this.counts.push(point.count)
+    this.means.push(point.mean)
+    this.nans.push(point.nans)
   }
 
   #truncate(length: number): void {
-    for (const column of [this.steps, this.timesMs, this.last, this.low, this.high]) column.truncate(length)
+    for (const name of columns) this[name].truncate(length)
   }
 
   #joinPairs(): void {
     const pairs = this.length >> 1
     for (let index = 0; index < pairs; index++) {
-      const first = 2 * index
-      const second = first + 1
-      this.steps.set(index, this.steps.at(second))
-      this.timesMs.set(index, this.timesMs.at(second))
-      this.last.set(index, this.last.at(second))
-      this.low.set(index, Math.min(this.low.at(first), this.low.at(second)))
-      this.high.set(index, Math.max(this.high.at(first), this.high.at(second)))
+      const [a, b] = [2 * index, 2 * index + 1]
+      const [countA, countB] = [this.counts.at(a) - this.nans.at(a), this.counts.at(b) - this.nans.at(b)]
+      const mean =
+        countA === 0
+          ? this.means.at(b)
+          : countB === 0
+            ? this.means.at(a)
+            : (countA * this.means.at(a) + countB * this.means.at(b)) / (countA + countB)
+      this.steps.set(index, this.steps.at(b))
+      this.timesMs.set(index, this.timesMs.at(b))
+      this.last.set(index, this.last.at(b))
+      this.low.set(index, extreme(Math.min, this.low.at(a), this.low.at(b)))
+      this.high.set(index, extreme(Math.max, this.high.at(a), this.high.at(b)))
+      this.counts.set(index, this.counts.at(a) + this.counts.at(b))
+      this.means.set(index, mean)
+      this.nans.set(index, this.nans.at(a) + this.nans.at(b))
     }
-    this.#truncate(pairs)
+    // Of an odd number the newest stands alone.
+    const odd = this.length % 2
+    if (odd === 1) for (const name of columns) this[name].set(pairs, this[name].at(this.length - 1))
+    this.#truncate(pairs + odd)
   }
+}
+
+type Point = {
+  step: number
+  timeMs: number
+  last: number
+  low: number
+  high: number
+  count: number
+  mean: number
+  nans: number
+}
+
+/** The columns of a series, one number each per point. */
+export const columns = ['steps', 'timesMs', 'last', 'low', 'high', 'counts', 'means', 'nans'] as const
+
+/** NaN hides no extreme: it is counted beside them. */
+function extreme(choose: (a: number, b: number) => number, a: number, b: number): number {
+  if (Number.isNaN(a)) return b
+  return Number.isNaN(b) ? a : choose(a, b)
+}
+
+/** Where nobody said how many points each stands for: in proportion to the steps since the one before. */
+function countsOf(steps: ArrayLike<number>, total: number): ArrayLike<number> {
+  const length = steps.length
+  if (total <= length) return new Float64Array(length).fill(1)
+  const width = (steps[length - 1]! - steps[0]!) / Math.max(1, length - 1) || 1
+  const density = total / (steps[length - 1]! - steps[0]! + width)
+  return Float64Array.from(steps, (step, index) => density * (index === 0 ? width : step - steps[index - 1]!))
 }

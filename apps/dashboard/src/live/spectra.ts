@@ -105,6 +105,23 @@ export class SpectrumIndex {
   }
 }
 
+/**
+ * Steps at which a spectrum was due and none was recorded: where decomposing takes longer than training, snapshots that
+ * wait give way to newer ones. Up to the newest recorded step; the later ones may be under way.
+ */
+export function skippedSteps(
+  recorded: readonly Pick<SpectrumEntry, 'step' | 'final'>[],
+  everySteps: number | null,
+): number[] {
+  const live = recorded.filter((entry) => !entry.final).map((entry) => entry.step)
+  if (everySteps === null || live.length === 0) return []
+  const known = new Set(live)
+  const due = Math.floor(Math.max(...live) / everySteps)
+  return Array.from({ length: due }, (_, index) => (index + 1) * everySteps).filter(
+    (step) => !known.has(step),
+  )
+}
+
 export function entryFromJson(entry: JsonEntry): SpectrumEntry {
   return {
     step: entry.step,

@@ -2,19 +2,17 @@
 import { CopyButton, Table, Text, UnstyledButton } from '@mantine/core'
 import type { RunView } from '@rankscope/protocol'
 import { useMemo } from 'react'
-import { formatBytes } from '../common/format.ts'
+import { formatBytes, formatExact } from '../common/format.ts'
 import { Notice } from '../common/notice.tsx'
 import { useTopicVersion } from '../live/live-context.tsx'
-import type { RunFile, RunStore } from '../live/run-store.ts'
+import type { RunStore } from '../live/run-store.ts'
 
 export function FilesPanel({ store, run }: { store: RunStore; run: RunView }) {
   const stores = useMemo(() => [store], [store])
   useTopicVersion(stores, 'files')
-  const newest = run.checkpoint
-  const files: RunFile[] =
-    newest && !store.files.some((file) => file.path === newest.path)
-      ? [{ kind: 'checkpoint', ...newest }, ...store.files]
-      : store.files
+  // The newest first; a path that was written again is one file.
+  const byPath = new Map(store.files.map((file) => [file.path, file]))
+  const files = [...byPath.values()].sort((a, b) => b.timeMs - a.timeMs)
   if (files.length === 0) {
     return (
       <Notice
@@ -24,26 +22,35 @@ export function FilesPanel({ store, run }: { store: RunStore; run: RunView }) {
     )
   }
   return (
-    <Table.ScrollContainer minWidth={520}>
+    <Table.ScrollContainer minWidth={680}>
       <Table verticalSpacing="xs">
         <Table.Thead>
           <Table.Tr>
             <Table.Th>File</Table.Th>
             <Table.Th ta="right">Step</Table.Th>
+            <Table.Th ta="right">Attempt</Table.Th>
             <Table.Th ta="right">Size</Table.Th>
+            <Table.Th>Written</Table.Th>
             <Table.Th>Path on the node</Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
           {files.map((file) => (
             <Table.Tr key={`${file.kind} ${file.path}`}>
-              <Table.Td>{file.kind}</Table.Td>
+              <Table.Td>
+                {file.kind}
+                {file.path === run.checkpoint?.path ? ', newest' : ''}
+              </Table.Td>
               <Table.Td ta="right" className="numeric">
-                {file.step ?? 'last'}
+                {file.step === null ? 'last' : formatExact(file.step)}
+              </Table.Td>
+              <Table.Td ta="right" className="numeric">
+                {file.attempt}
               </Table.Td>
               <Table.Td ta="right" className="numeric">
                 {formatBytes(file.bytes)}
               </Table.Td>
+              <Table.Td className="numeric">{new Date(file.timeMs).toLocaleString('en-GB')}</Table.Td>
               <Table.Td>
                 <CopyButton value={file.path}>
                   {({ copied, copy }) => (
@@ -59,6 +66,9 @@ export function FilesPanel({ store, run }: { store: RunStore; run: RunView }) {
           ))}
         </Table.Tbody>
       </Table>
+      <Text size="xs" c="dimmed" mt="xs">
+        What the run wrote, newest first. Older checkpoints may have been removed on the node since.
+      </Text>
     </Table.ScrollContainer>
   )
 }

@@ -1,13 +1,25 @@
 /** The run’s log: virtualised, filtered by level and text, following the newest line until one scrolls up. */
-import { ActionIcon, Group, Paper, SegmentedControl, Switch, Text, TextInput, Tooltip } from '@mantine/core'
+import {
+  ActionIcon,
+  Button,
+  Group,
+  Paper,
+  SegmentedControl,
+  Switch,
+  Text,
+  TextInput,
+  Tooltip,
+} from '@mantine/core'
 import { IconDownload } from '@tabler/icons-react'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useEffect, useMemo, useRef } from 'react'
 import { downloadText } from '../charts/download.ts'
 import { Notice } from '../common/notice.tsx'
 import { useViewChoice, useViewFlag, useViewText } from '../common/view-state.ts'
+import { fetchOlderLogs } from '../live/hydrate.ts'
 import { useTopicVersion } from '../live/live-context.tsx'
 import type { LogLine, RunStore } from '../live/run-store.ts'
+import { notifyError } from '../runs/run-commands.tsx'
 import classes from './log-panel.module.css'
 
 const levels = ['debug', 'info', 'warning', 'error'] as const
@@ -39,6 +51,15 @@ export function LogPanel({ store }: { store: RunStore }) {
     if (follow && lines.length > 0) virtualizer.scrollToIndex(lines.length - 1, { align: 'end' })
   }, [follow, lines, virtualizer])
 
+  const older = async () => {
+    setFollow(false)
+    try {
+      await fetchOlderLogs(store)
+    } catch (error) {
+      notifyError('Older lines could not be loaded', error)
+    }
+  }
+
   return (
     <>
       <Group gap="sm" mb="xs">
@@ -64,7 +85,13 @@ export function LogPanel({ store }: { store: RunStore }) {
         />
         <Text size="xs" c="dimmed" className="numeric">
           {lines.length === 1 ? '1 line' : `${lines.length.toLocaleString('en-US')} lines`}
+          {store.hasOlderLogs ? ` of the newest ${store.logs.length.toLocaleString('en-US')}` : ''}
         </Text>
+        {store.hasOlderLogs ? (
+          <Button size="compact-xs" variant="default" onClick={() => void older()}>
+            Load older lines
+          </Button>
+        ) : null}
         <Tooltip label="Save the shown lines">
           <ActionIcon
             variant="subtle"

@@ -34,11 +34,15 @@ export function RunFigures({ run }: { run: RunView }) {
     },
     { label: 'Effective rank', value: formatNumber(summaryFigure(run, 'effectiveRank')) },
     { label: 'Trainable', value: formatCount(run.start?.trainableParameters), note: 'parameters' },
-    { label: 'Speed', value: formatCount(tokensPerSecond(run)), note: 'tokens/s' },
+    {
+      label: 'Speed',
+      value: formatCount(tokensPerSecond(run)),
+      note: run.summary ? 'tokens/s, mean' : 'tokens/s',
+    },
     {
       label: 'Time',
       value: formatDuration(elapsedSeconds(run, now)),
-      note: left === null ? '' : `${formatDuration(left)} left`,
+      note: left === null ? '' : `about ${formatDuration(left)} left`,
     },
   ]
   return (

@@ -15,8 +15,9 @@ import { ModulesPanel } from './modules-panel.tsx'
 import { RunFigures } from './run-figures-strip.tsx'
 import { RunHeader } from './run-header.tsx'
 import { SamplesPanel } from './samples-panel.tsx'
+import { WhenLoaded } from './when-loaded.tsx'
 
-const topics = ['scalars', 'spectra', 'evaluations', 'logs', 'samples'] as const
+const topics = ['scalars', 'spectra', 'evaluations', 'logs', 'samples', 'files'] as const
 const tabs = ['charts', 'modules', 'samples', 'logs', 'config', 'files'] as const
 const tabLabels: Record<(typeof tabs)[number], string> = {
   charts: 'Charts',
@@ -70,15 +71,31 @@ export function RunPage() {
           ))}
         </Tabs.List>
         <Tabs.Panel value="charts">
-          <RunCharts runs={[run]} stores={loaded.stores} groupKey={null} />
+          <RunCharts runs={[run]} loaded={loaded} groupKey={null} />
         </Tabs.Panel>
-        <Tabs.Panel value="modules">{store ? <ModulesPanel store={store} run={run} /> : null}</Tabs.Panel>
-        <Tabs.Panel value="samples">{store ? <SamplesPanel store={store} run={run} /> : null}</Tabs.Panel>
-        <Tabs.Panel value="logs">{store ? <LogPanel store={store} /> : null}</Tabs.Panel>
+        <Tabs.Panel value="modules">
+          <WhenLoaded store={store} topic="spectra">
+            {(shown) => <ModulesPanel store={shown} run={run} />}
+          </WhenLoaded>
+        </Tabs.Panel>
+        <Tabs.Panel value="samples">
+          <WhenLoaded store={store} topic="samples">
+            {(shown) => <SamplesPanel store={shown} run={run} />}
+          </WhenLoaded>
+        </Tabs.Panel>
+        <Tabs.Panel value="logs">
+          <WhenLoaded store={store} topic="logs">
+            {(shown) => <LogPanel store={shown} />}
+          </WhenLoaded>
+        </Tabs.Panel>
         <Tabs.Panel value="config">
           <ConfigPanel config={run.config} name={run.name} />
         </Tabs.Panel>
-        <Tabs.Panel value="files">{store ? <FilesPanel store={store} run={run} /> : null}</Tabs.Panel>
+        <Tabs.Panel value="files">
+          <WhenLoaded store={store} topic="files">
+            {(shown) => <FilesPanel store={shown} run={run} />}
+          </WhenLoaded>
+        </Tabs.Panel>
       </Tabs>
     </Stack>
   )

@@ -2,7 +2,7 @@
 import { Badge, Code, Group, Paper, Select, SimpleGrid, Stack, Text } from '@mantine/core'
 import { isSettled, type RunView } from '@rankscope/protocol'
 import { useMemo } from 'react'
-import { formatPercent } from '../common/format.ts'
+import { formatExact, formatPercent } from '../common/format.ts'
 import { Notice } from '../common/notice.tsx'
 import { useViewText } from '../common/view-state.ts'
 import { useTopicVersion } from '../live/live-context.tsx'
@@ -40,12 +40,12 @@ export function SamplesPanel({ store, run }: { store: RunStore; run: RunView }) 
           allowDeselect={false}
           value={String(step)}
           onChange={(value) => value !== null && setStep(value === String(steps[0]) ? '' : value)}
-          data={steps.map((value) => ({ value: String(value), label: `step ${value}` }))}
+          data={steps.map((value) => ({ value: String(value), label: `step ${formatExact(value)}` }))}
         />
         {evaluation ? (
           <Text size="sm" c="dimmed">
             {evaluation.accuracy === null ? '' : `${formatPercent(evaluation.accuracy)} of `}
-            {evaluation.examples} examples
+            {formatExact(evaluation.examples)} examples
             {Object.entries(evaluation.byType).map(
               ([type, { accuracy }]) => `, ${type} ${formatPercent(accuracy)}`,
             )}

@@ -34,6 +34,6 @@ function progressText(run: RunView): string {
     return run.queuePosition === null ? 'waiting' : `waiting, number ${run.queuePosition}`
   const phase = run.phase?.phase
   if (run.state === 'running' && phase && phase !== 'training') return phaseText(run) ?? ''
-  if (run.totalSteps === null) return run.step === 0 ? '–' : `${run.step}`
+  if (run.totalSteps === null) return run.step === 0 ? '–' : run.step.toLocaleString('en-US')
   return `${run.step.toLocaleString('en-US')} / ${run.totalSteps.toLocaleString('en-US')}`
 }
