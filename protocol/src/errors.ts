@@ -11,7 +11,8 @@ export const errorCodes = {
   MODEL_NOT_FOUND: 'There is no model folder at the given path.',
   MODEL_UNSUPPORTED: 'The folder holds a model that is not of the Llama family, or an unsupported variant.',
   MODEL_BROKEN: 'A model file cannot be read: a missing tensor, a wrong shape, a damaged header.',
-  TOKENIZER_BROKEN: 'The tokenizer files are missing or cannot be read.',
+  TOKENIZER_BROKEN:
+    'The tokenizer files are missing, contradict the model, or ask for what is not computed here.',
   DATA_NOT_FOUND: 'There is no data file at the given path.',
   DATA_BROKEN: 'A data file has a line or a record that cannot be used.',
   DATA_EMPTY: 'No usable example is left after filtering.',

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
+import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { packTexts, readTextFile, readTokenFile, requireExamples, tokenizeRecords } from './examples.ts'
 import { type FieldNames, readRecords } from './records.ts'
 import { templates } from './templates.ts'
-import { TextTokenizer } from './tokenizer.ts'
 
 let folder: string
 beforeAll(() => {
@@ -134,7 +134,7 @@ describe('pre-tokenised files', () => {
 })
 
 describe.skipIf(sharedMissing)(`tokenised text ${sharedMissing ?? ''}`, () => {
-  const load = (model: string) => TextTokenizer.load(sharedPath('data/models', model))
+  const load = (model: string) => TextTokenizer.load(sharedPath('data/models', model), 2048)
   type DataSet = { model: string; max_tokens: number; gsm8k_train_record_indices?: number[] }
   const dataSets = Object.entries(
     sharedMissing
@@ -191,9 +191,11 @@ describe.skipIf(sharedMissing)(`tokenised text ${sharedMissing ?? ''}`, () => {
   })
 
   it('a folder without a tokenizer is TOKENIZER_BROKEN', () => {
-    expect(() => TextTokenizer.load(folder)).toThrow(expect.objectContaining({ code: 'TOKENIZER_BROKEN' }))
+    expect(() => TextTokenizer.load(folder, 10)).toThrow(
+      expect.objectContaining({ code: 'TOKENIZER_BROKEN' }),
+    )
     write('tokenizer.json', '{')
     write('tokenizer_config.json', '{}')
-    expect(() => TextTokenizer.load(folder)).toThrow(/tokenizer.json: not readable as JSON/)
+    expect(() => TextTokenizer.load(folder, 10)).toThrow(/tokenizer.json: not readable as JSON/)
   })
 })

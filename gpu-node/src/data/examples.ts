@@ -7,10 +7,10 @@
  */
 import { RankscopeError } from '@rankscope/protocol'
 import { z } from 'zod'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { readDataFile, readJsonRecords } from './read-lines.ts'
 import type { InstructionRecord } from './records.ts'
 import type { Template } from './templates.ts'
-import type { TextTokenizer } from './tokenizer.ts'
 
 export const ignoredLabel = -100
 

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { builtInModels } from '../daemon/daemon.ts'
 import { taskRecords } from '../tasks/index.ts'
+import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { tokenizeRecords } from './examples.ts'
 import { templates } from './templates.ts'
 import { tokenizeOnce } from './token-cache.ts'
-import { TextTokenizer } from './tokenizer.ts'
 
-const tokenizer = TextTokenizer.load(join(builtInModels, 'rankscope-mini'))
+const tokenizer = TextTokenizer.load(join(builtInModels, 'rankscope-mini'), 768)
 const records = taskRecords('choice', 'train', 1000, 0)
 /** Short enough that some examples are cut and some lose all their labels. */
 const maxLength = 34

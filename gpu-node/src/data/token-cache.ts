@@ -8,10 +8,10 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { digestOf, discard, readCacheFile, writeCacheFile } from '../disk-cache.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { type ExampleSet, ignoredLabel, type TokenExample, tokenizeRecords } from './examples.ts'
 import type { InstructionRecord } from './records.ts'
 import type { Template } from './templates.ts'
-import type { TextTokenizer } from './tokenizer.ts'
 
 /** Raised when the same records would give other tokens. */
 const version = 1

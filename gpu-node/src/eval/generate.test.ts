@@ -4,7 +4,6 @@ import { cpuBackend } from '../backends/cpu.ts'
 import { evaluationBatch, lossTokens } from '../data/batch.ts'
 import { tokenizeRecords } from '../data/examples.ts'
 import { templates } from '../data/templates.ts'
-import { TextTokenizer } from '../data/tokenizer.ts'
 import { parseConfig } from '../model/config.ts'
 import { loss, plainLinear, sequenceLogits } from '../model/llama.ts'
 import { loadModel, Model } from '../model/model.ts'
@@ -12,6 +11,7 @@ import { parameterSpecs } from '../model/parameters.ts'
 import { parameter } from '../ops/index.ts'
 import { Random } from '../random.ts'
 import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
+import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { evaluateAccuracy, evaluateLoss } from './evaluate.ts'
 import { generate } from './generate.ts'
 import { scorers } from './scorers.ts'
@@ -104,7 +104,7 @@ describe('greedy generation with the key-value cache', () => {
 
 describe.skipIf(sharedMissing)(`evaluation of stories260K ${sharedMissing ?? ''}`, () => {
   const folder = sharedPath('data/models/stories260K')
-  const tokenizer = sharedMissing ? (null as never) : TextTokenizer.load(folder)
+  const tokenizer = sharedMissing ? (null as never) : TextTokenizer.load(folder, 512)
   let model: Model
   beforeAll(() => {
     model = loadModel(folder)

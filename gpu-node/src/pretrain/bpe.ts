@@ -5,14 +5,12 @@
  * Text is first cut by `splitPattern`: words and digits with the space before them, each digit alone, so that numbers
  * are spelled digit by digit; merges never cross a cut.
  */
+import { byteCharacters, spellBytes } from '../tokenizer/byte-alphabet.ts'
 
 /** ` ?` keeps a word's or a digit's space with it; JavaScript and Rust read the pattern alike. */
 export const splitPattern = ' ?\\p{L}+| ?\\p{N}| ?[^\\s\\p{L}\\p{N}]+|\\s+'
 
 export const specialTokens = { pad: '<|pad|>', start: '<|start|>', end: '<|end|>' } as const
-
-/** GPT-2's printable stand-in for each of the 256 bytes. */
-const byteCharacters = makeByteCharacters()
 
 /** Contents of `tokenizer.json` for a vocabulary of `vocabularySize` tokens learned from `texts`. Deterministic. */
 export function trainTokenizer(texts: Iterable<string>, vocabularySize: number): object {
@@ -80,11 +78,7 @@ function countPieces(texts: Iterable<string>): Map<string, number> {
   const pattern = new RegExp(splitPattern, 'gu')
   for (const text of texts)
     for (const [piece] of text.matchAll(pattern)) counts.set(piece, (counts.get(piece) ?? 0) + 1)
-  return new Map([...counts].map(([piece, count]) => [spell(piece), count]))
-}
-
-function spell(text: string): string {
-  return Array.from(Buffer.from(text, 'utf8'), (byte) => byteCharacters[byte]).join('')
+  return new Map([...counts].map(([piece, count]) => [spellBytes(piece), count]))
 }
 
 /** The most frequent pair again and again; ties go to the pair that sorts first, so that the result is one. */
@@ -132,12 +126,4 @@ function startsWith(token: string, id: number): object {
     pair: [first(0), sequence('A', 0), first(1), sequence('B', 1)],
     special_tokens: { [token]: { id: token, ids: [id], tokens: [token] } },
   }
-}
-
-/** Printable Latin-1 characters stand for themselves, the other bytes for characters from U+0100 upward. */
-function makeByteCharacters(): string[] {
-  const printable = (byte: number) =>
-    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174
-  let next = 256
-  return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(printable(byte) ? byte : next++))
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { memory } from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
 import { cpuBackend } from '../backends/cpu.ts'
-import { TextTokenizer } from '../data/tokenizer.ts'
 import { openModelFolder } from '../model/folder.ts'
 import { Random } from '../random.ts'
 import { taskRecords } from '../tasks/index.ts'
+import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { specialTokens, tokenizerConfig, trainTokenizer } from './bpe.ts'
 import { miniConfig, pretrain } from './pretrain.ts'
 import { pretrainingDocument } from './text.ts'
@@ -19,7 +19,7 @@ const documents = (seed: number, count: number) => {
 
 describe('the tokenizer that we train', () => {
   const definition = trainTokenizer(documents(1, 400), 420)
-  const tokenizer = TextTokenizer.from(definition, tokenizerConfig(64))
+  const tokenizer = TextTokenizer.from(definition, tokenizerConfig(64), 420)
 
   it('gives every text back, whatever its bytes', () => {
     for (const text of [
@@ -117,7 +117,9 @@ describe('pretraining', () => {
       'tokenizer.json',
       'tokenizer_config.json',
     ])
-    expect(TextTokenizer.load(join(folder, 'first')).endTokenId).toBe(config.endTokenIds[0])
+    expect(TextTokenizer.load(join(folder, 'first'), config.vocabularySize).endTokenId).toBe(
+      config.endTokenIds[0],
+    )
     expect(memory().numTensors).toBe(before)
     rmSync(folder, { recursive: true })
   })

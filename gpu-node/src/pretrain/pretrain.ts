@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { type RunConfig, runConfigSchema, taskNames } from '@rankscope/protocol'
 import { packTexts } from '../data/examples.ts'
 import { createSampler } from '../data/sampler.ts'
-import { TextTokenizer } from '../data/tokenizer.ts'
 import { full } from '../methods/full.ts'
 import type { LlamaConfig } from '../model/config.ts'
 import { loadModel } from '../model/model.ts'
@@ -15,6 +14,7 @@ import { saveModel, writeJsonFile, writeModelFolder } from '../model/save.ts'
 import { MethodState } from '../optim/state.ts'
 import { Random } from '../random.ts'
 import { taskRecords } from '../tasks/index.ts'
+import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { learningRateSchedule } from '../train/schedule.ts'
 import { type StepReport, train } from '../train/trainer.ts'
 import { specialTokens, tokenizerConfig, trainTokenizer } from './bpe.ts'
@@ -77,7 +77,7 @@ export async function pretrain({
   const model = loadModel(start)
   const state = new MethodState()
   try {
-    const tokenizer = TextTokenizer.load(folder)
+    const tokenizer = TextTokenizer.load(folder, config.vocabularySize)
     const examples = packTexts(documents(seed), tokenizer, blockLength, Math.floor(tokens / blockLength))
     const { schedule, optimizer } = settings(seed, learningRate)
     const sampler = createSampler({

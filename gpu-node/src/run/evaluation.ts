@@ -1,10 +1,10 @@
 /** Evaluation of a run: loss and exact-match accuracy of the weights as they are now, told as records. */
 import { RankscopeError, type RecordBodyOf, type RunConfig } from '@rankscope/protocol'
 import { evaluationBatch } from '../data/batch.ts'
-import type { TextTokenizer } from '../data/tokenizer.ts'
 import { evaluateAccuracy, evaluateLoss } from '../eval/evaluate.ts'
 import type { Adaptation } from '../methods/method.ts'
 import type { Model } from '../model/model.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { firstInForward } from '../train/not-finite.ts'
 import type { RunEnvironment } from './environment.ts'
 import type { LoadedData } from './load-data.ts'

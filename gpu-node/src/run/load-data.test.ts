@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dataSchema } from '@rankscope/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { TextTokenizer } from '../data/tokenizer.ts'
 import { tokenizerConfig, trainTokenizer } from '../pretrain/bpe.ts'
+import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { loadData } from './load-data.ts'
 
-const tokenizer = TextTokenizer.from(trainTokenizer(['a b c'], 270), tokenizerConfig(64))
+const tokenizer = TextTokenizer.from(trainTokenizer(['a b c'], 270), tokenizerConfig(64), 270)
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'rankscope-'))

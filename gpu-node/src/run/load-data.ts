@@ -11,9 +11,9 @@ import {
 import { type InstructionRecord, readRecords } from '../data/records.ts'
 import { type Template, templates } from '../data/templates.ts'
 import { tokenizeOnce } from '../data/token-cache.ts'
-import type { TextTokenizer } from '../data/tokenizer.ts'
 import { type Scorer, scorers } from '../eval/scorers.ts'
 import { taskRecords } from '../tasks/index.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 
 export interface EvaluationData {
   /** For the loss; empty where every record was too long. */

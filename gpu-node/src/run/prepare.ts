@@ -3,7 +3,6 @@ import { basename } from 'node:path'
 import { accumulationSteps, type RecordBodyOf, type RunConfig, requireConsistent } from '@rankscope/protocol'
 import { type SelectedBackend, selectBackend } from '../backends/select.ts'
 import { createSampler, type Sampler } from '../data/sampler.ts'
-import { TextTokenizer } from '../data/tokenizer.ts'
 import { topSvdAll } from '../linalg/index.ts'
 import { attachMethod } from '../methods/index.ts'
 import type { Adaptation, AttachContext, TargetModule } from '../methods/method.ts'
@@ -11,6 +10,7 @@ import { openModelFolder, readConfig } from '../model/folder.ts'
 import { loadModel, type Model } from '../model/model.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { MethodState } from '../optim/state.ts'
+import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { BaseWeights } from '../train/base-weights.ts'
 import { openCheckpoint, type Progress } from '../train/checkpoint.ts'
 import { requireFiniteWeights } from '../train/not-finite.ts'
@@ -51,7 +51,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const folder = resolveModelPath(config.model.path, roots)
   const modelConfig = readConfig(folder)
   emit({ kind: 'phase', phase: 'loading-data', progress: null, detail: null })
-  const tokenizer = TextTokenizer.load(folder)
+  const tokenizer = TextTokenizer.load(folder, modelConfig.vocabularySize)
   const data = loadData(config.data, {
     tokenizer,
     vocabularySize: modelConfig.vocabularySize,
@@ -59,7 +59,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     resolvePath: (path) => resolveDataPath(path, roots),
     cacheFolder,
   })
-  warnings.push(...data.notes)
+  warnings.push(...tokenizer.notes, ...data.notes)
   const sampler = createSampler({
     ...config.data,
     ...config.training,
