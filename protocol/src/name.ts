@@ -34,7 +34,7 @@ export function nameSchema(longest: number, missing?: string) {
 }
 
 /** Lengths of the names that there are. */
-export const nameLengths = { name: 120, tag: 60, path: 4096, key: 200, id: 64 } as const
+export const nameLengths = { name: 120, tag: 60, path: 4096, key: 200, series: 512, id: 64 } as const
 
 export const pathSchema = (missing?: string) => nameSchema(nameLengths.path, missing)
 /** An identifier that we made up ourselves: of runs and nodes. */

@@ -11,6 +11,9 @@ import { runConfigSchema } from './run-config.ts'
 
 export const nodeNamespace = '/node'
 
+/** A frame that is longer ends the connection: whoever sends splits its batch, and sets a record aside that is longer alone. */
+export const largestMessageBytes = 64 * 2 ** 20
+
 const name = nameSchema(nameLengths.name)
 /** What a machine says of itself, to be read by people. */
 const description = z.string().max(4000)

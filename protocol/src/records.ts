@@ -4,8 +4,9 @@
  */
 import { z } from 'zod'
 import { errorPayloadSchema } from './errors.ts'
-import { idSchema } from './name.ts'
+import { idSchema, nameLengths, nameSchema } from './name.ts'
 import { anyNumber, float64Bytes } from './number.ts'
+import { longText } from './text.ts'
 
 /** Scalar names a node emits; module-wise ones append `/<module>`. Units in the comment. */
 export const scalarNames = {
@@ -72,6 +73,17 @@ export const phaseNames = [
 ] as const
 export type PhaseName = (typeof phaseNames)[number]
 
+/** Of series and modules. */
+const nameText = nameSchema(nameLengths.series)
+
+/** Names of one record at most: a batch of such records still fits a frame. */
+const largestCount = 10_000
+const largestSpectrumBytes = 8 * 2 ** 20
+
+function isCountable(values: object): boolean {
+  return Object.keys(values).length <= largestCount
+}
+
 const recordBody = {
   lifecycle: z.strictObject({
     kind: z.literal('lifecycle'),
@@ -84,35 +96,38 @@ const recordBody = {
     phase: z.enum(phaseNames),
     /** Share done, 0..1, or null where it cannot be known. */
     progress: z.number().min(0).max(1).nullable(),
-    detail: z.string().nullable(),
+    detail: longText.nullable(),
   }),
   start: z.strictObject({
     kind: z.literal('start'),
-    backend: z.string(),
+    backend: nameText,
     threads: z.int().min(1),
     totalSteps: z.int().min(1),
     startStep: z.int().min(0),
     trainableParameters: z.int().min(0),
     totalParameters: z.int().min(0),
     /** Shapes of the target modules, paper orientation [m, n]. */
-    modules: z.array(z.strictObject({ name: z.string(), rows: z.int(), columns: z.int() })),
-    warnings: z.array(z.string()),
+    modules: z.array(z.strictObject({ name: nameText, rows: z.int(), columns: z.int() })).max(largestCount),
+    warnings: z.array(longText).max(1000),
   }),
   scalars: z.strictObject({
     kind: z.literal('scalars'),
     /** 1-based count of optimiser steps done; 0 before the first. */
     step: z.int().min(0),
-    values: z.record(z.string(), anyNumber),
+    values: z.record(nameText, anyNumber).refine(isCountable, `must have at most ${largestCount} names`),
   }),
   spectrum: z.strictObject({
     kind: z.literal('spectrum'),
     step: z.int().min(0),
-    module: z.string(),
+    module: nameText,
     part: z.enum(spectrumParts),
     rows: z.int().min(1),
     columns: z.int().min(1),
     /** Descending, float64. */
-    singularValues: float64Bytes,
+    singularValues: float64Bytes.refine(
+      (bytes) => bytes.byteLength <= largestSpectrumBytes,
+      `must hold at most ${largestSpectrumBytes / 8} values`,
+    ),
     /** ‖ΔW‖_F */
     frobenius: anyNumber,
     measures: rankMeasuresSchema,
@@ -124,15 +139,15 @@ const recordBody = {
   log: z.strictObject({
     kind: z.literal('log'),
     level: z.enum(['debug', 'info', 'warning', 'error']),
-    message: z.string(),
+    message: longText,
   }),
   sample: z.strictObject({
     kind: z.literal('sample'),
     step: z.int().min(0),
     index: z.int().min(0),
-    prompt: z.string(),
-    completion: z.string(),
-    expected: z.string().nullable(),
+    prompt: longText,
+    completion: longText,
+    expected: longText.nullable(),
     correct: z.boolean().nullable(),
   }),
   evaluation: z.strictObject({
@@ -142,20 +157,22 @@ const recordBody = {
     loss: anyNumber.nullable(),
     accuracy: anyNumber.nullable(),
     /** Accuracy by record type, where the data has types. */
-    byType: z.record(z.string(), z.strictObject({ examples: z.int(), accuracy: anyNumber })),
+    byType: z
+      .record(nameText, z.strictObject({ examples: z.int(), accuracy: anyNumber }))
+      .refine(isCountable, `must have at most ${largestCount} names`),
     elapsedMs: anyNumber,
   }),
   checkpoint: z.strictObject({
     kind: z.literal('checkpoint'),
     step: z.int().min(0),
-    path: z.string(),
+    path: longText,
     bytes: z.int().min(0),
   }),
   artifact: z.strictObject({
     kind: z.literal('artifact'),
     /** delta: ΔW as safetensors; lora: a truncated SVD of ΔW as a PEFT adapter. */
     artifact: z.enum(['model', 'adapter', 'delta', 'lora']),
-    path: z.string(),
+    path: longText,
     bytes: z.int().min(0),
   }),
   summary: z.strictObject({

@@ -2,7 +2,14 @@
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type AwakeClock, awakeClock, browserNamespace, nodeNamespace, wireParser } from '@rankscope/protocol'
+import {
+  type AwakeClock,
+  awakeClock,
+  browserNamespace,
+  largestMessageBytes,
+  nodeNamespace,
+  wireParser,
+} from '@rankscope/protocol'
 import { Server } from 'socket.io'
 import { Access, isLoopback, keptToken, newToken } from './access.ts'
 import { type App, createApp } from './http/app.ts'
@@ -60,9 +67,6 @@ export const defaultOptions: Omit<ServerOptions, 'dataFolder'> = {
   now: Date.now,
   awake: awakeClock(() => performance.now()),
 }
-
-/** A batch holds at most 2000 records, of which spectra may be large. */
-const largestMessageBytes = 64 * 2 ** 20
 
 /** Resolves when connections are accepted. */
 export async function startServer(

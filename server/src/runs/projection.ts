@@ -95,6 +95,7 @@ export function projectRecord(run: StoredRun, record: RunRecord): void {
     case 'scalars':
       for (const [name, value] of Object.entries(body.values))
         if (isNews(`latest/${name}`)) progress.latest[name] = toJsonNumber(value)
+      forgetScalars(progress)
       if (isNews('step')) progress.step = body.step
       break
     case 'checkpoint':
@@ -119,6 +120,18 @@ export function projectRecord(run: StoredRun, record: RunRecord): void {
       break
     default:
       body satisfies never
+  }
+}
+
+/** A view shows so many latest values at most: the first by name, whatever the order in which they came. */
+const mostScalars = 1000
+
+function forgetScalars({ latest, sources }: RunProgress): void {
+  const names = Object.keys(latest)
+  if (names.length <= mostScalars) return
+  for (const name of names.sort().slice(mostScalars)) {
+    delete latest[name]
+    delete sources[`latest/${name}`]
   }
 }
 

@@ -1,10 +1,11 @@
 /**
- * Ingest in SQL: one transaction per batch keeps its records once, draws their points, and brings the runs’
- * state and progress up to date. A record that cannot be kept is rejected by itself; the rest of the batch stays.
+ * Ingest in SQL: keeps the records of a batch once, draws their points, and brings the runs’ state and progress up to
+ * date. A record that cannot be kept is rejected by itself; the rest of the batch stays.
  */
-import { type ErrorCode, type RunRecord, toJsonNumber } from '@rankscope/protocol'
+import { type ErrorCode, nameFault, type RunRecord, toJsonNumber } from '@rankscope/protocol'
 import type { Kysely } from 'kysely'
 import { projectRecord } from '../runs/projection.ts'
+import { insertRows, isOneOf, lists } from './bulk.ts'
 import { encodeBody, namesOf } from './record-body.ts'
 import { kindCodes, partCodes, type SpectrumOverview, type Tables } from './schema.ts'
 import { addPoints, type PointRow, rewind } from './sql-points.ts'
@@ -12,14 +13,13 @@ import { readRun } from './sql-runs.ts'
 import type { AppendResult, StoredRun } from './store.ts'
 import type { Texts } from './texts.ts'
 
-/** Rows per INSERT: databases limit the number of parameters of one statement. */
-const chunk = 400
-
+type Known = { seq: number; timeMs: number; kind: number; body: Uint8Array }
 type Candidate = { index: number; record: RunRecord; body: Uint8Array }
 type RunBatch = { runKey: number; run: StoredRun; candidates: Candidate[] }
 
+/** Within one transaction. */
 export async function append(
-  db: Kysely<Tables>,
+  transaction: Kysely<Tables>,
   texts: Texts,
   nodeId: string,
   records: RunRecord[],
@@ -29,37 +29,38 @@ export async function append(
     const { runId, attempt, seq } = record
     result.rejected.push({ runId, attempt, seq, code, message })
   }
-  await db.transaction().execute(async (transaction) => {
-    const batches = await loadRuns(transaction, records)
-    const accepted = records.flatMap((record, index) => {
-      const refusal = fence(batches.get(record.runId)?.run, nodeId, record)
-      if (refusal) reject(record, refusal.code, refusal.message)
-      return refusal ? [] : [{ record, index }]
-    })
-    const keys = await texts.intern(
-      transaction,
-      accepted.flatMap(({ record }) => namesOf(record.body)),
-    )
-    for (const { record, index } of accepted)
-      batches.get(record.runId)!.candidates.push({ record, index, body: encodeBody(record.body, keys) })
-    for (const batch of batches.values()) {
-      const fresh = await withoutKnown(transaction, batch, reject)
-      if (fresh.length === 0) continue
-      const firstCursor = batch.run.lastCursor + 1
-      fresh.forEach(({ index }, offset) => {
-        result.cursors[index] = firstCursor + offset
-      })
-      await keep(transaction, batch, fresh, firstCursor, keys)
-      result.runs.push(await updateProgress(transaction, batch, fresh))
-    }
+  const batches = await loadRuns(transaction, records)
+  const accepted = records.flatMap((record, index) => {
+    const refusal = fence(batches.get(record.runId)?.run, nodeId, record) ?? unnameable(texts, record)
+    if (refusal) reject(record, refusal.code, refusal.message)
+    return refusal ? [] : [{ record, index }]
   })
+  const keys = await texts.intern(
+    transaction,
+    accepted.flatMap(({ record }) => namesOf(record.body)),
+  )
+  for (const { record, index } of accepted)
+    batches.get(record.runId)!.candidates.push({ record, index, body: encodeBody(record.body, keys) })
+  for (const batch of batches.values()) {
+    const fresh = await withoutKnown(transaction, batch, reject)
+    if (fresh.length === 0) continue
+    const firstCursor = batch.run.lastCursor + 1
+    fresh.forEach(({ index }, offset) => {
+      result.cursors[index] = firstCursor + offset
+    })
+    await keep(transaction, batch, fresh, firstCursor, keys)
+    result.runs.push(await updateProgress(transaction, batch, fresh))
+  }
   return result
 }
 
 async function loadRuns(db: Kysely<Tables>, records: readonly RunRecord[]): Promise<Map<string, RunBatch>> {
-  const runIds = [...new Set(records.map((record) => record.runId))]
-  const rows = await db.selectFrom('runs').selectAll().where('runId', 'in', runIds).execute()
-  return new Map(rows.map((row) => [row.runId, { runKey: row.runKey, run: readRun(row), candidates: [] }]))
+  const batches = new Map<string, RunBatch>()
+  for (const runIds of lists([...new Set(records.map((record) => record.runId))])) {
+    const rows = await db.selectFrom('runs').selectAll().where(isOneOf('runId', runIds)).execute()
+    for (const row of rows) batches.set(row.runId, { runKey: row.runKey, run: readRun(row), candidates: [] })
+  }
+  return batches
 }
 
 /** Why a record is refused (docs/protocol.md, fencing), or null. */
@@ -82,6 +83,16 @@ function fence(
   return null
 }
 
+/** A name that would come back as another: the column ends at NUL, and UTF-8 has no halves of characters. */
+function unnameable(texts: Texts, { body }: RunRecord): { code: ErrorCode; message: string } | null {
+  for (const name of namesOf(body)) {
+    const fault = texts.has(name) ? null : nameFault(name)
+    if (fault !== null)
+      return { code: 'MESSAGE_INVALID', message: `the name ${JSON.stringify(name.slice(0, 60))} ${fault}` }
+  }
+  return null
+}
+
 /** Candidates that are not kept yet, each once; one that differs from what is kept is rejected. */
 async function withoutKnown(
   db: Kysely<Tables>,
@@ -89,24 +100,18 @@ async function withoutKnown(
   reject: (record: RunRecord, code: ErrorCode, message: string) => void,
 ): Promise<Candidate[]> {
   if (candidates.length === 0) return []
-  const seqs = candidates.map(({ record }) => record.seq)
-  const rows = await db
-    .selectFrom('records')
-    .select(['seq', 'timeMs', 'kind', 'body'])
-    .where('runKey', '=', runKey)
-    .where('attempt', '=', run.attempt)
-    .where(
-      'seq',
-      '>=',
-      seqs.reduce((least, seq) => Math.min(least, seq)),
-    )
-    .where(
-      'seq',
-      '<=',
-      seqs.reduce((most, seq) => Math.max(most, seq)),
-    )
-    .execute()
-  const known = new Map(rows.map((row) => [row.seq, row]))
+  const newest = await newestSeq(db, runKey, run.attempt)
+  const known = new Map<number, Known>()
+  for (const seqs of lists(candidates.map(({ record }) => record.seq).filter((seq) => seq <= newest))) {
+    const rows = await db
+      .selectFrom('records')
+      .select(['seq', 'timeMs', 'kind', 'body'])
+      .where('runKey', '=', runKey)
+      .where('attempt', '=', run.attempt)
+      .where(isOneOf('seq', seqs))
+      .execute()
+    for (const row of rows) known.set(row.seq, row)
+  }
   const fresh: Candidate[] = []
   for (const candidate of candidates) {
     const { record, body } = candidate
@@ -122,9 +127,39 @@ async function withoutKnown(
   return fresh
 }
 
+/** Greatest sequence number of an attempt, 0 before the first: what lies beyond needs no look-up. */
+async function newestSeq(db: Kysely<Tables>, runKey: number, attempt: number): Promise<number> {
+  const row = await db
+    .selectFrom('records')
+    .select('seq')
+    .where('runKey', '=', runKey)
+    .where('attempt', '=', attempt)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row?.seq ?? 0
+}
+
 function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
   return Buffer.compare(left, right) === 0
 }
+
+const spectrumColumns = [
+  'runKey',
+  'moduleKey',
+  'part',
+  'step',
+  'final',
+  'attempt',
+  'cursor',
+  'rows',
+  'columns',
+  'overview',
+]
+const keepNewerSpectrum = `on conflict ("runKey", "moduleKey", "part", "step", "final") do update set
+  "attempt" = excluded."attempt", "cursor" = excluded."cursor", "rows" = excluded."rows",
+  "columns" = excluded."columns", "overview" = excluded."overview"
+  where "spectra"."attempt" <= excluded."attempt"`
 
 async function keep(
   db: Kysely<Tables>,
@@ -133,23 +168,22 @@ async function keep(
   firstCursor: number,
   keys: ReadonlyMap<string, number>,
 ): Promise<void> {
-  for (let start = 0; start < fresh.length; start += chunk) {
-    await db
-      .insertInto('records')
-      .values(
-        fresh.slice(start, start + chunk).map(({ record, body }, offset) => ({
-          runKey,
-          cursor: firstCursor + start + offset,
-          attempt: record.attempt,
-          seq: record.seq,
-          timeMs: record.timeMs,
-          kind: kindCodes[record.body.kind],
-          body,
-        })),
-      )
-      .execute()
-  }
+  await insertRows(
+    db,
+    'records',
+    ['runKey', 'cursor', 'attempt', 'seq', 'timeMs', 'kind', 'body'],
+    fresh.map(({ record, body }, offset) => [
+      runKey,
+      firstCursor + offset,
+      record.attempt,
+      record.seq,
+      record.timeMs,
+      kindCodes[record.body.kind],
+      body,
+    ]),
+  )
   const points: PointRow[] = []
+  const spectra: unknown[][] = []
   for (const [offset, { record }] of fresh.entries()) {
     const { attempt, seq, timeMs, body } = record
     if (body.kind === 'start' && attempt > 1) await rewind(db, runKey, attempt, body.startStep)
@@ -164,37 +198,21 @@ async function keep(
           timeMs,
           value: Number.isNaN(value) ? null : value,
         })
-    if (body.kind === 'spectrum') {
-      const row = {
+    if (body.kind === 'spectrum')
+      spectra.push([
         runKey,
-        moduleKey: keys.get(body.module)!,
-        part: partCodes[body.part],
-        step: body.step,
-        final: body.final ? 1 : 0,
-        attempt: run.attempt,
-        cursor: firstCursor + offset,
-        rows: body.rows,
-        columns: body.columns,
-        overview: JSON.stringify(overview(body)),
-      }
-      await db
-        .insertInto('spectra')
-        .values(row)
-        .onConflict((conflict) =>
-          conflict
-            .columns(['runKey', 'moduleKey', 'part', 'step', 'final'])
-            .doUpdateSet({
-              attempt: row.attempt,
-              cursor: row.cursor,
-              rows: row.rows,
-              columns: row.columns,
-              overview: row.overview,
-            })
-            .where('spectra.attempt', '<=', row.attempt),
-        )
-        .execute()
-    }
+        keys.get(body.module)!,
+        partCodes[body.part],
+        body.step,
+        body.final ? 1 : 0,
+        run.attempt,
+        firstCursor + offset,
+        body.rows,
+        body.columns,
+        JSON.stringify(overview(body)),
+      ])
   }
+  await insertRows(db, 'spectra', spectrumColumns, spectra, keepNewerSpectrum)
   if (points.length > 0) await addPoints(db, runKey, points)
 }
 

@@ -1,5 +1,6 @@
 /** The points of series and their pyramid of buckets in SQL; `series.ts` has the arithmetic. */
 import type { Insertable, Kysely } from 'kysely'
+import { insertRows, isOneOf, lists } from './bulk.ts'
 import type { Tables } from './schema.ts'
 import {
   type Bucket,
@@ -17,8 +18,24 @@ import {
 
 export type PointRow = Insertable<Tables['points']>
 
-/** Rows per INSERT: databases limit the number of parameters of one statement. */
-const chunk = 400
+const pointColumns = ['runKey', 'nameKey', 'step', 'attempt', 'seq', 'timeMs', 'value']
+const keepNewerPoint = `on conflict ("runKey", "nameKey", "step") do update set
+  "attempt" = excluded."attempt", "seq" = excluded."seq", "timeMs" = excluded."timeMs", "value" = excluded."value"
+  where "points"."attempt" < excluded."attempt"
+    or ("points"."attempt" = excluded."attempt" and "points"."seq" < excluded."seq")`
+const bucketColumns = [
+  'runKey',
+  'nameKey',
+  'level',
+  'bucket',
+  'step',
+  'timeMs',
+  'last',
+  'min',
+  'max',
+  'count',
+  'nanCount',
+]
 
 /** Add points of one run; where a step has a point already the newer one (by attempt, then seq) stays. */
 export async function addPoints(db: Kysely<Tables>, runKey: number, points: PointRow[]): Promise<void> {
@@ -29,32 +46,11 @@ export async function addPoints(db: Kysely<Tables>, runKey: number, points: Poin
     const known = steps.get(point.step)
     if (!known || isNewer(point, known)) steps.set(point.step, point)
   }
-  const rows = [...bySeries.values()].flatMap((steps) => [...steps.values()])
-  for (let start = 0; start < rows.length; start += chunk) {
-    await db
-      .insertInto('points')
-      .values(rows.slice(start, start + chunk))
-      .onConflict((conflict) =>
-        conflict
-          .columns(['runKey', 'nameKey', 'step'])
-          .doUpdateSet((expression) => ({
-            attempt: expression.ref('excluded.attempt'),
-            seq: expression.ref('excluded.seq'),
-            timeMs: expression.ref('excluded.timeMs'),
-            value: expression.ref('excluded.value'),
-          }))
-          .where((expression) =>
-            expression.or([
-              expression('points.attempt', '<', expression.ref('excluded.attempt')),
-              expression.and([
-                expression('points.attempt', '=', expression.ref('excluded.attempt')),
-                expression('points.seq', '<', expression.ref('excluded.seq')),
-              ]),
-            ]),
-          ),
-      )
-      .execute()
-  }
+  const rows: unknown[][] = []
+  for (const steps of bySeries.values())
+    for (const { nameKey, step, attempt, seq, timeMs, value } of steps.values())
+      rows.push([runKey, nameKey, step, attempt, seq, timeMs, value])
+  await insertRows(db, 'points', pointColumns, rows, keepNewerPoint)
   await keepPyramid(db, runKey, bySeries)
 }
 
@@ -67,22 +63,23 @@ async function keepPyramid(
   runKey: number,
   bySeries: ReadonlyMap<number, ReadonlyMap<number, PointRow>>,
 ): Promise<void> {
-  const known = new Map(
-    (
-      await db
-        .selectFrom('series')
-        .select(['nameKey', 'builtTo'])
-        .where('runKey', '=', runKey)
-        .where('nameKey', 'in', [...bySeries.keys()])
-        .execute()
-    ).map((row) => [row.nameKey, row.builtTo]),
-  )
-  const created = [...bySeries.keys()].filter((nameKey) => !known.has(nameKey))
-  for (let start = 0; start < created.length; start += chunk)
-    await db
-      .insertInto('series')
-      .values(created.slice(start, start + chunk).map((nameKey) => ({ runKey, nameKey, builtTo: 0 })))
+  const known = new Map<number, number>()
+  for (const nameKeys of lists([...bySeries.keys()])) {
+    const rows = await db
+      .selectFrom('series')
+      .select(['nameKey', 'builtTo'])
+      .where('runKey', '=', runKey)
+      .where(isOneOf('nameKey', nameKeys))
       .execute()
+    for (const row of rows) known.set(row.nameKey, row.builtTo)
+  }
+  const created = [...bySeries.keys()].filter((nameKey) => !known.has(nameKey))
+  await insertRows(
+    db,
+    'series',
+    ['runKey', 'nameKey', 'builtTo'],
+    created.map((nameKey) => [runKey, nameKey, 0]),
+  )
   for (const [nameKey, steps] of bySeries) {
     let first = Number.POSITIVE_INFINITY
     let last = 0
@@ -126,21 +123,24 @@ async function build(
     }
     if (stretch.from >= stretch.to) return
     const built = buildLevel(await readStretch(db, runKey, nameKey, stretch), level)
-    const rows = built.map(({ index, bucket }) => ({
-      runKey,
-      nameKey,
-      level,
-      bucket: index,
-      ...bucket,
-      last: orNull(bucket.last),
-      min: orNull(bucket.min),
-      max: orNull(bucket.max),
-    }))
-    for (let start = 0; start < rows.length; start += chunk)
-      await db
-        .insertInto('buckets')
-        .values(rows.slice(start, start + chunk))
-        .execute()
+    await insertRows(
+      db,
+      'buckets',
+      bucketColumns,
+      built.map(({ index, bucket: { step, timeMs, last, min, max, count, nanCount } }) => [
+        runKey,
+        nameKey,
+        level,
+        index,
+        step,
+        timeMs,
+        orNull(last),
+        orNull(min),
+        orNull(max),
+        count,
+        nanCount,
+      ]),
+    )
   }
 }
 

@@ -1,6 +1,6 @@
 /** Runs and nodes in SQL. */
 import { RankscopeError, type RunConfig, type RunState } from '@rankscope/protocol'
-import type { Insertable, Kysely, Selectable } from 'kysely'
+import { type Insertable, type Kysely, type Selectable, sql } from 'kysely'
 import { emptyProgress, type RunProgress } from '../runs/projection.ts'
 import type { Tables } from './schema.ts'
 import type { NewRun, RunChange, StoredNode, StoredRun } from './store.ts'
@@ -109,45 +109,37 @@ export async function deleteRun(db: Kysely<Tables>, runId: string): Promise<bool
 /** Rows removed in one go: few enough that live traffic does not wait noticeably. */
 const purgeRows = 5000
 
+/** What belongs to a run, with the rest of each table’s key. */
+const ofRun = {
+  records: ['cursor'],
+  points: ['nameKey', 'step'],
+  buckets: ['nameKey', 'level', 'bucket'],
+  spectra: ['moduleKey', 'part', 'step', 'final'],
+  series: ['nameKey'],
+} as const
+
 /** Remove some rows of deleted runs; true while there are more. */
 export async function purge(db: Kysely<Tables>): Promise<boolean> {
   const target = await db.selectFrom('purges').select('runKey').executeTakeFirst()
   if (!target) return false
-  const { runKey } = target
   await db.transaction().execute(async (transaction) => {
-    const record = await transaction
-      .selectFrom('records')
-      .select((expression) => expression.fn.min<number | null>('cursor').as('cursor'))
-      .where('runKey', '=', runKey)
-      .executeTakeFirstOrThrow()
-    if (record.cursor !== null) {
-      await transaction
-        .deleteFrom('records')
-        .where('runKey', '=', runKey)
-        .where('cursor', '<', record.cursor + purgeRows)
-        .execute()
-      return
-    }
-    const point = await transaction
-      .selectFrom('points')
-      .select(['nameKey', 'step'])
-      .where('runKey', '=', runKey)
-      .orderBy('nameKey')
-      .orderBy('step')
-      .executeTakeFirst()
-    if (point) {
-      await transaction
-        .deleteFrom('points')
-        .where('runKey', '=', runKey)
-        .where('nameKey', '=', point.nameKey)
-        .where('step', '<', point.step + purgeRows)
-        .execute()
-      return
-    }
-    for (const table of ['series', 'buckets', 'spectra', 'purges'] as const)
-      await transaction.deleteFrom(table).where('runKey', '=', runKey).execute()
+    for (const table of Object.keys(ofRun) as (keyof typeof ofRun)[])
+      if (await purgeTable(transaction, table, target.runKey)) return
+    await transaction.deleteFrom('purges').where('runKey', '=', target.runKey).execute()
   })
   return true
+}
+
+/** True where rows were removed. */
+async function purgeTable(db: Kysely<Tables>, table: keyof typeof ofRun, runKey: number): Promise<boolean> {
+  const key = sql.join(ofRun[table].map((column) => sql.ref(column)))
+  const of = sql`from ${sql.table(table)} where ${sql.ref('runKey')} = ${runKey}`
+  const { rows } = await sql<Record<string, number>>`
+    select ${key} ${of} order by ${key} limit 1 offset ${sql.lit(purgeRows)}`.execute(db)
+  const end = rows[0]
+  const before = end ? sql`and (${key}) < (${sql.join(ofRun[table].map((column) => end[column]))})` : sql``
+  const { numAffectedRows } = await sql`delete ${of} ${before}`.execute(db)
+  return (numAffectedRows ?? 0n) > 0n
 }
 
 export async function saveNode(db: Kysely<Tables>, node: StoredNode): Promise<void> {

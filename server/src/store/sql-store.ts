@@ -1,5 +1,6 @@
 /** The store over any SQL database that Kysely speaks. One caller at a time: callers queue (see `Serial`). */
 import { type Kysely, Migrator } from 'kysely'
+import { appendHalving } from './halving.ts'
 import { type ColumnTypes, migrations } from './migrations.ts'
 import type { Tables } from './schema.ts'
 import { append } from './sql-append.ts'
@@ -31,14 +32,13 @@ export function sqlStore(db: Kysely<Tables>): Store {
     saveNode: (node) => runs.saveNode(db, node),
     listNodes: () => runs.listNodes(db),
     deleteNode: (nodeId) => runs.deleteNode(db, nodeId),
-    append: async (nodeId, records) => {
-      try {
-        return await append(db, texts, nodeId, records)
-      } catch (error) {
-        texts.forget()
-        throw error
-      }
-    },
+    append: (nodeId, records) =>
+      appendHalving(
+        db,
+        records,
+        (transaction, some) => append(transaction, texts, nodeId, some),
+        () => texts.forget(),
+      ),
     recordsAfter: (runId, afterCursor, limit) => read.recordsAfter(db, texts, runId, afterCursor, limit),
     recordsOfKind: (runId, kind, range) => read.recordsOfKind(db, texts, runId, kind, range),
     series: (runId, query) => read.series(db, texts, runId, query),

@@ -5,23 +5,35 @@ import { Kysely, SqliteDialect } from 'kysely'
 import { sqliteTypes } from './migrations.ts'
 import type { Tables } from './schema.ts'
 import { migrate, sqlStore } from './sql-store.ts'
-import type { Call, Reply, SqliteWorkerData } from './sqlite.ts'
+import type { SqliteWorkerData } from './sqlite.ts'
 import { openDatabase } from './sqlite-database.ts'
 import type { Store } from './store.ts'
+import type { Call, Reply } from './store-thread.ts'
 
-const { file, role } = workerData as SqliteWorkerData
+const { file, role, maxPages } = workerData as SqliteWorkerData
 
 async function open(): Promise<Store> {
-  const database = openDatabase(file, role === 'write')
+  const database = openDatabase(file, { writable: role === 'write', maxPages })
   const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database }) })
   if (role === 'write') await migrate(db, sqliteTypes)
   return sqlStore(db)
 }
 
-async function answer(store: Promise<Store>, { id, method, args }: Call): Promise<Reply> {
+let opened: Promise<Store> | null = null
+
+/** Opening is tried again with the next call: meanwhile there may be room on the disk. */
+function store(): Promise<Store> {
+  opened ??= open().catch((error: unknown) => {
+    opened = null
+    throw error
+  })
+  return opened
+}
+
+async function answer({ id, method, args }: Call): Promise<Reply> {
   try {
-    const call = (await store)[method] as (...args: unknown[]) => Promise<unknown>
-    return { id, ok: true, value: await call(...args) }
+    const { [method as keyof Store]: call } = await store()
+    return { id, ok: true, value: await (call as (...args: unknown[]) => Promise<unknown>)(...args) }
   } catch (error) {
     return { id, ok: false, error: storeError(error) }
   }
@@ -36,11 +48,15 @@ function storeError(error: unknown): ErrorPayload {
   }
 }
 
-let store: Promise<Store> | null = null
 let queue: Promise<unknown> = Promise.resolve()
 parentPort!.on('message', (call: Call) => {
   queue = queue.then(async () => {
-    store ??= open()
-    parentPort!.postMessage(await answer(store, call))
+    const reply = await answer(call)
+    try {
+      parentPort!.postMessage(reply)
+    } catch (error) {
+      // What was found cannot travel between threads; the calls behind it must not wait for that.
+      parentPort!.postMessage({ id: call.id, ok: false, error: storeError(error) } satisfies Reply)
+    }
   })
 })

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { RankscopeError } from '@rankscope/protocol'
+import { RankscopeError, type RecordBody } from '@rankscope/protocol'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -191,6 +191,92 @@ describe.each(siblings)('the $name store', ({ create }) => {
       ])
       expect(rejected).toMatchObject([{ runId: 'run', attempt: 1, seq: 1, code: 'RECORD_CONFLICT' }])
       expect(cursors).toEqual([null, 2])
+    })
+
+    it('that cannot be kept are found by halving and refused by themselves, all others stay (P3)', async () => {
+      await assignedRun('run')
+      const poison = { ...spectrum(1, [1]), rows: {} as unknown as number } as RecordBody
+      const sent = Array.from({ length: 21 }, (_, index) =>
+        record('run', index + 1, index === 4 || index === 20 ? poison : scalars(index, { loss: index })),
+      )
+      const { rejected, cursors } = await store.append('node-a', sent)
+      expect(rejected.map(({ seq, code }) => [seq, code])).toEqual([
+        [5, 'MESSAGE_INVALID'],
+        [21, 'MESSAGE_INVALID'],
+      ])
+      expect(cursors.filter((cursor) => cursor !== null)).toEqual(
+        Array.from({ length: 19 }, (_, index) => index + 1),
+      )
+      expect(await store.recordsAfter('run', 0, 100)).toEqual(
+        sent
+          .filter((_, index) => index !== 4 && index !== 20)
+          .map((item, index) => ({ ...item, cursor: index + 1 })),
+      )
+    })
+
+    it.each([
+      ['NUL', 'loss\0'],
+      ['a lone surrogate', 'loss\ud800'],
+      ['a line break', 'lo\nss'],
+    ])('whose name holds %s are refused, and spoil no other name (P3)', async (_, name) => {
+      await assignedRun('run')
+      const { rejected, cursors } = await store.append('node-a', [
+        record('run', 1, scalars(1, { loss: 1, [name]: 2 })),
+        record('run', 2, scalars(1, { loss: 3 })),
+        record('run', 3, { ...spectrum(1, [1]), module: name } as RecordBody),
+      ])
+      expect(rejected.map(({ seq, code }) => [seq, code])).toEqual([
+        [1, 'MESSAGE_INVALID'],
+        [3, 'MESSAGE_INVALID'],
+      ])
+      expect(cursors).toEqual([null, 1, null])
+      expect(await store.recordsAfter('run', 0, 9)).toMatchObject([{ body: { values: { loss: 3 } } }])
+    })
+
+    it('with 40,000 names in one batch are kept; a view shows the first thousand (P3)', async () => {
+      await assignedRun('run')
+      const sent = Array.from({ length: 8 }, (_, part) =>
+        record(
+          'run',
+          part + 1,
+          scalars(
+            1,
+            Object.fromEntries(
+              Array.from({ length: 5000 }, (_, index) => [`n/${part * 5000 + index}`, index]),
+            ),
+          ),
+        ),
+      )
+      const { rejected, runs } = await store.append('node-a', sent)
+      expect(rejected).toEqual([])
+      expect(Object.keys(runs[0]!.progress.latest)).toHaveLength(1000)
+      expect(runs[0]!.progress.latest).toMatchObject({ 'n/0': 0, 'n/10000': 0 })
+      const { series } = await store.series('run', { ...everything, names: ['n/39999', 'n/0'] })
+      expect(series.map(({ name, total }) => [name, total])).toEqual([
+        ['n/0', 1],
+        ['n/39999', 1],
+      ])
+      expect(await store.recordsAfter('run', 7, 1)).toEqual([{ ...sent[7], cursor: 8 }])
+    })
+
+    it('with the greatest numbers come back exactly, beside the least', async () => {
+      await assignedRun('run', Number.MAX_SAFE_INTEGER)
+      const most = Number.MAX_SAFE_INTEGER
+      const sent = [
+        record('run', most, scalars(most, { loss: Number.MAX_VALUE }), most),
+        record('run', 1, scalars(0, { loss: 1 }), most),
+        record('run', most - 1, { ...spectrum(most, [1]), rows: 2 ** 31 } as RecordBody, most),
+      ]
+      expect((await store.append('node-a', sent)).cursors).toEqual([1, 2, 3])
+      expect((await store.append('node-a', sent)).cursors).toEqual([null, null, null])
+      expect(await store.recordsAfter('run', 0, 9)).toEqual(
+        sent.map((item, index) => ({ ...item, cursor: index + 1 })),
+      )
+      const { series } = await store.series('run', everything)
+      expect(series[0]!.buckets.map(({ step, last }) => [step, last])).toEqual([
+        [0, 1],
+        [most, Number.MAX_VALUE],
+      ])
     })
 
     it.each([
