@@ -43,7 +43,7 @@ export const rankMeasuresSchema = z.strictObject({
   stableRank: anyNumber,
   /** (Σ s²)² / Σ s⁴ */
   participationRatio: anyNumber,
-  /** median(s_{q+1..d}) / s_q at the marks q of the method (rank-marks.ts); left out where q is none of them */
+  /** median(s_{q+1..d}) / s_q at the marks q of the method (rank-marks.ts); left out where q is none of them or s_q is 0 */
   tailRatioAtR: anyNumber.exactOptional(),
   tailRatioAt2r: anyNumber.exactOptional(),
   tailRatioAtKr: anyNumber.exactOptional(),
@@ -182,12 +182,12 @@ const recordBody = {
     evaluationLoss: anyNumber.nullable(),
     accuracy: anyNumber.nullable(),
     baseAccuracy: anyNumber.nullable(),
-    /** Means over the target modules of the final total spectra. */
+    /** Means over the target modules of the final total spectra; the first two over those whose ΔW is not zero. */
     effectiveRank: anyNumber.nullable(),
     stableRank: anyNumber.nullable(),
     numericalRank: anyNumber.nullable(),
     frobenius: anyNumber.nullable(),
-    /** At the method's outermost mark (r, 2r or 2Kr), over the modules where it lies below d; null without one. */
+    /** At the method's outermost mark (r, 2r or 2Kr), over the modules where it is defined (q < d, s_q > 0); null without one. */
     tailRatio: anyNumber.nullable().exactOptional(),
     trainableParameters: z.int().min(0),
     tokens: z.int().min(0),

@@ -22,7 +22,7 @@ import { addProducts, deviceTerms, Scratch, type WeightWriter, weightWriter } fr
 import { Dropout } from './dropout.ts'
 import type { AttachContext, DeltaPart, Method, ModuleShape, TargetModule, Triplets } from './method.ts'
 import { mutedHook } from './muted.ts'
-import { principalFactors } from './principal.ts'
+import { principalFactors, warnOfMissingComponents } from './principal.ts'
 import { directStepSquares } from './update-norm.ts'
 
 type Config = MethodConfigOf<'hd-pissa'>
@@ -105,6 +105,17 @@ export const hdPissa: Method<'hd-pissa'> = {
     )
     const units = targets.map((target) =>
       makeUnit(config, context, target, triplets.get(target.name) ?? null, scale),
+    )
+    // Adapters that have moved no longer say what there was at the start.
+    const atStart = units.filter(({ target }) => config.adapters === 'fixed' || triplets.has(target.name))
+    warnOfMissingComponents(
+      atStart.map(({ target, a }) => {
+        const values = a.dataSync() as Float32Array
+        // Shared components count once.
+        return { target, a: config.slices === 'shared-top' ? values.subarray(0, a.size / devices) : values }
+      }),
+      config.rank,
+      context.warn,
     )
     const byModule = new Map(units.map((unit) => [unit.target.name, unit]))
     const scratch = new Scratch(state)

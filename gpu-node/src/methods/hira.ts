@@ -11,12 +11,14 @@
 import { mul, type Tensor2D, tidy, type Variable } from '@tensorflow/tfjs-core'
 import { add, linear, matMul } from '../ops/linear.ts'
 import { hadamardWeight } from '../ops/pointwise.ts'
+import { sumOfSquares } from '../ops/update.ts'
 import { AdamW } from '../optim/optimizer.ts'
 import { readValues } from '../optim/state.ts'
 import { Random } from '../random.ts'
 import { Dropout } from './dropout.ts'
 import { kaimingUniform } from './kaiming.ts'
 import type { Method, TargetModule } from './method.ts'
+import { listed } from './principal.ts'
 import { denseStepSquares, ownTensor } from './update-norm.ts'
 
 interface Unit {
@@ -28,13 +30,17 @@ interface Unit {
 export const hira: Method<'hira'> = {
   name: 'hira',
 
-  async attach({ rank, dropout: probability }, { targets, devices, model, optimizer, state, seed }) {
+  async attach({ rank, dropout: probability }, { targets, devices, model, optimizer, state, seed, warn }) {
     const random = new Random(seed).fork('hira')
     const units = targets.map((target): Unit => {
       const { name, rows, columns } = target
       const a = state.variable(`${name}.A`, [rows, rank], () => kaimingUniform(random.fork(name), rows, rank))
       return { target, a, b: state.zeros(`${name}.B`, [rank, columns]) }
     })
+    const zero: string[] = []
+    for (const { name, weight } of targets) if (await isZero(weight)) zero.push(name)
+    if (zero.length > 0)
+      warn(`${listed(zero)} all zeros: W0 ⊙ (A B) is zero there whatever A and B, so nothing trains`)
     const byModule = new Map(units.map((unit) => [unit.target.name, unit]))
     const adam = new AdamW(
       state,
@@ -109,4 +115,9 @@ export const hira: Method<'hira'> = {
     stateFloats: 3 * rank * (rows + columns),
     transientFloats: rank * (rows + columns) + 3 * rows * columns,
   }),
+}
+
+/** The sum of squares settles it but for values so small that their squares vanish. */
+async function isZero(weight: Variable): Promise<boolean> {
+  return (await sumOfSquares([weight])) === 0 && ((await weight.data()) as Float32Array).every((w) => w === 0)
 }

@@ -19,13 +19,13 @@ import { readValues } from '../optim/state.ts'
 import { deviceTerms } from './direct-update.ts'
 import { reshaped } from './elementwise.ts'
 import type { Method, TargetModule } from './method.ts'
-import { principalFactors } from './principal.ts'
+import { principalFactors, warnOfMissingComponents } from './principal.ts'
 import { copyOf, factorStepSquares } from './update-norm.ts'
 
 export const intermediate: Method<'intermediate'> = {
   name: 'intermediate',
 
-  async attach(config, { targets, devices, model, optimizer, state, decompose }) {
+  async attach(config, { targets, devices, model, optimizer, state, decompose, warn }) {
     const { rank } = config
     const factor = config.aggregate === 'mean' ? 1 / devices : 1
     const slices = Array.from({ length: devices }, (_, k) =>
@@ -57,6 +57,11 @@ export const intermediate: Method<'intermediate'> = {
         weight: state.adopt(`${name}.W`, weight),
       }
     })
+    warnOfMissingComponents(
+      units.map(({ target, firstA }) => ({ target, a: firstA })),
+      rank,
+      warn,
+    )
     const byModule = new Map(units.map((unit) => [unit.target.name, unit]))
     const adam = new AdamW(
       state,

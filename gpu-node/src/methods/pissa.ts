@@ -16,12 +16,12 @@ import { readValues } from '../optim/state.ts'
 import { Dropout } from './dropout.ts'
 import { lowRankAdaptation } from './low-rank.ts'
 import type { Method } from './method.ts'
-import { principalFactors } from './principal.ts'
+import { principalFactors, warnOfMissingComponents } from './principal.ts'
 
 export const pissa: Method<'pissa'> = {
   name: 'pissa',
 
-  async attach(config, { targets, devices, seed, optimizer, state, model, decompose }) {
+  async attach(config, { targets, devices, seed, optimizer, state, model, decompose, warn }) {
     const { rank } = config
     const scale = effectiveAlpha(config) / rank
     const components = [Array.from({ length: rank }, (_, index) => index)]
@@ -44,6 +44,11 @@ export const pissa: Method<'pissa'> = {
       end.dispose()
       return { target, a, b, a0, b0 }
     })
+    warnOfMissingComponents(
+      pairs.map(({ target, a0 }) => ({ target, a: a0 })),
+      rank,
+      warn,
+    )
     const byModule = new Map(pairs.map((pair) => [pair.target.name, pair]))
     return {
       ...lowRankAdaptation(pairs, scale, new Dropout(0, devices, seed), state, optimizer, model),

@@ -292,8 +292,10 @@ class Run {
     if (control.leave === 'stop') return { state: 'stopped', steps: step }
     await exportArtifacts(this.#prepared, this.#environment)
     emit({ kind: 'phase', phase: 'finishing', progress: 1, detail: null })
-    const mean = (pick: (entry: (typeof spectra)[number]) => number) =>
-      spectra.length === 0 ? null : spectra.reduce((sum, entry) => sum + pick(entry), 0) / spectra.length
+    const mean = (pick: (entry: (typeof spectra)[number]) => number, entries = spectra) =>
+      entries.length === 0 ? null : entries.reduce((sum, entry) => sum + pick(entry), 0) / entries.length
+    // A ΔW of zero has no distribution of singular values, and so no such rank.
+    const changed = spectra.filter(({ result }) => result.frobenius > 0)
     const summary: RecordBodyOf<'summary'> = {
       kind: 'summary',
       steps: step,
@@ -301,8 +303,8 @@ class Run {
       evaluationLoss: this.#lastEvaluation?.loss ?? null,
       accuracy: this.#lastEvaluation?.accuracy ?? null,
       baseAccuracy: this.#progress.baseAccuracy,
-      effectiveRank: mean(({ result }) => result.measures.effectiveRank),
-      stableRank: mean(({ result }) => result.measures.stableRank),
+      effectiveRank: mean(({ result }) => result.measures.effectiveRank, changed),
+      stableRank: mean(({ result }) => result.measures.stableRank, changed),
       numericalRank: mean(({ result }) => result.measures.numericalRank),
       frobenius: mean(({ result }) => result.frobenius),
       tailRatio: meanTailRatio(config, spectra),

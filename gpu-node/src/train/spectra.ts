@@ -120,7 +120,10 @@ export class SpectraRecorder {
   }
 }
 
-/** The mean tail ratio of total spectra at the outermost mark of the method, where it has one that lies inside. */
+/**
+ * The mean tail ratio of total spectra at the outermost mark of the method, over the modules where it is defined: the mark
+ * lies inside and the value there is not zero. Null where there is no such module.
+ */
 export function meanTailRatio(
   { method, parallel }: MeasuredRun,
   totals: readonly { readonly result: Spectrum }[],
@@ -130,10 +133,14 @@ export function meanTailRatio(
   const ratios = totals
     .filter(({ result }) => outermost.rank < result.singularValues.length)
     .map(({ result }) => tailRatio(result.singularValues, outermost.rank))
+    .filter(Number.isFinite)
   return ratios.length === 0 ? null : ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length
 }
 
-/** The measures of a spectrum with those that depend on the method: tail ratios at its marks, and its noise floor. */
+/**
+ * The measures of a spectrum with those that depend on the method: tail ratios at its marks, as far as they are defined,
+ * and its noise floor.
+ */
 function recordedMeasures(
   { singularValues, measures, beyondFirstOrder, roundingDeviation }: Spectrum,
   step: number,
@@ -147,7 +154,9 @@ function recordedMeasures(
   const coarser = 'weightStorage' in method && method.weightStorage === 'bfloat16' ? 2 ** 16 : 1
   return {
     ...measures,
-    ...tailRatios(singularValues, places),
+    ...Object.fromEntries(
+      Object.entries(tailRatios(singularValues, places)).filter(([, ratio]) => Number.isFinite(ratio)),
+    ),
     ...(beyondFirstOrder !== null && { beyondFirstOrder }),
     ...(roundingDeviation !== null && {
       noiseFloor: noiseFloor(coarser * roundingDeviation, { rows, columns }, roundings),
