@@ -83,9 +83,13 @@ function bestRow(
   ]
 }
 
+/** In the order of the results. */
+export function methodsIn(results: readonly RunResult[]): MethodName[] {
+  return [...new Set(results.map(({ method }) => method))]
+}
+
 function methodsWithout(compared: readonly ComparedMethod[], results: readonly RunResult[]): MethodName[] {
-  const methods = [...new Set(results.map(({ method }) => method))]
-  return methods.filter((method) => compared.every((each) => each.method !== method))
+  return methodsIn(results).filter((method) => compared.every((each) => each.method !== method))
 }
 
 /** `2, 1`: how many runs of a method diverged, and how many failed. */

@@ -9,6 +9,8 @@ import { RunPage } from './run/run-page.tsx'
 import { RunsPage } from './runs/runs-page.tsx'
 import { NotFoundPage } from './shell/not-found-page.tsx'
 import { Shell } from './shell/shell.tsx'
+import { SweepPage } from './sweeps/sweep-page.tsx'
+import { SweepsPage } from './sweeps/sweeps-page.tsx'
 
 export function App() {
   useAdoptLocation()
@@ -27,6 +29,8 @@ export function App() {
         <Route path="/runs" element={<RunsPage />} />
         <Route path="/runs/:runId" element={<RunPage />} />
         <Route path="/compare" element={<ComparePage />} />
+        <Route path="/sweeps" element={<SweepsPage />} />
+        <Route path="/sweeps/:sweepId" element={<SweepPage />} />
         <Route path="/nodes" element={<NodesPage />} />
         <Route path="*" element={<NotFoundPage />} />
       </Routes>

@@ -11,6 +11,7 @@ import {
   Text,
   Title,
 } from '@mantine/core'
+import { estimateTime } from '@rankscope/experiments'
 import {
   type MethodName,
   methodNames,
@@ -21,6 +22,7 @@ import {
 import { useMemo, useState } from 'react'
 import { useNavigate } from 'react-router'
 import { useCreateRuns, useNodes, useRuns } from '../api/queries.ts'
+import { useCreateSweep } from '../api/sweeps.ts'
 import { useViewChoice, useViewFlag, useViewList, useViewText } from '../common/view-state.ts'
 import {
   type Base,
@@ -42,7 +44,10 @@ import { planFromJson } from './json-plan.ts'
 import { LaunchForm } from './launch-form.tsx'
 import { LaunchSummary } from './launch-summary.tsx'
 import { MethodCards } from './method-cards.tsx'
+import { plannedSteps } from './planned-steps.ts'
 import { useMemoryOutlook } from './use-memory-outlook.ts'
+import { parseVary, planSweep, variableSettings } from './vary.ts'
+import { VaryPanel } from './vary-panel.tsx'
 
 const presetLabels: Record<Preset, string> = {
   comparison: 'Compare LoRA, PiSSA, HD-PiSSA',
@@ -70,6 +75,7 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
   const [shape, setShape] = useViewChoice('as', ['form', 'json'] as const, 'form')
   const [json, setJson] = useState<string | null>(null)
   const create = useCreateRuns()
+  const createSweep = useCreateSweep()
   const navigate = useNavigate()
   const nodes = useNodes().data ?? []
 
@@ -84,7 +90,14 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
   const recipe = recipeOf(preset)
   const draft = useMemo(() => makeDraft(base, inMenuOrder(methods), changes), [base, methods, changes])
   const [group] = useState(defaultGroup)
-  const fromForm = useMemo(() => planRuns(draft, group), [draft, group])
+  const [varyText, setVaryText] = useViewText('vary', '[]')
+  const vary = useMemo(() => parseVary(varyText), [varyText])
+  const settings = useMemo(() => variableSettings(draft), [draft])
+  const sweep = useMemo(
+    () => (vary.length > 0 && draft.methods.length > 0 ? planSweep(draft, vary, group) : null),
+    [draft, vary, group],
+  )
+  const fromForm = useMemo(() => sweep ?? planRuns(draft, group), [sweep, draft, group])
   const formJson = useMemo(
     () => JSON.stringify(fromForm.configs.length === 1 ? fromForm.configs[0] : fromForm.configs, null, 2),
     [fromForm],
@@ -96,8 +109,19 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
   const onlineIds = nodes.filter((node) => node.state === 'online').map((node) => node.nodeId)
   const memory = useMemoryOutlook(plan.configs, onlineIds)
 
+  const { data: runs } = useRuns()
+  const time = useMemo(
+    () =>
+      estimateTime(
+        plan.configs.map((config) => ({ config, steps: plannedSteps(config) })),
+        runs ?? [],
+      ),
+    [plan.configs, runs],
+  )
+
   const change = (path: string, value: unknown) => {
     create.reset()
+    createSweep.reset()
     setChangesText(JSON.stringify(withChange(base, changes, path, value)))
   }
   const choosePreset = (next: string) => {
@@ -106,6 +130,11 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
     setChangesText('{}')
   }
   const launch = async () => {
+    if (sweep?.spec && !useJson) {
+      const made = await createSweep.mutateAsync({ spec: sweep.spec, runs: sweep.runs })
+      void navigate(`/sweeps/${made.sweepId}`)
+      return
+    }
     const created = await create.mutateAsync(plan.configs)
     const ids = created.map((run) => run.runId)
     void navigate(ids.length === 1 ? `/runs/${ids[0]}` : `/compare?runs=${ids.join(',')}`)
@@ -176,6 +205,13 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
                 setMore={setMore}
               />
               {methods.length > 0 ? (
+                <VaryPanel
+                  vary={vary}
+                  setVary={(rows) => setVaryText(JSON.stringify(rows))}
+                  settings={settings}
+                />
+              ) : null}
+              {methods.length > 0 ? (
                 <LaunchForm
                   draft={draft}
                   changes={changes}
@@ -193,11 +229,13 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
               configs={plan.configs}
               findings={plan.findings}
               launch={() => void launch().catch(() => {})}
-              launching={create.isPending}
-              error={create.error}
+              launching={create.isPending || createSweep.isPending}
+              error={create.error ?? createSweep.error}
               missing={methods.length === 0 && !useJson ? 'Choose at least one method.' : null}
               onlineNodes={onlineIds.length}
               memory={memory}
+              isSweep={sweep !== null && !useJson}
+              time={time}
             />
           </div>
         </Grid.Col>

@@ -1,7 +1,9 @@
 /** What pressing Launch will do: the runs, the batch arithmetic, and everything that stands against it. */
 import { Alert, Button, Code, Group, List, Paper, Stack, Text } from '@mantine/core'
+import type { TimeEstimate } from '@rankscope/experiments'
 import { accumulationSteps, methodLabel, type RunConfig } from '@rankscope/protocol'
 import { IconRocket } from '@tabler/icons-react'
+import { formatDuration } from '../common/format.ts'
 import { ErrorNotice } from '../common/notice.tsx'
 import type { Finding } from './draft.ts'
 import { MemoryTable } from './memory-table.tsx'
@@ -20,10 +22,17 @@ type Props = {
   onlineNodes: number
   /** What the nodes say of the memory that is needed; null until one has answered. */
   memory: AskedOutlook | null
+  /** The runs are the points of a sweep, named by what differs. */
+  isSweep: boolean
+  /** Judged by earlier runs; null where none compares. */
+  time: TimeEstimate | null
 }
 
+/** Runs that are named one by one. */
+const listedRuns = 12
+
 export function LaunchSummary(props: Props) {
-  const { configs, findings, launch, launching, error, missing, onlineNodes, memory } = props
+  const { configs, findings, launch, launching, error, missing, onlineNodes, memory, isSweep, time } = props
   const all = [...findings, ...(memory?.findings ?? [])]
   const errors = all.filter((finding) => finding.severity === 'error')
   const warnings = all.filter((finding) => finding.severity === 'warning')
@@ -33,16 +42,32 @@ export function LaunchSummary(props: Props) {
       <Stack gap="sm">
         {configs.length > 0 ? (
           <div>
-            <Text fw={600}>{configs.length === 1 ? 'One run' : `${configs.length} runs, one group`}</Text>
+            <Text fw={600}>
+              {configs.length === 1
+                ? 'One run'
+                : `${configs.length} runs, one ${isSweep ? 'sweep' : 'group'}`}
+            </Text>
             <List size="sm" mt={4} spacing={2}>
-              {configs.map((config) => (
+              {configs.slice(0, listedRuns).map((config) => (
                 <List.Item key={JSON.stringify([config.method, config.seed, config.name])}>
-                  {methodLabel(config)}
-                  {new Set(configs.map((other) => other.seed)).size > 1 ? `, seed ${config.seed}` : ''}
+                  {isSweep ? config.name : methodLabel(config)}
+                  {!isSweep && new Set(configs.map((other) => other.seed)).size > 1
+                    ? `, seed ${config.seed}`
+                    : ''}
                 </List.Item>
               ))}
+              {configs.length > listedRuns ? (
+                <List.Item>and {configs.length - listedRuns} more</List.Item>
+              ) : null}
             </List>
           </div>
+        ) : null}
+        {time ? (
+          <Text size="sm" c="dimmed" data-testid="time-estimate">
+            About {formatDuration(time.seconds)} of training one run after the other, judged by {time.basedOn}{' '}
+            earlier {time.basedOn === 1 ? 'run' : 'runs'} of the same shape
+            {time.unknown > 0 ? ` (none for ${time.unknown} of these)` : ''}: an estimate.
+          </Text>
         ) : null}
         {first ? <BatchArithmetic config={first} /> : null}
         {memory ? <MemoryTable outlook={memory} /> : null}

@@ -23,6 +23,7 @@ const pages = [
   { to: '/launch', label: 'Launch' },
   { to: '/runs', label: 'Runs' },
   { to: '/compare', label: 'Compare' },
+  { to: '/sweeps', label: 'Sweeps' },
   { to: '/nodes', label: 'Nodes' },
 ]
 
@@ -47,6 +48,7 @@ export function Shell({ children }: { children: ReactNode }) {
     { keys: 'g l', group: 'Go to', label: 'Launch', run: () => void navigate('/launch') },
     { keys: 'g r', group: 'Go to', label: 'Runs', run: () => void navigate('/runs') },
     { keys: 'g c', group: 'Go to', label: 'Compare', run: () => void navigate('/compare') },
+    { keys: 'g s', group: 'Go to', label: 'Sweeps', run: () => void navigate('/sweeps') },
     { keys: 'g n', group: 'Go to', label: 'Nodes', run: () => void navigate('/nodes') },
     { keys: 't', group: 'View', label: 'Switch between light and dark', run: toggleColorScheme },
     { keys: '?', group: 'View', label: 'Show this help', run: help.open },

@@ -1,0 +1,64 @@
+/** One measure of the runs against another: does the metric follow the size of ΔW, or its rank? */
+import { Group, Select } from '@mantine/core'
+import type { RunResult } from '@rankscope/experiments'
+import type { SweepSpec } from '@rankscope/protocol'
+import { memo, useCallback } from 'react'
+import { ChartCard } from '../charts/chart-card.tsx'
+import { useChartTheme } from '../charts/use-chart-theme.ts'
+import { useViewFlag, useViewText } from '../common/view-state.ts'
+import { availableMeasures, measuredOf } from './measured.ts'
+import { againstFigure } from './sweep-figures.ts'
+
+type Props = { name: string; initialX: string; spec: SweepSpec; results: readonly RunResult[] }
+
+export const AgainstChart = memo(function AgainstChart({ name, initialX, spec, results }: Props) {
+  const theme = useChartTheme()
+  const names = availableMeasures(results, spec.metric)
+  const [x, setX] = useViewText(`${name}.x`, initialX)
+  const [yText, setY] = useViewText(`${name}.y`, '')
+  const y = names.includes(yText) ? yText : names[0]!
+  const [logX, setLogX] = useViewFlag(`${name}.logx`)
+  const [logY, setLogY] = useViewFlag(`${name}.logy`)
+  const build = useCallback(
+    () => againstFigure(results, measuredOf(x), measuredOf(y), { x: logX, y: logY }, theme),
+    [results, x, y, logX, logY, theme],
+  )
+  const choices = [...new Set([x, ...names])].map((value) => ({ value, label: measuredOf(value).title }))
+  return (
+    <ChartCard
+      title={`${measuredOf(y).title} against ${measuredOf(x).title}`}
+      help="One dot per run that has both measures, coloured by method. Means over the target modules, at the end of training."
+      build={build}
+      stores={noStores}
+      height={300}
+      toggles={[
+        { label: 'Logarithmic x axis', value: logX, set: setLogX },
+        { label: 'Logarithmic y axis', value: logY, set: setLogY },
+      ]}
+      controls={
+        <Group gap="xs">
+          <Select
+            size="xs"
+            w={160}
+            aria-label={`Vertical measure, ${name}`}
+            allowDeselect={false}
+            value={y}
+            onChange={(value) => value !== null && setY(value)}
+            data={choices}
+          />
+          <Select
+            size="xs"
+            w={160}
+            aria-label={`Horizontal measure, ${name}`}
+            allowDeselect={false}
+            value={x}
+            onChange={(value) => value !== null && setX(value)}
+            data={choices}
+          />
+        </Group>
+      }
+    />
+  )
+})
+
+const noStores: readonly [] = []

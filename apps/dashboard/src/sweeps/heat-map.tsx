@@ -1,0 +1,123 @@
+/** Means of a measure over two axes, as a table whose cells are shaded: the numbers can be read and copied. */
+import { Group, Paper, Select, Table, Text } from '@mantine/core'
+import { type RunResult, settingText } from '@rankscope/experiments'
+import type { SweepSpec } from '@rankscope/protocol'
+import { memo } from 'react'
+import { formatNumber, formatPercent } from '../common/format.ts'
+import { useViewText } from '../common/view-state.ts'
+import { availableMeasures, measuredOf } from './measured.ts'
+import { heatCells } from './sweep-figures.ts'
+
+export const HeatMap = memo(function HeatMap({
+  spec,
+  results,
+}: {
+  spec: SweepSpec
+  results: readonly RunResult[]
+}) {
+  const paths = spec.axes
+    .filter(({ values, path }) => values.length > 1 && path !== 'seed')
+    .map(({ path }) => path)
+  const names = availableMeasures(results, spec.metric)
+  const [rowText, setRow] = useViewText('heat.rows', '')
+  const [columnText, setColumn] = useViewText('heat.columns', '')
+  const [nameText, setName] = useViewText('heat.measure', '')
+  if (paths.length < 2) return null
+  const row = paths.includes(rowText) ? rowText : paths[0]!
+  const column =
+    paths.find((path) => path === columnText && path !== row) ?? paths.find((path) => path !== row)!
+  const name = names.includes(nameText) ? nameText : names[0]!
+  const measured = measuredOf(name)
+  const { rows, columns, cells } = heatCells(results, measured, [row, column])
+  const means = cells.flat().flatMap(({ mean }) => mean ?? [])
+  const [low, high] = [Math.min(...means), Math.max(...means)]
+  const format = (value: number | null) => (measured.percent ? formatPercent(value) : formatNumber(value))
+  const select = (
+    label: string,
+    value: string,
+    set: (value: string) => void,
+    data: { value: string; label: string }[],
+  ) => (
+    <Select
+      size="xs"
+      w={170}
+      aria-label={label}
+      allowDeselect={false}
+      value={value}
+      onChange={(next) => next !== null && set(next)}
+      data={data}
+    />
+  )
+  const axes = (other: string | null) =>
+    paths.filter((path) => path !== other).map((path) => ({ value: path, label: path }))
+  return (
+    <Paper withBorder p="md" component="section" aria-label="Two axes">
+      <Group justify="space-between" mb="xs">
+        <Text fw={600}>
+          {measured.title} by {lastWord(row)} and {lastWord(column)}
+        </Text>
+        <Group gap="xs">
+          {select(
+            'Measure of the cells',
+            name,
+            setName,
+            names.map((value) => ({ value, label: measuredOf(value).title })),
+          )}
+          {paths.length > 2 ? select('Rows', row, setRow, axes(null)) : null}
+          {paths.length > 2 ? select('Columns', column, setColumn, axes(row)) : null}
+        </Group>
+      </Group>
+      <Table.ScrollContainer minWidth={420}>
+        <Table withColumnBorders data-testid="heat-map">
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>{lastWord(row)}</Table.Th>
+              {columns.map((value) => (
+                <Table.Th key={settingText(value)} ta="right">
+                  {settingText(value)}
+                </Table.Th>
+              ))}
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {rows.map((value, index) => (
+              <Table.Tr key={settingText(value)}>
+                <Table.Th>{settingText(value)}</Table.Th>
+                {cells[index]!.map((cell, position) => (
+                  <Table.Td
+                    key={settingText(columns[position]!)}
+                    ta="right"
+                    className="numeric"
+                    style={{ background: shade(cell.mean, low, high) }}
+                  >
+                    {format(cell.mean)}
+                    {cell.lost > 0 ? (
+                      <Text span size="xs" c="red">
+                        {' '}
+                        {cell.lost} lost
+                      </Text>
+                    ) : null}
+                  </Table.Td>
+                ))}
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </Table.ScrollContainer>
+      <Text size="xs" c="dimmed" mt="xs">
+        Means over seeds and all other axes; the shade runs from the least to the greatest mean.
+      </Text>
+    </Paper>
+  )
+})
+
+function lastWord(path: string): string {
+  return path.slice(path.lastIndexOf('.') + 1)
+}
+
+/** From clear to a third of the accent colour, so that the text stays readable on both grounds. */
+function shade(mean: number | null, low: number, high: number): string | undefined {
+  if (mean === null) return undefined
+  const share = high > low ? (mean - low) / (high - low) : 0.5
+  return `color-mix(in srgb, var(--mantine-color-blue-5) ${Math.round(4 + 40 * share)}%, transparent)`
+}

@@ -1,0 +1,79 @@
+/** A measure over one axis, one line per method: with learning rates, the “own learning rate” plot. */
+import { Group, Select } from '@mantine/core'
+import type { RunResult } from '@rankscope/experiments'
+import type { SweepPoint, SweepSpec } from '@rankscope/protocol'
+import { memo, useCallback } from 'react'
+import { ChartCard } from '../charts/chart-card.tsx'
+import { useChartTheme } from '../charts/use-chart-theme.ts'
+import { useViewFlag, useViewText } from '../common/view-state.ts'
+import { availableMeasures, measuredOf } from './measured.ts'
+import { overAxisFigure } from './sweep-figures.ts'
+
+type Props = { spec: SweepSpec; results: readonly RunResult[]; best: readonly SweepPoint[] }
+
+export const OverAxisChart = memo(function OverAxisChart({ spec, results, best }: Props) {
+  const theme = useChartTheme()
+  const numeric = spec.axes.filter(
+    ({ path, values }) =>
+      path !== 'seed' && values.length > 1 && values.every((value) => typeof value === 'number'),
+  )
+  const names = availableMeasures(results, spec.metric)
+  const [pathText, setPath] = useViewText('over', '')
+  const [nameText, setName] = useViewText('measure', '')
+  const axis = numeric.find(({ path }) => path === pathText) ?? numeric[0]
+  const path = axis?.path ?? ''
+  const name = names.includes(nameText) ? nameText : names[0]!
+  // Spread over more than a decade asks for a logarithm.
+  const wide =
+    axis !== undefined &&
+    Math.min(...(axis.values as number[])) > 0 &&
+    Math.max(...(axis.values as number[])) / Math.min(...(axis.values as number[])) >= 8
+  const [logX, setLogX] = useViewFlag('over.logx', wide)
+  const [logY, setLogY] = useViewFlag('over.logy')
+  const build = useCallback(
+    () => overAxisFigure(results, { path, measured: measuredOf(name), logX, logY, best, theme }),
+    [results, path, name, logX, logY, best, theme],
+  )
+  if (!axis) return null
+  const lastWord = path.slice(path.lastIndexOf('.') + 1)
+  return (
+    <ChartCard
+      title={`${measuredOf(name).title} over ${lastWord}`}
+      help="Each dot is a run; the line is the mean over seeds and whatever else varies, the band one standard deviation (n − 1). A star is the method’s best setting, chosen on validation data where there is any. A cross at the foot is a run that diverged or failed."
+      build={build}
+      stores={noStores}
+      height={360}
+      primary
+      toggles={[
+        { label: 'Logarithmic x axis', value: logX, set: setLogX },
+        { label: 'Logarithmic y axis', value: logY, set: setLogY },
+      ]}
+      controls={
+        <Group gap="xs">
+          <Select
+            size="xs"
+            w={190}
+            aria-label="Measure"
+            allowDeselect={false}
+            value={name}
+            onChange={(value) => value !== null && setName(value)}
+            data={names.map((value) => ({ value, label: measuredOf(value).title }))}
+          />
+          {numeric.length > 1 ? (
+            <Select
+              size="xs"
+              w={190}
+              aria-label="Axis"
+              allowDeselect={false}
+              value={path}
+              onChange={(value) => value !== null && setPath(value)}
+              data={numeric.map(({ path: value }) => value)}
+            />
+          ) : null}
+        </Group>
+      }
+    />
+  )
+})
+
+const noStores: readonly [] = []
