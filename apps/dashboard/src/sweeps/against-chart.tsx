@@ -2,7 +2,7 @@
 import { Group, Select } from '@mantine/core'
 import type { RunResult } from '@rankscope/experiments'
 import type { SweepSpec } from '@rankscope/protocol'
-import { memo, useCallback } from 'react'
+import { memo, useMemo } from 'react'
 import { ChartCard } from '../charts/chart-card.tsx'
 import { useChartTheme } from '../charts/use-chart-theme.ts'
 import { useViewFlag, useViewText } from '../common/view-state.ts'
@@ -19,8 +19,11 @@ export const AgainstChart = memo(function AgainstChart({ name, initialX, spec, r
   const y = names.includes(yText) ? yText : names[0]!
   const [logX, setLogX] = useViewFlag(`${name}.logx`)
   const [logY, setLogY] = useViewFlag(`${name}.logy`)
-  const build = useCallback(
-    () => againstFigure(results, measuredOf(x), measuredOf(y), { x: logX, y: logY }, theme),
+  const chart = useMemo(
+    () => ({
+      kind: 'plotly' as const,
+      build: () => againstFigure(results, measuredOf(x), measuredOf(y), { x: logX, y: logY }, theme),
+    }),
     [results, x, y, logX, logY, theme],
   )
   const choices = [...new Set([x, ...names])].map((value) => ({ value, label: measuredOf(value).title }))
@@ -28,7 +31,7 @@ export const AgainstChart = memo(function AgainstChart({ name, initialX, spec, r
     <ChartCard
       title={`${measuredOf(y).title} against ${measuredOf(x).title}`}
       help="One dot per run that has both measures, coloured by method. Means over the target modules, at the end of training."
-      build={build}
+      chart={chart}
       stores={noStores}
       height={300}
       toggles={[

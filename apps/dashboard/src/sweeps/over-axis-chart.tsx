@@ -2,7 +2,7 @@
 import { Group, Select } from '@mantine/core'
 import type { RunResult } from '@rankscope/experiments'
 import type { SweepPoint, SweepSpec } from '@rankscope/protocol'
-import { memo, useCallback } from 'react'
+import { memo, useMemo } from 'react'
 import { ChartCard } from '../charts/chart-card.tsx'
 import { useChartTheme } from '../charts/use-chart-theme.ts'
 import { useViewFlag, useViewText } from '../common/view-state.ts'
@@ -30,8 +30,11 @@ export const OverAxisChart = memo(function OverAxisChart({ spec, results, best }
     Math.max(...(axis.values as number[])) / Math.min(...(axis.values as number[])) >= 8
   const [logX, setLogX] = useViewFlag('over.logx', wide)
   const [logY, setLogY] = useViewFlag('over.logy')
-  const build = useCallback(
-    () => overAxisFigure(results, { path, measured: measuredOf(name), logX, logY, best, theme }),
+  const chart = useMemo(
+    () => ({
+      kind: 'plotly' as const,
+      build: () => overAxisFigure(results, { path, measured: measuredOf(name), logX, logY, best, theme }),
+    }),
     [results, path, name, logX, logY, best, theme],
   )
   if (!axis) return null
@@ -40,7 +43,7 @@ export const OverAxisChart = memo(function OverAxisChart({ spec, results, best }
     <ChartCard
       title={`${measuredOf(name).title} over ${lastWord}`}
       help="Each dot is a run; the line is the mean over seeds and whatever else varies, the band one standard deviation (n − 1). A star is the method’s best setting, chosen on validation data where there is any. A cross at the foot is a run that diverged or failed."
-      build={build}
+      chart={chart}
       stores={noStores}
       height={360}
       primary

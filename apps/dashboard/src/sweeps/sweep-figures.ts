@@ -2,7 +2,7 @@
 import { estimate, methodsIn, type RunResult, type Setting, settingsOf } from '@rankscope/experiments'
 import { type MethodName, methodLabels, type SweepPoint } from '@rankscope/protocol'
 import type { Data } from 'plotly.js'
-import { axis, baseLayout, type ChartTheme, type Figure } from '../charts/figure.ts'
+import { axis, baseLayout, type ChartTheme, type PlotlyFigure } from '../charts/figure.ts'
 import { palette } from '../runs/run-colours.ts'
 
 export type Measured = {
@@ -31,7 +31,7 @@ type OverAxis = {
  * Every run as a dot; the mean over seeds, and over what else varies, as a line, with a band of one standard deviation
  * (n − 1); the best setting as a star. A diverged or failed run is a cross at the foot of the chart.
  */
-export function overAxisFigure(results: readonly RunResult[], options: OverAxis): Figure {
+export function overAxisFigure(results: readonly RunResult[], options: OverAxis): PlotlyFigure {
   const { path, measured, logX, logY, best, theme } = options
   const scale = measured.percent ? 100 : 1
   const methods = methodsIn(results)
@@ -132,6 +132,7 @@ export function overAxisFigure(results: readonly RunResult[], options: OverAxis)
   }
   const drawn = rows.length - 1
   return {
+    kind: 'plotly',
     traces,
     layout: {
       ...baseLayout(theme),
@@ -180,7 +181,7 @@ export function againstFigure(
   y: Measured,
   log: { x: boolean; y: boolean },
   theme: ChartTheme,
-): Figure {
+): PlotlyFigure {
   const methods = methodsIn(results)
   const scale = (measured: Measured) => (measured.percent ? 100 : 1)
   const rows: (string | number)[][] = [['method', 'seed', x.title, y.title, 'run']]
@@ -210,6 +211,7 @@ export function againstFigure(
   })
   const title = (measured: Measured) => (measured.percent ? `${measured.title} (%)` : measured.title)
   return {
+    kind: 'plotly',
     traces,
     layout: {
       ...baseLayout(theme),
