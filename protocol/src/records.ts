@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { errorPayloadSchema } from './errors.ts'
 import { idSchema, nameLengths, nameSchema } from './name.ts'
 import { anyNumber, float64Bytes } from './number.ts'
-import { longText } from './text.ts'
+import { largestTextCharacters, longText } from './text.ts'
 
 /** Scalar names a node emits; module-wise ones append `/<module>`. Units in the comment. */
 export const scalarNames = {
@@ -20,6 +20,8 @@ export const scalarNames = {
   epoch: 'train/epoch',
   evaluationLoss: 'eval/loss', // nats per token
   accuracy: 'eval/accuracy', // share of exact matches, 0..1
+  validationLoss: 'validation/loss', // nats per token
+  validationAccuracy: 'validation/accuracy', // share of exact matches, 0..1
   residentMemoryBytes: 'system/residentMemoryBytes',
   /** Over processes alone: what this one received from the others in a step. */
   receivedBytes: 'system/receivedBytes',
@@ -58,6 +60,28 @@ export type RankMeasures = z.infer<typeof rankMeasuresSchema>
 /** total: ΔW = W_t − W_0. The other three add up to it (METHODS: attribution). */
 export const spectrumParts = ['total', 'first-order', 'second-order', 'rounding'] as const
 export type SpectrumPart = (typeof spectrumParts)[number]
+
+/** What became of the records of one source in one split. `read` is `used` and everything that was skipped. */
+export const dataCountsSchema = z.strictObject({
+  /** The source's name, or its path or task as in the configuration. */
+  source: longText,
+  split: z.enum(['train', 'validation', 'test']),
+  /** Records, rows or documents that were read. */
+  read: z.int().min(0),
+  /** Of them, those that are used. */
+  used: z.int().min(0),
+  /** Of the used ones, those that were cut to the maximum length. */
+  truncated: z.int().min(0),
+  /** How many were not used, by reason. */
+  skipped: z.record(z.string().max(largestTextCharacters), z.int().min(0)),
+  /** Token examples that the used ones give: blocks of a text, answers of a conversation. */
+  examples: z.int().min(0),
+  /** Examples of this source in one epoch: of a mix, its part. */
+  perEpoch: z.int().min(0),
+  /** Tokens of the examples. */
+  tokens: z.int().min(0),
+})
+export type DataCounts = z.infer<typeof dataCountsSchema>
 
 export const phaseNames = [
   'loading-model',
@@ -109,6 +133,8 @@ const recordBody = {
     /** Shapes of the target modules, paper orientation [m, n]. */
     modules: z.array(z.strictObject({ name: nameText, rows: z.int(), columns: z.int() })).max(largestCount),
     warnings: z.array(longText).max(1000),
+    /** What the data gave, source by source; empty in records of older versions. */
+    data: z.array(dataCountsSchema).max(256).default([]),
   }),
   scalars: z.strictObject({
     kind: z.literal('scalars'),
@@ -156,6 +182,8 @@ const recordBody = {
     examples: z.int().min(0),
     loss: anyNumber.nullable(),
     accuracy: anyNumber.nullable(),
+    /** What was evaluated on; absent: the test split. */
+    split: z.enum(['validation', 'test']).exactOptional(),
     /** Accuracy by record type, where the data has types. */
     byType: z
       .record(nameText, z.strictObject({ examples: z.int(), accuracy: anyNumber }))
@@ -181,6 +209,9 @@ const recordBody = {
     finalLoss: anyNumber.nullable(),
     evaluationLoss: anyNumber.nullable(),
     accuracy: anyNumber.nullable(),
+    /** After the last step, where the run has validation data: what settings are chosen by. */
+    validationLoss: anyNumber.nullable().exactOptional(),
+    validationAccuracy: anyNumber.nullable().exactOptional(),
     baseAccuracy: anyNumber.nullable(),
     /** Means over the target modules of the final total spectra; the first two over those whose ΔW is not zero. */
     effectiveRank: anyNumber.nullable(),

@@ -1,5 +1,6 @@
 /** RunConfig: everything that decides what a run computes. Unknown keys are refused, never ignored. */
 import { z } from 'zod'
+import { dataSchema } from './data-config.ts'
 import { field } from './field.ts'
 import { methodConfigSchema } from './method-config.ts'
 import { nameLengths, nameSchema, pathSchema } from './name.ts'
@@ -14,124 +15,6 @@ export const targetModuleNames = [
   'down_proj',
 ] as const
 export type TargetModuleName = (typeof targetModuleNames)[number]
-
-export const taskNames = ['arithmetic', 'programs', 'choice', 'mix'] as const
-export type TaskName = (typeof taskNames)[number]
-
-const key = nameSchema(nameLengths.key)
-const fieldMapping = z.strictObject({ instruction: key, output: key })
-
-export const dataSourceSchema = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('task'),
-    task: field(z.enum(taskNames), {
-      title: 'Task',
-      description: 'A task that Rankscope generates itself, by seed.',
-    }),
-    seed: field(z.int().min(0).default(0), {
-      title: 'Task seed',
-      description: 'Seed of the generated records.',
-    }),
-    trainExamples: field(z.int().min(1).max(1_000_000).default(4096), {
-      title: 'Training examples',
-      description: 'Records in the training split.',
-      unit: 'examples',
-    }),
-    evaluationExamples: field(z.int().min(1).max(100_000).default(128), {
-      title: 'Test examples',
-      description: 'Records in the test split.',
-      unit: 'examples',
-    }),
-  }),
-  z.strictObject({
-    kind: z.literal('records'),
-    path: field(pathSchema('name a file'), {
-      title: 'Training file',
-      description: 'JSON array, JSONL or JSONL.gz of raw records, inside a folder the node allows.',
-    }),
-    evaluationPath: field(pathSchema().nullable().default(null), {
-      title: 'Test file',
-      description: 'Records for evaluation, same format.',
-    }),
-    fields: field(fieldMapping.nullable().default(null), {
-      title: 'Fields',
-      description: 'Names of the instruction and output fields; empty means recognise the usual pairs.',
-    }),
-    scorer: field(z.enum(['exact', 'gsm8k', 'math', 'commonsense']).default('exact'), {
-      title: 'Scorer',
-      description: 'How a completion is compared with the reference answer.',
-    }),
-  }),
-  z.strictObject({
-    kind: z.literal('tokens'),
-    path: field(pathSchema('name a file'), {
-      title: 'Token file',
-      description: 'JSONL of {input_ids, labels}, used in file order; label -100 is not trained on.',
-    }),
-    evaluationPath: field(pathSchema().nullable().default(null), {
-      title: 'Evaluation token file',
-      description: 'Same format; evaluated by loss.',
-    }),
-  }),
-  z.strictObject({
-    kind: z.literal('text'),
-    path: field(pathSchema('name a file'), {
-      title: 'Text file',
-      description:
-        'Plain text, one document per blank-line-separated paragraph, packed into blocks of maxLength tokens.',
-    }),
-    evaluationPath: field(pathSchema().nullable().default(null), {
-      title: 'Evaluation text file',
-      description: 'Same format; evaluated by loss.',
-    }),
-  }),
-])
-export type DataSource = z.infer<typeof dataSourceSchema>
-
-export const dataSchema = z.strictObject({
-  source: dataSourceSchema,
-  template: field(z.enum(['alpaca', 'plain']).default('alpaca'), {
-    title: 'Prompt template',
-    description: 'alpaca: the instruction template of the paper; plain: the instruction and a newline.',
-  }),
-  maxLength: field(z.int().min(8).max(131_072).default(512), {
-    title: 'Maximum length',
-    description: 'Longer examples are truncated.',
-    unit: 'tokens',
-  }),
-  limit: field(z.int().min(1).nullable().default(null), {
-    title: 'Use only the first',
-    description: 'Take the first so many records; empty means all.',
-    unit: 'examples',
-    advanced: true,
-  }),
-  shuffle: field(z.boolean().default(true), {
-    title: 'Shuffle',
-    description: 'Shuffle once by seed before sharding; off keeps file order.',
-  }),
-  reshuffle: field(z.boolean().default(false), {
-    title: 'Reshuffle each epoch',
-    description: 'Draw a new order at each epoch; the paper’s code keeps one.',
-    advanced: true,
-  }),
-  assign: field(z.enum(['interleave', 'block']).default('interleave'), {
-    title: 'Sharding',
-    description: 'interleave: device k takes records k, k+K, …; block: contiguous parts.',
-    advanced: true,
-  }),
-  sampling: field(z.enum(['distributed', 'sequential']).default('distributed'), {
-    title: 'Sampling',
-    description:
-      'distributed: per-epoch shards padded by repetition, incomplete batches dropped; sequential: an endless stream that wraps around.',
-    advanced: true,
-  }),
-  remainder: field(z.enum(['drop', 'step', 'leak']).default('drop'), {
-    title: 'Left-over micro-batches',
-    description:
-      'At an epoch’s end: drop them, step with the correct divisor, or leak their gradients into the next step as the released code does.',
-    advanced: true,
-  }),
-})
 
 export const optimizerSchema = z.strictObject({
   learningRate: field(z.number().positive().max(10).default(2e-5), {
@@ -280,7 +163,7 @@ export const spectraSchema = z.strictObject({
     description: 'Steps between live spectra of ΔW; empty means only at the end.',
     unit: 'steps',
   }),
-  modules: field(z.array(key).max(4096).nullable().default(null), {
+  modules: field(z.array(nameSchema(nameLengths.key)).max(4096).nullable().default(null), {
     title: 'Live modules',
     description:
       'Modules to watch live, e.g. model.layers.0.self_attn.q_proj; empty means q_proj and down_proj of the first, middle and last layer.',

@@ -6,7 +6,8 @@ import { builtInModels } from '../daemon/daemon.ts'
 import { taskRecords } from '../tasks/index.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { tokenizeRecords } from './examples.ts'
-import { templates } from './templates.ts'
+import type { InstructionRecord } from './records.ts'
+import { createTemplate } from './templates.ts'
 import { tokenizeOnce } from './token-cache.ts'
 
 const tokenizer = TextTokenizer.load(join(builtInModels, 'rankscope-mini'), 768)
@@ -21,51 +22,106 @@ describe('tokenised records', () => {
   })
   afterEach(() => rmSync(folder, { recursive: true }))
 
+  const template = (name: 'plain' | 'alpaca') =>
+    createTemplate(name, tokenizer, () => {
+      throw new Error('no chat template is asked for')
+    })
+  const plainly = () => tokenizeRecords(records, template('plain'), maxLength)
+
   const once = (
-    changes: { template?: 'plain' | 'alpaca'; maxLength?: number; records?: typeof records } = {},
+    changes: {
+      template?: 'plain' | 'alpaca'
+      maxLength?: number
+      records?: readonly InstructionRecord[]
+      folder?: string | null
+      heldRecords?: number
+    } = {},
   ) =>
     tokenizeOnce(
-      changes.records ?? records,
-      templates[changes.template ?? 'plain'],
-      tokenizer,
-      changes.maxLength ?? maxLength,
-      folder,
+      async function* () {
+        yield changes.records ?? records
+      },
+      {
+        template: template(changes.template ?? 'plain'),
+        tokenizer,
+        maxLength: changes.maxLength ?? maxLength,
+        folder: changes.folder === undefined ? folder : changes.folder,
+        heldRecords: changes.heldRecords ?? 2000,
+      },
     )
 
-  it('are the same from the cache as without it: ids, labels, what was cut and what was dropped', () => {
-    const plain = tokenizeRecords(records, templates.plain, tokenizer, maxLength)
+  it('are the same from the cache as without it: ids, labels, records, what was cut and what was dropped', async () => {
+    const plain = plainly()
     expect(plain.truncated).toBeGreaterThan(0)
-    expect(plain.dropped).toBeGreaterThan(0)
-    expect(once()).toEqual({ ...plain, cacheProblem: null })
+    expect(Object.keys(plain.skipped)).toHaveLength(1)
+    expect(await once()).toEqual({ ...plain, cacheProblem: null })
     expect(readdirSync(folder)).toHaveLength(1)
-    expect(once()).toEqual({ ...plain, cacheProblem: null })
+    expect(await once()).toEqual({ ...plain, cacheProblem: null })
   })
 
-  it('of another template, length or record are another file', () => {
-    once()
-    once({ template: 'alpaca', maxLength: 512 })
-    once({ maxLength: 64 })
-    once({ records: [...records.slice(0, -1), { ...records.at(-1)!, output: 'another' }] })
+  it('of conversations keep the labels of every answer', async () => {
+    const turn = (role: 'user' | 'assistant', content: string) => ({
+      role,
+      content,
+      trained: role === 'assistant',
+    })
+    const talks = records.map((record) => ({
+      ...record,
+      turns: [
+        turn('user', 'hi'),
+        turn('assistant', 'hello'),
+        turn('user', record.instruction),
+        turn('assistant', record.output),
+      ],
+    }))
+    const plain = tokenizeRecords(talks, template('plain'), 128)
+    const [{ labels }] = plain.examples as [(typeof plain.examples)[0]]
+    // Two stretches are trained on, and two are not.
+    expect(labels.filter((label, at) => (label === -100) !== (labels[at - 1] === -100))).toHaveLength(4)
+    await once({ records: talks, maxLength: 128 })
+    expect(await once({ records: talks, maxLength: 128 })).toEqual({ ...plain, cacheProblem: null })
+    expect(readdirSync(folder)).toHaveLength(1)
+  })
+
+  it('of more records than are held between two passes are the same', async () => {
+    const set = await once({ heldRecords: 500 })
+    expect(set).toEqual({ ...plainly(), cacheProblem: null })
+    expect(await once({ heldRecords: 500 })).toEqual(set)
+  })
+
+  it('of a file that changes between the passes are refused', async () => {
+    let pass = 0
+    const read = async function* () {
+      yield pass++ === 0 ? records : [...records.slice(0, -1), records[1]!]
+    }
+    const settings = { template: template('plain'), tokenizer, maxLength, folder, heldRecords: 500 }
+    await expect(tokenizeOnce(read, settings)).rejects.toThrow(/changed while it was read/)
+  })
+
+  it('of another template, length or record are another file', async () => {
+    await once()
+    await once({ template: 'alpaca', maxLength: 512 })
+    await once({ maxLength: 64 })
+    await once({ records: [...records.slice(0, -1), { ...records.at(-1)!, output: 'another' }] })
     expect(readdirSync(folder)).toHaveLength(4)
   })
 
-  it('are tokenised again where the file was damaged', () => {
-    const whole = once()
+  it('are tokenised again where the file was damaged', async () => {
+    const whole = await once()
     const file = join(folder, readdirSync(folder)[0]!)
     const bytes = readFileSync(file)
     bytes[bytes.length - 5]! ^= 1
     writeFileSync(file, bytes)
-    expect(once()).toEqual(whole)
-    expect(once()).toEqual(whole)
+    expect(await once()).toEqual(whole)
+    expect(await once()).toEqual(whole)
   })
 
-  it('are there without a cache, and where it cannot be written the reason is told', () => {
-    const plain = tokenizeRecords(records, templates.plain, tokenizer, maxLength)
-    expect(tokenizeOnce(records, templates.plain, tokenizer, maxLength, null)).toMatchObject(plain)
+  it('are there without a cache, and where it cannot be written the reason is told', async () => {
+    expect(await once({ folder: null })).toMatchObject(plainly())
     const file = join(folder, 'file')
     writeFileSync(file, '')
-    expect(tokenizeOnce(records, templates.plain, tokenizer, maxLength, file)).toMatchObject({
-      ...plain,
+    expect(await once({ folder: file })).toMatchObject({
+      ...plainly(),
       cacheProblem: expect.stringContaining('cannot be written'),
     })
   })

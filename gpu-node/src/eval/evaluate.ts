@@ -42,10 +42,10 @@ export async function evaluateAccuracy(
   hook: LinearHook = plainLinear(model),
 ): Promise<AccuracyResult> {
   const { template, scorer } = options
-  const prompts = records.map((record) => template.prompt(record.instruction) + scorer.promptSuffix)
+  const prompts = records.map((record) => template.prompt(record) + scorer.promptSuffix)
   const generated = await generate(
     model,
-    prompts.map((prompt) => tokenizer.encode(prompt)),
+    prompts.map((prompt) => template.encode(prompt)),
     { ...options, stopTokenIds: new Set([tokenizer.endTokenId, ...model.config.endTokenIds]) },
     hook,
   )

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cpuBackend } from '../backends/cpu.ts'
 import { evaluationBatch, lossTokens } from '../data/batch.ts'
 import { tokenizeRecords } from '../data/examples.ts'
-import { templates } from '../data/templates.ts'
+import { createTemplate, type Template } from '../data/templates.ts'
 import { parseConfig } from '../model/config.ts'
 import { loss, plainLinear, sequenceLogits } from '../model/llama.ts'
 import { loadModel, Model } from '../model/model.ts'
@@ -119,7 +119,12 @@ describe.skipIf(sharedMissing)(`evaluation of stories260K ${sharedMissing ?? ''}
   })
 
   it('writes the beginning of a story, and scores by record and by type', async () => {
-    const template = { prompt: (text: string) => text, target: (output: string) => output }
+    const template: Template = {
+      prompt: (record) => record.instruction,
+      render: () => [],
+      encode: (text) => tokenizer.encode(text),
+      fingerprint: '',
+    }
     const options = { maxNewTokens: 8, batchSize: 4, template, scorer: scorers.exact }
     const records = [
       record('Once upon a time, there was', ' wrong', 'a'),
@@ -144,7 +149,10 @@ describe.skipIf(sharedMissing)(`evaluation of stories260K ${sharedMissing ?? ''}
       record('Two', 'dogs', 'b'),
       record('Three big', 'red cars went.', 'c'),
     ]
-    const { examples } = tokenizeRecords(records, templates.plain, tokenizer, 64)
+    const plain = createTemplate('plain', tokenizer, () => {
+      throw new Error('no chat template is asked for')
+    })
+    const { examples } = tokenizeRecords(records, plain, 64)
     const whole = loss(model, evaluationBatch(examples, tokenizer.padTokenId))
     const [expected] = await whole.loss.data()
     whole.loss.dispose()

@@ -4,7 +4,7 @@ import { memory, type Tensor, tidy } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
 import { evaluationBatch } from '../data/batch.ts'
-import { readTokenFile } from '../data/examples.ts'
+import { readTokenFile } from '../data/token-file.ts'
 import { valueAndGradients } from '../ops/gradients.ts'
 import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
 import { loss, sequenceLogits } from './llama.ts'
@@ -56,14 +56,15 @@ describe.each(['stories260K', 'TinyStories-656K'])(
         }
         return () => model?.dispose()
       })
-      const data = readTokenFile(sharedPath(`golden/data/gsm8k_${name}_a.jsonl`), 2048, 512).examples
+      const file = sharedPath(`golden/data/gsm8k_${name}_a.jsonl`)
 
       it.for(golden.examples.map((_, index) => index))('example %i', async (index, context) => {
         if (!model) return context.skip(unavailable)
         const loaded = model
         const { tolerance } = golden
         const expected = golden.examples[index]!
-        const example = data[expected.data_line_index]!
+        const { examples } = await readTokenFile(file, { vocabularySize: 2048, maxLength: 512 })
+        const example = examples[expected.data_line_index]!
         const ids = example.inputIds
         loaded.rope.upTo(ids.length)
         const before = memory().numTensors

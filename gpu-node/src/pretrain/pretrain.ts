@@ -5,7 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type RunConfig, runConfigSchema, taskNames } from '@rankscope/protocol'
-import { packTexts } from '../data/examples.ts'
+import { packTexts } from '../data/packing.ts'
 import { createSampler } from '../data/sampler.ts'
 import { full } from '../methods/full.ts'
 import type { LlamaConfig } from '../model/config.ts'

@@ -1,7 +1,7 @@
 /** Evaluation of a run: loss and exact-match accuracy of the weights as they are now, told as records. */
 import { RankscopeError, type RecordBodyOf, type RunConfig } from '@rankscope/protocol'
 import { evaluationBatch } from '../data/batch.ts'
-import { evaluateAccuracy, evaluateLoss } from '../eval/evaluate.ts'
+import { type AccuracyResult, evaluateAccuracy, evaluateLoss } from '../eval/evaluate.ts'
 import type { Adaptation } from '../methods/method.ts'
 import type { Model } from '../model/model.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
@@ -17,45 +17,54 @@ export interface EvaluationSubject {
   readonly data: LoadedData
 }
 
-/** Null where the run has no evaluation data. */
+export type EvaluationSplit = 'validation' | 'test'
+
+/** Null where the run has no such data. */
 export async function evaluate(
   { config, model, adaptation, tokenizer, data }: EvaluationSubject,
   step: number,
+  split: EvaluationSplit,
   emit: RunEnvironment['emit'],
 ): Promise<RecordBodyOf<'evaluation'> | null> {
-  if (!data.evaluation) return null
-  const { examples, answers } = data.evaluation
+  const evaluated = data[split]
+  if (!evaluated) return null
+  const { examples, answers } = evaluated
   const settings = config.evaluation
   const start = performance.now()
   const progress = (share: number) =>
-    emit({ kind: 'phase', phase: 'evaluating', progress: Math.min(1, share), detail: `step ${step}` })
+    emit({
+      kind: 'phase',
+      phase: 'evaluating',
+      progress: Math.min(1, share),
+      detail: `step ${step}, ${split}`,
+    })
   progress(0)
   const { linear, dispose } = adaptation.inference()
   try {
-    const used = examples.slice(0, settings.examples)
     const lossSettings = { batchSize: settings.batchSize, padTokenId: tokenizer.padTokenId }
-    const result = used.length > 0 ? await evaluateLoss(model, used, lossSettings, linear) : null
-    const records = answers ? answers.records.slice(0, settings.examples) : []
-    const accuracy =
-      answers && records.length > 0
-        ? await evaluateAccuracy(
-            model,
-            tokenizer,
-            records,
-            { ...answers, ...settings, onProgress: progress },
-            linear,
-          )
-        : null
-    accuracy?.answers.slice(0, settings.samples).forEach((answer, index) => {
-      emit({ kind: 'sample', step, index, ...answer })
-    })
+    const result = examples.length > 0 ? await evaluateLoss(model, examples, lossSettings, linear) : null
+    const groups: { name: string; result: AccuracyResult }[] = []
+    for (const [index, { name, records, template, scorer }] of answers.entries()) {
+      if (records.length === 0) continue
+      const onProgress = (share: number) => progress((index + share) / answers.length)
+      const options = { ...settings, template, scorer, onProgress }
+      groups.push({ name, result: await evaluateAccuracy(model, tokenizer, records, options, linear) })
+    }
+    groups
+      .flatMap((group) => group.result.answers.slice(0, settings.samples))
+      .forEach((answer, index) => {
+        emit({ kind: 'sample', step, index, ...answer })
+      })
+    const answered = groups.reduce((sum, group) => sum + group.result.examples, 0)
+    const correct = groups.reduce((sum, { result: { accuracy, examples: n } }) => sum + accuracy * n, 0)
     const record: RecordBodyOf<'evaluation'> = {
       kind: 'evaluation',
       step,
-      examples: Math.max(used.length, records.length),
+      ...(split === 'validation' && { split }),
+      examples: Math.max(examples.length, answered),
       loss: result?.loss ?? null,
-      accuracy: accuracy?.accuracy ?? null,
-      byType: accuracy?.byType ?? {},
+      accuracy: groups.length === 1 ? groups[0]!.result.accuracy : answered === 0 ? null : correct / answered,
+      byType: byType(groups),
       elapsedMs: performance.now() - start,
     }
     emit(record)
@@ -65,15 +74,26 @@ export async function evaluate(
   }
 }
 
+/** Of one source by its types of records; of several by source, and by type within each. */
+function byType(groups: readonly { name: string; result: AccuracyResult }[]) {
+  if (groups.length === 1) return groups[0]!.result.byType
+  return Object.fromEntries(
+    groups.flatMap(({ name, result: { examples, accuracy, byType: types } }) => [
+      [name, { examples, accuracy }],
+      ...Object.entries(types).map(([type, share]) => [`${name}: ${type}`, share]),
+    ]),
+  )
+}
+
 /** Why the loss of an evaluation is not finite: the first example and the first layer where it comes up. */
 export function evaluationFailure(
-  { config, model, adaptation, tokenizer, data }: EvaluationSubject,
-  { step, loss }: RecordBodyOf<'evaluation'>,
+  { model, adaptation, tokenizer, data }: EvaluationSubject,
+  { step, loss, split }: RecordBodyOf<'evaluation'>,
 ): RankscopeError {
   const { linear, dispose } = adaptation.inference()
   let where = 'the loss itself, behind the last block'
   try {
-    for (const [index, example] of data.evaluation!.examples.slice(0, config.evaluation.examples).entries()) {
+    for (const [index, example] of data[split ?? 'test']!.examples.entries()) {
       const found = firstInForward(model, evaluationBatch([example], tokenizer.padTokenId), linear)
       if (found === null) continue
       where = `${found}, evaluation example ${index + 1}`

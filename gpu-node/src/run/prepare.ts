@@ -2,6 +2,7 @@
 import { basename } from 'node:path'
 import { accumulationSteps, type RecordBodyOf, type RunConfig, requireConsistent } from '@rankscope/protocol'
 import { type SelectedBackend, selectBackend } from '../backends/select.ts'
+import { ChatTemplate } from '../data/chat-template.ts'
 import { createSampler, type Sampler } from '../data/sampler.ts'
 import { topSvdAll } from '../linalg/index.ts'
 import { attachMethod } from '../methods/index.ts'
@@ -52,11 +53,12 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const modelConfig = readConfig(folder)
   emit({ kind: 'phase', phase: 'loading-data', progress: null, detail: null })
   const tokenizer = TextTokenizer.load(folder, modelConfig.vocabularySize)
-  const data = loadData(config.data, {
+  const data = await loadData(config.data, config.seed, {
     tokenizer,
     vocabularySize: modelConfig.vocabularySize,
     evaluationExamples: config.evaluation.examples,
     resolvePath: (path) => resolveDataPath(path, roots),
+    chatTemplate: () => ChatTemplate.load(folder),
     cacheFolder,
   })
   warnings.push(...tokenizer.notes, ...data.notes)
@@ -130,6 +132,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
       totalParameters: parameterCount(modelConfig),
       modules: targets.map(({ name, rows, columns }) => ({ name, rows, columns })),
       warnings,
+      data: [...data.counts],
     }
     const base = baseWeights(folder)
     const prepared = {

@@ -15,7 +15,7 @@ import { checkpointPath, saveCheckpoint } from '../train/checkpoint.ts'
 import { meanTailRatio, SpectraRecorder } from '../train/spectra.ts'
 import { type StepReport, train, type Verdict } from '../train/trainer.ts'
 import type { RunEnvironment, RunOutcome } from './environment.ts'
-import { evaluate, evaluationFailure } from './evaluation.ts'
+import { type EvaluationSplit, evaluate, evaluationFailure } from './evaluation.ts'
 import { exportArtifacts } from './exports.ts'
 import { type PreparedRun, prepareRun } from './prepare.ts'
 import { runRanks } from './ranks.ts'
@@ -69,6 +69,11 @@ async function prepareAndRun(
   }
 }
 
+const evaluationNames = {
+  validation: { loss: scalarNames.validationLoss, accuracy: scalarNames.validationAccuracy },
+  test: { loss: scalarNames.evaluationLoss, accuracy: scalarNames.accuracy },
+} as const
+
 /** A prepared run under way. */
 class Run {
   readonly #prepared: PreparedRun
@@ -77,7 +82,7 @@ class Run {
   readonly #spectra: SpectraRecorder
   #progress: PreparedRun['progress']
   #lastLoss: number | null = null
-  #lastEvaluation: RecordBodyOf<'evaluation'> | null = null
+  readonly #lastEvaluation: Partial<Record<EvaluationSplit, RecordBodyOf<'evaluation'>>> = {}
   #lastCheckpoint: string | null = null
   /** The same on every rank: what rank 0 was asked, or what it met. */
   #leave: 'stop' | 'pause' | 'fail' | null = null
@@ -109,7 +114,7 @@ class Run {
     const { config, start, training, progress } = this.#prepared
     this.#environment.emit(start)
     if (config.evaluation.atStart && progress.step === 0 && this.#leads) {
-      const result = await this.#evaluate()
+      const result = await this.#evaluate(this.#prepared.data.test ? 'test' : 'validation')
       this.#progress = { ...this.#progress, baseAccuracy: result?.accuracy ?? null }
     }
     await this.#hearRequests()
@@ -128,8 +133,9 @@ class Run {
   /** Every rank waits for the result: an evaluation that fails saves what all of them hold. */
   async #evaluateEnd(): Promise<void> {
     const { evaluation } = this.#prepared.config
-    if (evaluation.atEnd && this.#leads && this.#lastEvaluation?.step !== this.#progress.step)
-      await this.#evaluate()
+    for (const split of ['validation', 'test'] as const)
+      if (evaluation.atEnd && this.#leads && this.#lastEvaluation[split]?.step !== this.#progress.step)
+        await this.#evaluate(split)
     await this.#hearRequests()
   }
 
@@ -176,7 +182,8 @@ class Run {
     const due = (every: number | null) => every !== null && step % every === 0
     if (due(config.spectra.everySteps) && this.#leads) await this.#spectra.record(step, watched)
     if (due(config.evaluation.everySteps) && step < sampler.totalSteps && this.#leads) {
-      await this.#evaluate()
+      // The test set is for the final score, where there is anything else to look at before.
+      await this.#evaluate(this.#prepared.data.validation ? 'validation' : 'test')
       this.#enterTraining()
     }
     const asked = await this.#hearRequests()
@@ -231,19 +238,20 @@ class Run {
       }
   }
 
-  async #evaluate(): Promise<RecordBodyOf<'evaluation'> | null> {
+  async #evaluate(split: EvaluationSplit): Promise<RecordBodyOf<'evaluation'> | null> {
     const { step } = this.#progress
     const { emit } = this.#environment
     const result =
       step === 0
-        ? await evaluateStart(this.#prepared, this.#environment)
-        : await evaluate(this.#prepared, step, emit)
+        ? await evaluateStart(this.#prepared, split, this.#environment)
+        : await evaluate(this.#prepared, step, split, emit)
     if (!result) return null
-    this.#lastEvaluation = result
+    this.#lastEvaluation[split] = result
     if (!Number.isFinite(result.loss ?? 0)) this.#failure = evaluationFailure(this.#prepared, result)
+    const names = evaluationNames[split]
     const values = {
-      ...(result.loss !== null && { [scalarNames.evaluationLoss]: result.loss }),
-      ...(result.accuracy !== null && { [scalarNames.accuracy]: result.accuracy }),
+      ...(result.loss !== null && { [names.loss]: result.loss }),
+      ...(result.accuracy !== null && { [names.accuracy]: result.accuracy }),
     }
     emit({ kind: 'scalars', step, values })
     return result
@@ -284,6 +292,7 @@ class Run {
     const { config, targets } = this.#prepared
     const { emit, control } = this.#environment
     const { step } = this.#progress
+    const { validation, test } = this.#lastEvaluation
     emit({ kind: 'phase', phase: 'measuring-spectra', progress: 0, detail: null })
     await this.#spectra.settle()
     const progress = (done: number) =>
@@ -300,8 +309,9 @@ class Run {
       kind: 'summary',
       steps: step,
       finalLoss: this.#lastLoss,
-      evaluationLoss: this.#lastEvaluation?.loss ?? null,
-      accuracy: this.#lastEvaluation?.accuracy ?? null,
+      evaluationLoss: test?.loss ?? null,
+      accuracy: test?.accuracy ?? null,
+      ...(validation && { validationLoss: validation.loss, validationAccuracy: validation.accuracy }),
       baseAccuracy: this.#progress.baseAccuracy,
       effectiveRank: mean(({ result }) => result.measures.effectiveRank, changed),
       stableRank: mean(({ result }) => result.measures.stableRank, changed),

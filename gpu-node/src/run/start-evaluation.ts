@@ -8,7 +8,7 @@ import { type RecordBody, type RecordBodyOf, recordBodySchema } from '@rankscope
 import { z } from 'zod'
 import { digestOf, readCacheFile, writeCacheFile } from '../disk-cache.ts'
 import type { RunEnvironment } from './environment.ts'
-import { evaluate } from './evaluation.ts'
+import { type EvaluationSplit, evaluate } from './evaluation.ts'
 import type { PreparedRun } from './prepare.ts'
 
 /** Raised when the same weights would be given another score. */
@@ -22,14 +22,15 @@ const toldSchema = z.array(recordBodySchema).min(1)
 /** `evaluate` at step 0, by way of the cache; null where the run has no evaluation data. */
 export async function evaluateStart(
   prepared: PreparedRun,
+  split: EvaluationSplit,
   { emit, cacheFolder }: Pick<RunEnvironment, 'emit' | 'cacheFolder'>,
 ): Promise<RecordBodyOf<'evaluation'> | null> {
-  if (cacheFolder === null || !prepared.data.evaluation) return evaluate(prepared, 0, emit)
-  const file = join(cacheFolder, `${key(prepared)}${family}`)
+  if (cacheFolder === null || !prepared.data[split]) return evaluate(prepared, 0, split, emit)
+  const file = join(cacheFolder, `${key(prepared, split)}${family}`)
   const known = toldSchema.safeParse(readCacheFile(file)?.header)
   if (known.success) return tellAgain(known.data, emit)
   const told: RecordBody[] = []
-  const result = await evaluate(prepared, 0, (record) => {
+  const result = await evaluate(prepared, 0, split, (record) => {
     if (record.kind !== 'phase') told.push(record)
     emit(record)
   })
@@ -53,17 +54,19 @@ function tellAgain(
 }
 
 /** Names all that decides the result: what is scored, how, and by which arithmetic. */
-function key({ config, model, modelFolder, tokenizer, data, backend }: PreparedRun): string {
+function key(
+  { config, model, modelFolder, tokenizer, data, backend }: PreparedRun,
+  split: EvaluationSplit,
+): string {
   const { method, parallel, seed, resources, evaluation, data: source } = config
-  const { examples, answers } = data.evaluation!
+  const { examples, answers } = data[split]!
   const parts = function* () {
-    yield JSON.stringify([version, method, parallel, seed, resources, evaluation, source])
+    yield JSON.stringify([version, split, method, parallel, seed, resources, evaluation, source])
     yield JSON.stringify([backend.name, backend.description, backend.threads, model.config])
     yield tokenizer.fingerprint
     yield JSON.stringify(identity(modelFolder))
-    for (const { inputIds, labels } of examples.slice(0, evaluation.examples))
-      yield JSON.stringify([[...inputIds], [...labels]])
-    yield JSON.stringify(answers?.records.slice(0, evaluation.examples) ?? null)
+    for (const { inputIds, labels } of examples) yield JSON.stringify([[...inputIds], [...labels]])
+    for (const { name, records } of answers) yield JSON.stringify([name, records])
   }
   return digestOf(parts()).slice(0, 32)
 }

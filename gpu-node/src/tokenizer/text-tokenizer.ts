@@ -146,12 +146,20 @@ export class TextTokenizer {
 
   /**
    * Ids of `text`, after the begin-of-text token where the tokenizer adds one; never closed by an end token that the
-   * text does not hold. Throws TOKENIZER_BROKEN for a token that the model does not embed.
+   * text does not hold. `begin: false`: without the begin-of-text token, for a text that spells it or goes on. Throws
+   * TOKENIZER_BROKEN for a token that the model does not embed.
    */
-  encode(text: string): number[] {
+  encode(text: string, { begin = true } = {}): number[] {
     const ids = this.#encodeText(text)
     for (const id of ids) if (id >= this.#vocabularySize) this.#inside(id, 'part of the text')
-    return [...this.#framing.before, ...ids]
+    return begin ? [...this.#framing.before, ...ids] : ids
+  }
+
+  /** The text of one token, special or not, as a reader should see it; a part of a character is U+FFFD. */
+  tokenText(id: number): string {
+    const token = this.#textOf.get(id)
+    if (token === undefined) return ''
+    return this.#special.has(id) ? token : this.#join([token])
   }
 
   /** The text of `ids` without special tokens, to the letter: no space before punctuation is taken out. */

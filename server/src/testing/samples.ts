@@ -42,6 +42,7 @@ export function startBody(startStep = 0, totalSteps = 100): RecordBody {
     totalParameters: 100,
     modules: [{ name: 'model.layers.0.self_attn.q_proj', rows: 4, columns: 4 }],
     warnings: [],
+    data: [],
   }
 }
 

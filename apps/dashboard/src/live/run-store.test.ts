@@ -119,6 +119,7 @@ describe('a store', () => {
           totalParameters: 1,
           modules: [],
           warnings: [],
+          data: [],
         },
         attempt,
       )

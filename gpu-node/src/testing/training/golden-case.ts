@@ -1,8 +1,8 @@
 /** Runs one golden case of the shared material with our own training loop, for tests and for the table in the docs. */
 import { readFileSync } from 'node:fs'
 import { type RunConfig, type RunConfigInput, runConfigSchema } from '@rankscope/protocol'
-import { readTokenFile } from '../../data/examples.ts'
 import { createSampler } from '../../data/sampler.ts'
+import { readTokenFile } from '../../data/token-file.ts'
 import { selectLinearAlgebra } from '../../linalg/select.ts'
 import type { SpectrumSource } from '../../linalg/spectrum.ts'
 import { topSvd } from '../../linalg/top-svd.ts'
@@ -126,7 +126,8 @@ export async function runGolden(golden: GoldenConfig, followed: readonly string[
   try {
     const { source } = config.data
     if (source.kind !== 'tokens') throw new Error('golden cases are pre-tokenised')
-    const { examples } = readTokenFile(source.path, model.config.vocabularySize, 512)
+    const { vocabularySize } = model.config
+    const { examples } = await readTokenFile(source.path, { vocabularySize, maxLength: 512 })
     const { devices } = config.parallel
     const { training } = config
     const sampler = createSampler({
