@@ -107,6 +107,8 @@ export const scalarsAnswer = z.strictObject({
       timesMs: z.array(z.number()),
     }),
   ),
+  /** What to ask for with `after` to go on; null at the end. */
+  next,
   /** Cursor up to which the answer is complete; subscribe after it. */
   cursor: z.int(),
 })

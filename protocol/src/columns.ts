@@ -14,7 +14,9 @@ export const precisionSchema = field(z.enum(['float64', 'float32']).default('flo
 })
 export type Precision = z.output<typeof precisionSchema>
 
-export const columnBytes = z.instanceof(Uint8Array).meta({ title: 'column' })
+export const columnBytes = z
+  .custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes')
+  .meta({ title: 'column' })
 
 export function encodeColumn(values: ArrayLike<number>, precision: Precision): Uint8Array {
   const width = precision === 'float64' ? 8 : 4

@@ -1,8 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import {
   checkAnswer,
+  configFromSettings,
   createRunsAnswer,
+  decodeColumn,
+  decodeMessage,
   errorAnswer,
   estimateAnswer,
   evaluationsAnswer,
@@ -10,12 +14,18 @@ import {
   healthAnswer,
   logsAnswer,
   nodesAnswer,
+  runRowsAnswer,
   runsAnswer,
   runViewSchema,
   samplesAnswer,
   scalarsAnswer,
+  seriesAnswer,
+  seriesNamesAnswer,
   spectraAnswer,
   spectraIndexAnswer,
+  spectraMeasuresAnswer,
+  spectraModulesAnswer,
+  spectraValuesAnswer,
 } from '@rankscope/protocol'
 import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -166,6 +176,76 @@ describe('the HTTP API', () => {
     expect(json.json()).toMatchObject([
       { name: 'train/loss', steps: [1, 2, 3], values: [2.5, 'NaN', '-Infinity'] },
     ])
+  })
+
+  it('compresses what is worth it, in a form that the browser takes', async () => {
+    const url = '/api/openapi.json'
+    for (const encoding of ['br', 'gzip']) {
+      const { headers, rawPayload } = await inject({ url, headers: { 'accept-encoding': encoding } })
+      expect(headers['content-encoding']).toBe(encoding)
+      const plain = await inject({ url })
+      expect(rawPayload.length).toBeLessThan(plain.rawPayload.length / 4)
+      const text = encoding === 'br' ? brotliDecompressSync(rawPayload) : gunzipSync(rawPayload)
+      expect(text.toString()).toBe(plain.body)
+    }
+    const short = await inject({ url: '/api/health', headers: { 'accept-encoding': 'br' } })
+    expect(short.headers['content-encoding']).toBeUndefined()
+  })
+
+  it('answers columns as MessagePack that fits its schema', async () => {
+    const post = async (url: string, payload: object) => {
+      const response = await inject({ method: 'POST', url, payload })
+      expect(response.statusCode, response.body).toBe(200)
+      expect(response.headers['content-type']).toBe('application/x-msgpack')
+      return decodeMessage(response.rawPayload)
+    }
+    const { runs } = seriesAnswer.parse(
+      await post('/api/series', { queries: [{ runId, names: ['train/loss'] }], precision: 'float32' }),
+    )
+    expect(runs[0]).toMatchObject({ runId, series: [{ name: 'train/loss', total: 3 }] })
+    expect([...decodeColumn(runs[0]!.series[0]!.last, 'float32')]).toEqual([2.5, Number.NaN, -Infinity])
+    const { names } = await get(`/api/runs/${runId}/series`, seriesNamesAnswer)
+    expect(names).toEqual(['train/a,b', 'train/loss'])
+    const { groups } = await get(`/api/runs/${runId}/spectra/modules`, spectraModulesAnswer)
+    expect(groups).toMatchObject([{ final: true, steps: [3] }])
+    const module = groups[0]!.modules[0]!
+    const measures = spectraMeasuresAnswer.parse(
+      await post(`/api/runs/${runId}/spectra/measures`, { final: true, measures: ['stableRank'] }),
+    )
+    expect(decodeColumn(measures.modules[0]!.values[0]!, 'float64')).toEqual(Float64Array.of(1.25))
+    const { spectra } = spectraValuesAnswer.parse(
+      await post(`/api/runs/${runId}/spectra/values`, { items: [{ module, step: 3, final: true }] }),
+    )
+    expect([...decodeColumn(spectra[0]!, 'float64')]).toEqual([2, 1, Number.NaN])
+  })
+
+  it('lists runs newest first by pages, and as rows; a deleted run leaves no gap', async () => {
+    const other = await Bench.start()
+    try {
+      const made: string[] = []
+      for (let index = 0; index < 7; index++) {
+        other.nowMs += 1
+        made.unshift((await other.createRun(sampleConfig({ name: `r${index}`, seed: index }))).runId)
+      }
+      const first = await other.get<z.output<typeof runRowsAnswer>>('/api/runs/rows?limit=3')
+      expect(runRowsAnswer.parse(first)).toMatchObject({ total: 7 })
+      await other.server.app.inject({
+        method: 'DELETE',
+        url: `/api/runs/${made[2]}`,
+        headers: { host: 'localhost' },
+      })
+      const second = await other.get<z.output<typeof runRowsAnswer>>(
+        `/api/runs/rows?limit=4&cursor=${encodeURIComponent(first.next!)}`,
+      )
+      expect([...first.rows, ...second.rows].map((row) => row.runId)).toEqual(made)
+      expect(second.next).toBeNull()
+      expect(first.rows[0]!.settings).toMatchObject({ 'method.name': 'lora', seed: 6 })
+      const whole = runsAnswer.parse(await other.get('/api/runs?limit=2'))
+      expect(whole.runs.map((run) => run.runId)).toEqual(made.slice(0, 2))
+      expect(configFromSettings(first.rows[0]!.settings)).toEqual(whole.runs[0]!.config)
+    } finally {
+      await other.close()
+    }
   })
 
   it('creates runs all or none, each under a name that can be said aloud', async () => {

@@ -1,4 +1,6 @@
 /** The HTTP side: the API under /api, its description at /api/openapi.json and /api/docs, and the dashboard. */
+import { constants } from 'node:zlib'
+import compress from '@fastify/compress'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { fromZodError, RankscopeError } from '@rankscope/protocol'
@@ -21,6 +23,7 @@ import { sendError } from './errors.ts'
 import { addNodeRoutes } from './routes-nodes.ts'
 import { addRecordRoutes } from './routes-records.ts'
 import { addRunRoutes } from './routes-runs.ts'
+import { addSpectraRoutes } from './routes-spectra.ts'
 import { addSweepRoutes } from './routes-sweeps.ts'
 
 export type App = FastifyInstance<
@@ -57,6 +60,14 @@ export async function createApp(
   })
   app.addHook('onRequest', guard(options.access))
 
+  await app.register(compress, {
+    threshold: 1024,
+    encodings: ['br', 'gzip'],
+    customTypes: /^(text\/.*|application\/(json|javascript|x-ndjson|x-msgpack|wasm)|image\/svg\+xml)(;|$)/,
+    // Answers are made once and read once, on the processors that take records: little effort, most of the gain.
+    brotliOptions: { params: { [constants.BROTLI_PARAM_QUALITY]: 3 } },
+    zlibOptions: { level: 3 },
+  })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -68,6 +79,7 @@ export async function createApp(
   app.get('/api/openapi.json', { schema: { hide: true } }, () => app.swagger())
   addRunRoutes(app, services)
   addRecordRoutes(app, services)
+  addSpectraRoutes(app, services)
   addSweepRoutes(app, services)
   addNodeRoutes(app, services)
   await serveDashboard(app, options.dashboardFolder)

@@ -9,39 +9,42 @@ import {
   type StoredRecord,
   samplesAnswer,
   scalarsAnswer,
-  spectraAnswer,
-  spectraIndexAnswer,
-  spectrumParts,
+  seriesNamesAnswer,
+  seriesRequest,
   toJsonNumber,
 } from '@rankscope/protocol'
 import { z } from 'zod'
 import type { Services } from '../services.ts'
 import type { Series } from '../store/series.ts'
+import type { SeriesQuery } from '../store/store.ts'
 import type { App } from './app.ts'
-import { exportScalars } from './export.ts'
+import { columns, sendColumns } from './columns.ts'
+import { exportScalars, exportTypes } from './export.ts'
 import { runParams } from './routes-runs.ts'
 
 const list = z.string().transform((text) => text.split(',').filter((name) => name !== ''))
 const integer = z.coerce.number().int().min(0)
-const truth = z.enum(['true', 'false']).transform((text) => text === 'true')
 
 const scalarsQuery = z.strictObject({
   names: list.optional().describe('Names, separated by commas; all series where left out.'),
   points: integer.min(1).max(20_000).default(1000).describe('At most so many points per series.'),
   fromStep: integer.optional(),
   toStep: integer.optional(),
-})
-const spectraQuery = z.strictObject({
-  module: z.string().optional(),
-  part: z.enum(spectrumParts).optional(),
-  step: integer.optional(),
-  final: truth.optional(),
+  limit: integer.min(1).max(500).default(500).describe('At most so many series.'),
+  after: z.string().max(512).optional().describe('`next` of the page before.'),
 })
 const pageQuery = z.strictObject({
   limit: integer.min(1).max(10_000).default(2000).describe('The newest so many.'),
   beforeCursor: integer.optional().describe('Older ones than this: the page before.'),
 })
-const exportQuery = z.strictObject({ format: z.enum(['csv', 'json']).default('csv'), names: list.optional() })
+const exportQuery = z.strictObject({
+  format: z.enum(['csv', 'json', 'jsonl']).default('csv'),
+  names: list.optional(),
+})
+const namesQuery = z.strictObject({
+  limit: integer.min(1).max(10_000).default(10_000),
+  after: z.string().max(512).optional().describe('`next` of the page before.'),
+})
 
 export function addRecordRoutes(app: App, { runs, store }: Services): void {
   const tags = ['records']
@@ -60,44 +63,45 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
     },
     async (request) => {
       const { runId } = runs.get(request.params.runId)
-      const { names = null, points, fromStep = null, toStep = null } = request.query
-      const { series, cursor } = await store.series(runId, { names, points, fromStep, toStep })
-      return { series: series.map(toSeriesAnswer), cursor }
+      const { names = null, fromStep = null, toStep = null, ...rest } = request.query
+      const { series, ...page } = await store.series(runId, {
+        names,
+        fromStep,
+        toStep,
+        ...rest,
+      } as SeriesQuery)
+      return { series: series.map(toSeriesAnswer), ...page }
     },
   )
 
   app.get(
-    '/api/runs/:runId/spectra',
+    '/api/runs/:runId/series',
     {
       schema: {
         tags,
-        summary: 'Spectra with their singular values',
+        summary: 'Names of the series that a run has',
         params: runParams,
-        querystring: spectraQuery,
-        response: { 200: spectraAnswer, ...errors },
+        querystring: namesQuery,
+        response: { 200: seriesNamesAnswer, ...errors },
       },
     },
-    async (request) => {
+    (request) => {
       const { runId } = runs.get(request.params.runId)
-      const { module = null, part = null, step = null, final = null } = request.query
-      return { ...(await store.spectra(runId, { module, part, step, final })), next: null }
+      return store.seriesNames(runId, request.query.after ?? null, request.query.limit)
     },
   )
 
-  app.get(
-    '/api/runs/:runId/spectra/index',
+  app.post(
+    '/api/series',
     {
       schema: {
         tags,
-        summary: 'Which spectra there are, with their measures',
-        params: runParams,
-        response: { 200: spectraIndexAnswer, ...errors },
+        summary: 'Series of several runs as columns of bytes (docs/protocol.md, Columns)',
+        body: seriesRequest,
+        response: { 200: columns, ...errors },
       },
     },
-    async (request) => ({
-      ...(await store.spectraIndex(runs.get(request.params.runId).runId)),
-      next: null,
-    }),
+    async (request, reply) => sendColumns(reply, await store.seriesColumns(request.body)),
   )
 
   /** The newest records of one kind, as `pick` shows them. */
@@ -233,24 +237,22 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
     {
       schema: {
         tags,
-        summary: 'All scalars of a run as a CSV or JSON file, every point',
+        summary: 'All scalars of a run as a CSV, JSON or JSONL file, every point',
         params: runParams,
         querystring: exportQuery,
-        response: { 200: z.string(), ...errors },
+        response: { 200: z.any(), ...errors },
       },
     },
     async (request, reply) => {
       const run = runs.get(request.params.runId)
       const { format, names = null } = request.query
-      const text = await exportScalars(store, run.runId, format, names)
       return reply
         .header(
           'content-disposition',
           `attachment; filename*=UTF-8''${encodeURIComponent(run.name)}.${format}`,
         )
-        .type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/json; charset=utf-8')
-        .serializer((body: string) => body)
-        .send(text)
+        .type(exportTypes[format])
+        .send(exportScalars(store, run.runId, format, names))
     },
   )
 }

@@ -207,7 +207,7 @@ export async function readSeries(
 }
 
 /** First or last step of a series: one look into the index, which min() and max() together would scan. */
-async function edgeStep(
+export async function edgeStep(
   db: Kysely<Tables>,
   runKey: number,
   nameKey: number,

@@ -4,8 +4,11 @@ import { appendHalving } from './halving.ts'
 import { type ColumnTypes, migrations } from './migrations.ts'
 import type { Tables } from './schema.ts'
 import { append } from './sql-append.ts'
-import * as read from './sql-read.ts'
+import { exportPage } from './sql-export.ts'
+import * as records from './sql-records.ts'
 import * as runs from './sql-runs.ts'
+import * as series from './sql-series.ts'
+import * as spectra from './sql-spectra.ts'
 import * as sweeps from './sql-sweeps.ts'
 import type { Store } from './store.ts'
 import { Texts } from './texts.ts'
@@ -39,11 +42,18 @@ export function sqlStore(db: Kysely<Tables>): Store {
         (transaction, some) => append(transaction, texts, nodeId, some),
         () => texts.forget(),
       ),
-    recordsAfter: (runId, afterCursor, limit) => read.recordsAfter(db, texts, runId, afterCursor, limit),
-    recordsOfKind: (runId, kind, range) => read.recordsOfKind(db, texts, runId, kind, range),
-    series: (runId, query) => read.series(db, texts, runId, query),
-    spectra: (runId, query) => read.spectra(db, texts, runId, query),
-    spectraIndex: (runId) => read.spectraIndex(db, texts, runId),
+    recordsAfter: (runId, afterCursor, limit, kinds) =>
+      records.recordsAfter(db, texts, runId, afterCursor, limit, kinds),
+    recordsOfKind: (runId, kind, range) => records.recordsOfKind(db, texts, runId, kind, range),
+    seriesNames: (runId, after, limit) => series.seriesNames(db, texts, runId, after, limit),
+    series: (runId, query) => series.series(db, texts, runId, query),
+    seriesColumns: (query) => series.seriesColumns(db, texts, query),
+    spectra: (runId, query) => spectra.spectra(db, texts, runId, query),
+    spectraIndex: (runId, page) => spectra.spectraIndex(db, texts, runId, page),
+    spectraModules: (runId) => spectra.spectraModules(db, texts, runId),
+    spectraMeasures: (runId, query) => spectra.spectraMeasures(db, texts, runId, query),
+    spectraValues: (runId, query) => spectra.spectraValues(db, texts, runId, query),
+    exportPage: (runId, format, names, position) => exportPage(db, texts, runId, format, names, position),
     close: () => db.destroy(),
   }
 }

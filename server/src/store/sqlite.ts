@@ -52,6 +52,12 @@ export async function openSqliteStore(
     series: method(reader, 'series'),
     spectra: method(reader, 'spectra'),
     spectraIndex: method(reader, 'spectraIndex'),
+    seriesNames: method(reader, 'seriesNames'),
+    seriesColumns: method(reader, 'seriesColumns'),
+    spectraModules: method(reader, 'spectraModules'),
+    spectraMeasures: method(reader, 'spectraMeasures'),
+    spectraValues: method(reader, 'spectraValues'),
+    exportPage: method(reader, 'exportPage'),
     close: async () => {
       await reader.close()
       await writer.close()

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { RankscopeError, type RecordBody } from '@rankscope/protocol'
+import { decodeColumn, decodeCounts, decodeSteps, RankscopeError, type RecordBody } from '@rankscope/protocol'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -56,6 +56,7 @@ describe.each(siblings)('the $name store', ({ create }) => {
     return (await store.updateRun(runId, run!.revision, { state: 'assigned', nodeId: 'node-a', attempt }))!
   }
 
+  const firstPage = { limit: 1000, after: null }
   const everything = { names: null, points: 1000, fromStep: null, toStep: null }
 
   describe('runs', () => {
@@ -105,7 +106,7 @@ describe.each(siblings)('the $name store', ({ create }) => {
       while (await store.purge());
       await store.createRuns([{ runId: run.runId, name: run.name, config: run.config, createdMs: 9 }])
       expect((await store.series('run', everything)).series).toEqual([])
-      expect((await store.spectraIndex('run')).entries).toEqual([])
+      expect((await store.spectraIndex('run', firstPage)).entries).toEqual([])
     })
   })
 
@@ -367,7 +368,7 @@ describe.each(siblings)('the $name store', ({ create }) => {
       ])
       const coarse = await store.series('run', { ...everything, points: 10 })
       expect(coarse.series[0]!.total).toBe(1100)
-      expect(await store.spectraIndex('run')).toMatchObject({ entries: [] })
+      expect(await store.spectraIndex('run', firstPage)).toMatchObject({ entries: [] })
       expect(await store.recordsAfter('run', 0, 5000)).toHaveLength(2002)
     })
   })
@@ -379,11 +380,11 @@ describe.each(siblings)('the $name store', ({ create }) => {
       record('run', 2, spectrum(20, [4, Number.NaN])),
       record('run', 3, spectrum(20, [5, 1], true)),
     ])
-    const none = { module: null, part: null, step: null, final: null }
+    const none = { module: null, part: null, step: null, final: null, ...firstPage }
     const at20 = await store.spectra('run', { ...none, step: 20, final: false, part: 'total' })
     expect(at20.spectra.map((item) => item.singularValues)).toEqual([[4, 'NaN']])
     expect((await store.spectra('run', { ...none, module: 'unknown' })).spectra).toEqual([])
-    const { entries, cursor } = await store.spectraIndex('run')
+    const { entries, cursor } = await store.spectraIndex('run', firstPage)
     expect(entries.map((entry) => [entry.step, entry.final])).toEqual([
       [10, false],
       [20, false],
@@ -392,6 +393,230 @@ describe.each(siblings)('the $name store', ({ create }) => {
     expect(entries[0]).toMatchObject({ frobenius: 1.5, measures: { effectiveRank: 'NaN', stableRank: 1.25 } })
     expect(cursor).toBe(3)
   })
+
+  it('gives every answer by pages that together hold each thing once', async () => {
+    await assignedRun('run')
+    const names = ['a', 'b', 'c', 'd', 'e']
+    await store.append('node-a', [
+      record('run', 1, scalars(1, Object.fromEntries(names.map((name, index) => [name, index])))),
+      ...Array.from({ length: 9 }, (_, index) =>
+        record('run', index + 2, spectrum(1 + (index >> 1), [index], index % 2 === 1)),
+      ),
+    ])
+    const seen: string[] = []
+    const listed: string[] = []
+    let after: string | null = null
+    do {
+      const page: { series: { name: string }[]; next: string | null } = await store.series('run', {
+        ...everything,
+        limit: 2,
+        after,
+      })
+      expect(page.series.length).toBeLessThanOrEqual(2)
+      seen.push(...page.series.map(({ name }) => name))
+      after = page.next
+    } while (after !== null)
+    do {
+      const page: { names: string[]; next: string | null } = await store.seriesNames('run', after, 3)
+      listed.push(...page.names)
+      after = page.next
+    } while (after !== null)
+    expect([seen, listed]).toEqual([names, names])
+    const spectra: unknown[] = []
+    const entries: unknown[] = []
+    const all = { module: null, part: null, step: null, final: null }
+    do {
+      const page = await store.spectra('run', { ...all, limit: 2, after })
+      spectra.push(...page.spectra.map((one) => one.singularValues[0]))
+      after = page.next
+    } while (after !== null)
+    do {
+      const page = await store.spectraIndex('run', { limit: 4, after })
+      entries.push(...page.entries.map(({ step, final }) => [step, final]))
+      after = page.next
+    } while (after !== null)
+    expect(spectra).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8])
+    expect(entries).toEqual(spectra.map((index) => [1 + (Number(index) >> 1), Number(index) % 2 === 1]))
+  })
+
+  it('cuts a page of spectra by its bytes, and columns of values where they no longer fit', async () => {
+    await assignedRun('run')
+    const long = Array.from({ length: 100_000 }, (_, index) => 100_000 - index)
+    await store.append(
+      'node-a',
+      Array.from({ length: 12 }, (_, index) => record('run', index + 1, spectrum(index, long))),
+    )
+    const all = { module: null, part: null, step: null, final: null }
+    const first = await store.spectra('run', { ...all, ...firstPage })
+    expect(first.spectra.length).toBe(6)
+    const rest = await store.spectra('run', { ...all, limit: 1000, after: first.next })
+    expect(rest.spectra.map(({ step }) => step)).toEqual([6, 7, 8, 9, 10, 11])
+    const module = first.spectra[0]!.module
+    const items = Array.from({ length: 12 }, (_, step) => ({
+      module,
+      part: 'total' as const,
+      step,
+      final: false,
+    }))
+    const values = await store.spectraValues('run', { items, precision: 'float64' })
+    expect([values.spectra.length, values.next]).toEqual([6, 6])
+    expect([...decodeColumn(values.spectra[5]!, 'float64')]).toEqual(long)
+  })
+
+  describe('columns', () => {
+    const module = 'model.layers.0.self_attn.q_proj'
+
+    it('say of series what the lists say, of several runs in one answer', async () => {
+      await assignedRun('run')
+      await assignedRun('other')
+      const value = (step: number) => (step === 777 ? Number.NaN : step === 99 ? 1e9 : Math.sin(step))
+      await store.append(
+        'node-a',
+        Array.from({ length: 2000 }, (_, index) =>
+          record('run', index + 1, scalars(index * 3, { a: value(index), b: index })),
+        ),
+      )
+      await store.append('node-a', [record('other', 1, scalars(5, { a: 1 / 3 }))])
+      const query = { runId: 'run', names: ['a', 'none'], points: 50 }
+      const { runs, next } = await store.seriesColumns({
+        queries: [
+          query,
+          { runId: 'nobody', names: ['a'], points: 5 },
+          { runId: 'other', names: ['a'], points: 5 },
+        ],
+        precision: 'float64',
+        times: true,
+      })
+      const { series, cursor } = await store.series('run', { ...everything, names: ['a'], points: 50 })
+      const [expected] = series
+      const [column] = runs[0]!.series
+      const decoded = (bytes: Uint8Array | null) => [...decodeColumn(bytes!, 'float64')]
+      expect({
+        name: column!.name,
+        total: column!.total,
+        buckets: [...decodeSteps(column!.steps)].map((step, index) => ({
+          step,
+          timeMs: decoded(column!.timesMs)[index],
+          last: decoded(column!.last)[index],
+          min: decoded(column!.min)[index],
+          max: decoded(column!.max)[index],
+          nanCount: decodeCounts(column!.nanCounts!)[index],
+        })),
+      }).toEqual({ ...expected, buckets: expected!.buckets.map(({ count: _, ...bucket }) => bucket) })
+      expect([runs[0]!.cursor, runs[1], next]).toEqual([cursor, null, null])
+      expect(runs[2]!.series).toMatchObject([{ name: 'a', total: 1, min: null, nanCounts: null }])
+      expect(decoded(runs[2]!.series[0]!.last)).toEqual([1 / 3])
+    })
+
+    it('name modules and steps of spectra in groups, their measures, and single ones exactly', async () => {
+      await assignedRun('run')
+      const other = (step: number) => ({ ...spectrum(step, [step, 1]), module: 'other' }) as RecordBody
+      await store.append('node-a', [
+        record('run', 1, spectrum(20, [4, Number.NaN])),
+        record('run', 2, spectrum(10, [3, 1 / 3])),
+        record('run', 3, other(10)),
+        record('run', 4, other(20)),
+        record('run', 5, spectrum(20, [5, 1], true)),
+      ])
+      expect(await store.spectraModules('run')).toEqual({
+        groups: [
+          { part: 'total', final: false, modules: [module, 'other'].sort(), steps: [10, 20] },
+          { part: 'total', final: true, modules: [module], steps: [20] },
+        ],
+        shapes: { [module]: [4, 4], other: [4, 4] },
+        cursor: 5,
+      })
+      const measured = await store.spectraMeasures('run', {
+        part: 'total',
+        final: false,
+        measures: ['stableRank', 'effectiveRank', 'frobenius', 'unknown'],
+        precision: 'float64',
+        fromStep: 15,
+      })
+      expect(measured.modules.map(({ module }) => module)).toEqual([module, 'other'].sort())
+      expect([...decodeSteps(measured.modules[0]!.steps)]).toEqual([20])
+      expect(measured.modules[0]!.values.map((bytes) => decodeColumn(bytes, 'float64')[0])).toEqual([
+        1.25,
+        Number.NaN,
+        1.5,
+        Number.NaN,
+      ])
+      const item = (step: number, final = false) => ({ module, part: 'total' as const, step, final })
+      const { spectra, next } = await store.spectraValues('run', {
+        items: [item(10), item(11), item(20, true), { ...item(20), module: 'nobody' }],
+        precision: 'float64',
+      })
+      expect(spectra.map((bytes) => bytes && [...decodeColumn(bytes, 'float64')])).toEqual([
+        [3, 1 / 3],
+        null,
+        [5, 1],
+        null,
+      ])
+      expect(next).toBeNull()
+    })
+  })
+
+  it.each(['csv', 'jsonl', 'json'] as const)(
+    'exports every point as %s in pieces that fit together',
+    async (format) => {
+      await assignedRun('run')
+      const last = 45_000
+      for (let first = 1; first <= last; first += 15_000)
+        await store.append(
+          'node-a',
+          Array.from({ length: 15_000 }, (_, index) => {
+            const step = first + index
+            const values = step % 3 === 0 ? { a: step / 7, 'b,c': -step } : { a: step / 7 }
+            return record('run', step, scalars(step, step === 40_000 ? { a: Number.NaN } : values))
+          }),
+        )
+      let text = ''
+      let pieces = 0
+      let position: string | null = null
+      do {
+        const piece: { text: string; next: string | null } = await store.exportPage(
+          'run',
+          format,
+          null,
+          position,
+        )
+        expect(piece.text.length).toBeLessThan(2e6)
+        text += piece.text
+        pieces += 1
+        position = piece.next
+      } while (position !== null)
+      expect(pieces).toBeGreaterThan(3)
+      const steps = Array.from({ length: last }, (_, index) => index + 1)
+      const a = (step: number) => (step === 40_000 ? 'NaN' : step / 7)
+      const b = (step: number) => (step % 3 === 0 && step !== 40_000 ? -step : null)
+      if (format === 'csv')
+        expect(text).toBe(
+          `step,a,"b,c"\n${steps.map((step) => `${step},${a(step)},${b(step) ?? ''}\n`).join('')}`,
+        )
+      else if (format === 'jsonl')
+        expect(
+          text
+            .trimEnd()
+            .split('\n')
+            .map((line) => JSON.parse(line)),
+        ).toEqual(
+          steps.map((step) => ({
+            step,
+            values: b(step) === null ? { a: a(step) } : { a: a(step), 'b,c': b(step) },
+          })),
+        )
+      else
+        expect(JSON.parse(text)).toEqual([
+          { name: 'a', steps, timesMs: steps.map((step) => 1000 + step), values: steps.map(a) },
+          {
+            name: 'b,c',
+            steps: steps.filter((step) => b(step) !== null),
+            timesMs: steps.filter((step) => b(step) !== null).map((step) => 1000 + step),
+            values: steps.map(b).filter((value) => value !== null),
+          },
+        ])
+    },
+  )
 
   it('answers reads while a long write goes on, and keeps calls in order', async () => {
     await assignedRun('run')

@@ -10,13 +10,21 @@ import type {
   RunConfig,
   RunRecord,
   RunState,
+  SeriesAnswer,
+  SpectraMeasuresAnswer,
+  SpectraModulesAnswer,
+  SpectraValuesAnswer,
   SpectrumPart,
   SpectrumView,
   StoredRecord,
   SweepPoint,
   SweepSpec,
   SweepState,
+  seriesRequest,
+  spectraMeasuresRequest,
+  spectraValuesRequest,
 } from '@rankscope/protocol'
+import type { z } from 'zod'
 import type { RunProgress } from '../runs/projection.ts'
 import type { Series } from './series.ts'
 
@@ -76,7 +84,17 @@ export type SeriesQuery = {
   points: number
   fromStep: number | null
   toStep: number | null
+  /** At most so many series, those after the name `after`; all where left out. */
+  limit?: number
+  after?: string | null
 }
+export type ColumnsQuery = z.output<typeof seriesRequest>
+export type MeasuresQuery = z.output<typeof spectraMeasuresRequest>
+export type ValuesQuery = z.output<typeof spectraValuesRequest>
+/** `after`: `next` of the page before. */
+export type SpectraPage = { limit: number; after: string | null }
+export type ExportFormat = 'csv' | 'json' | 'jsonl'
+export type ExportPage = { text: string; next: string | null }
 export type SpectraQuery = {
   module: string | null
   part: SpectrumPart | null
@@ -132,17 +150,51 @@ export interface Store {
    */
   append(nodeId: string, records: RunRecord[]): Promise<AppendResult>
 
-  /** Records with a cursor above `afterCursor`, ascending, at most `limit` and about 1 MB; [] if unknown. */
-  recordsAfter(runId: string, afterCursor: number, limit: number): Promise<StoredRecord[]>
+  /**
+   * Records with a cursor above `afterCursor`, ascending, at most `limit` and about 1 MB; of some kinds only where
+   * they are named. [] if unknown.
+   */
+  recordsAfter(
+    runId: string,
+    afterCursor: number,
+    limit: number,
+    kinds?: readonly RecordKind[] | null,
+  ): Promise<StoredRecord[]>
   /** Records of one kind with cursor < beforeCursor: the newest `limit`, ascending. */
   recordsOfKind(
     runId: string,
     kind: RecordKind,
     range: { beforeCursor: number | null; limit: number },
   ): Promise<{ records: StoredRecord[]; cursor: number }>
-  series(runId: string, query: SeriesQuery): Promise<{ series: Series[]; cursor: number }>
-  spectra(runId: string, query: SpectraQuery): Promise<{ spectra: SpectrumView[]; cursor: number }>
-  spectraIndex(runId: string): Promise<{ entries: SpectrumEntry[]; cursor: number }>
+  /** `next`: the name to go on after; null at the end. */
+  seriesNames(
+    runId: string,
+    after: string | null,
+    limit: number,
+  ): Promise<{ names: string[]; next: string | null; cursor: number }>
+  series(
+    runId: string,
+    query: SeriesQuery,
+  ): Promise<{ series: Series[]; next: string | null; cursor: number }>
+  seriesColumns(query: ColumnsQuery): Promise<SeriesAnswer>
+  spectra(
+    runId: string,
+    query: SpectraQuery & SpectraPage,
+  ): Promise<{ spectra: SpectrumView[]; next: string | null; cursor: number }>
+  spectraIndex(
+    runId: string,
+    page: SpectraPage,
+  ): Promise<{ entries: SpectrumEntry[]; next: string | null; cursor: number }>
+  spectraModules(runId: string): Promise<SpectraModulesAnswer>
+  spectraMeasures(runId: string, query: MeasuresQuery): Promise<SpectraMeasuresAnswer>
+  spectraValues(runId: string, query: ValuesQuery): Promise<SpectraValuesAnswer>
+  /** A piece of the file of all points; `position` is null at first, then `next` of the piece before. */
+  exportPage(
+    runId: string,
+    format: ExportFormat,
+    names: string[] | null,
+    position: string | null,
+  ): Promise<ExportPage>
 
   close(): Promise<void>
 }

@@ -5,6 +5,7 @@ import {
   fromJsonNumber,
   logsAnswer,
   type ScalarsAnswer,
+  type SpectraIndexAnswer,
   samplesAnswer,
   scalarsAnswer,
   spectraAnswer,
@@ -31,22 +32,32 @@ type Fetched = { cursor: number; load: () => void }
 
 const fetchers: Record<Topic, (store: RunStore) => Promise<Fetched>> = {
   async scalars(store) {
-    const answer = await request(`/runs/${store.runId}/scalars?points=${historyPoints()}`, scalarsAnswer)
+    const series: ScalarsAnswer['series'] = []
+    const cursor = await pages(
+      (after) => {
+        const query = new URLSearchParams({ points: String(historyPoints()), ...after })
+        return request(`/runs/${store.runId}/scalars?${query}`, scalarsAnswer)
+      },
+      (answer) => series.push(...answer.series),
+    )
     return {
-      cursor: answer.cursor,
+      cursor,
       load: () => {
-        for (const series of answer.series) {
-          store.loadSeries(series.name, pointsFromJson(series))
-        }
+        for (const one of series) store.loadSeries(one.name, pointsFromJson(one))
       },
     }
   },
   async spectra(store) {
-    const answer = await request(`/runs/${store.runId}/spectra/index`, spectraIndexAnswer)
+    const entries: SpectraIndexAnswer['entries'] = []
+    const cursor = await pages(
+      (after) =>
+        request(`/runs/${store.runId}/spectra/index?${new URLSearchParams(after)}`, spectraIndexAnswer),
+      (answer) => entries.push(...answer.entries),
+    )
     return {
-      cursor: answer.cursor,
+      cursor,
       load: () => {
-        for (const entry of answer.entries) store.spectra.add(entryFromJson(entry))
+        for (const entry of entries) store.spectra.add(entryFromJson(entry))
       },
     }
   },
@@ -164,10 +175,28 @@ export async function fetchSpectra(
 ): Promise<void> {
   const query = new URLSearchParams({ module: selection.module, part: selection.part })
   if (selection.step !== null) query.set('step', String(selection.step))
-  const answer = await request(
-    `/runs/${store.runId}/spectra?${query}`,
-    spectraAnswer,
-    signal ? { signal } : {},
+  await pages(
+    (after) =>
+      request(
+        `/runs/${store.runId}/spectra?${new URLSearchParams({ ...Object.fromEntries(query), ...after })}`,
+        spectraAnswer,
+        signal ? { signal } : {},
+      ),
+    (answer) => store.addSpectra(answer.spectra.map(entryFromJson)),
   )
-  store.addSpectra(answer.spectra.map(entryFromJson))
+}
+
+/** All pages of an answer. The first one’s cursor: what came meanwhile comes again live, which changes nothing. */
+async function pages<T extends { next: string | null; cursor: number }>(
+  ask: (after: Record<string, string>) => Promise<T>,
+  take: (answer: T) => void,
+): Promise<number> {
+  let answer = await ask({})
+  const { cursor } = answer
+  take(answer)
+  while (answer.next !== null) {
+    answer = await ask({ after: answer.next })
+    take(answer)
+  }
+  return cursor
 }

@@ -1,0 +1,91 @@
+/** Records of a run in SQL: those after a cursor, and those of one kind by pages. */
+import type { RecordKind, StoredRecord } from '@rankscope/protocol'
+import { type Kysely, type Selectable, sql } from 'kysely'
+import { isSuperseded } from '../runs/projection.ts'
+import { decodeBody, nameBody } from './record-body.ts'
+import { kindCodes, type Tables } from './schema.ts'
+import { withRun } from './snapshot.ts'
+import type { Texts } from './texts.ts'
+
+/** A page of records for a browser stays below about this size. */
+const pageBytes = 1_000_000
+
+export function recordsAfter(
+  db: Kysely<Tables>,
+  texts: Texts,
+  runId: string,
+  afterCursor: number,
+  limit: number,
+  kinds: readonly RecordKind[] | null = null,
+): Promise<StoredRecord[]> {
+  return withRun<StoredRecord[]>(db, runId, [], async ({ transaction, runKey }) => {
+    const rows: Selectable<Tables['records']>[] = []
+    let bytes = 0
+    // In small portions: a spectrum may take a page by itself, hundreds of scalars may not fill one.
+    while (rows.length < limit && bytes < pageBytes) {
+      let query = transaction
+        .selectFrom('records')
+        .selectAll()
+        .where('runKey', '=', runKey)
+        .where('cursor', '>', rows.at(-1)?.cursor ?? afterCursor)
+        .orderBy('cursor')
+        .limit(Math.min(100, limit - rows.length))
+      if (kinds)
+        query = query.where(
+          'kind',
+          'in',
+          kinds.map((kind) => kindCodes[kind]),
+        )
+      const portion = await query.execute()
+      rows.push(...portion)
+      for (const row of portion) bytes += row.body.byteLength
+      if (portion.length < 100) break
+    }
+    return toRecords(transaction, texts, runId, rows)
+  })
+}
+
+export function recordsOfKind(
+  db: Kysely<Tables>,
+  texts: Texts,
+  runId: string,
+  kind: RecordKind,
+  range: { beforeCursor: number | null; limit: number },
+): Promise<{ records: StoredRecord[]; cursor: number }> {
+  return withRun(db, runId, { records: [], cursor: 0 }, async ({ transaction, runKey, run }) => {
+    let query = transaction
+      .selectFrom('records')
+      .selectAll()
+      .where('runKey', '=', runKey)
+      .where('kind', '=', kindCodes[kind])
+    if (kind !== 'scalars') query = query.where('kind', '<>', sql.lit(kindCodes.scalars)) // the partial index
+    if (range.beforeCursor !== null) query = query.where('cursor', '<', range.beforeCursor)
+    const rows = await query.orderBy('cursor', 'desc').limit(range.limit).execute()
+    const records = await toRecords(transaction, texts, runId, rows.reverse())
+    const current = records.filter(
+      ({ attempt, body }) => !('step' in body) || !isSuperseded(run.progress, attempt, body.step),
+    )
+    return { records: current, cursor: run.lastCursor }
+  })
+}
+
+async function toRecords(
+  db: Kysely<Tables>,
+  texts: Texts,
+  runId: string,
+  rows: readonly Selectable<Tables['records']>[],
+): Promise<StoredRecord[]> {
+  const raw = rows.map((row) => decodeBody(row.body))
+  const names = await texts.resolve(
+    db,
+    raw.flatMap((body) => ('pairs' in body ? body.pairs.map(([key]) => key) : [])),
+  )
+  return rows.map((row, index) => ({
+    runId,
+    attempt: row.attempt,
+    seq: row.seq,
+    timeMs: row.timeMs,
+    cursor: row.cursor,
+    body: nameBody(raw[index]!, names),
+  }))
+}
