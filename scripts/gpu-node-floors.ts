@@ -23,7 +23,7 @@ export const floors: Readonly<Record<string, readonly string[]>> = {
   optim: ['ops', 'collectives'],
   methods: ['ops', 'collectives', 'linalg', 'model', 'export', 'optim'],
   train: ['ops', 'collectives', 'linalg', 'model', 'data', 'optim', 'methods'],
-  pretrain: ['backends', 'model', 'tokenizer', 'data', 'tasks', 'optim', 'methods', 'train'],
+  pretrain: ['backends', 'model', 'tokenizer', 'data', 'tasks', 'train'],
   run: [
     'backends',
     'collectives',

@@ -1,15 +1,11 @@
 /** Training on random weights and random tokens: what the time of a step does not depend on is made up. */
-import { type MethodConfig, optimizerSchema, targetModuleNames } from '@rankscope/protocol'
-import { createSampler } from '../../gpu-node/src/data/sampler.ts'
-import { attachMethod } from '../../gpu-node/src/methods/index.ts'
-import type { AttachContext } from '../../gpu-node/src/methods/method.ts'
+import { type MethodConfig, runConfigSchema, targetModuleNames } from '@rankscope/protocol'
 import type { LlamaConfig } from '../../gpu-node/src/model/config.ts'
 import { Model } from '../../gpu-node/src/model/model.ts'
 import { parameterSpecs } from '../../gpu-node/src/model/parameters.ts'
 import { parameter } from '../../gpu-node/src/ops/index.ts'
-import { MethodState } from '../../gpu-node/src/optim/state.ts'
 import { Random } from '../../gpu-node/src/random.ts'
-import { targetsOf } from '../../gpu-node/src/train/targets.ts'
+import { assembleTraining } from '../../gpu-node/src/train/session.ts'
 import type { Training } from '../../gpu-node/src/train/trainer.ts'
 import type { ModelSize } from './sizes.ts'
 
@@ -22,54 +18,29 @@ export async function syntheticTraining(
 ): Promise<Training> {
   const random = new Random(42)
   const model = randomModel(size, random)
-  const optimizer = optimizerSchema.parse({})
-  const state = new MethodState()
-  const context: AttachContext = {
-    model,
-    targets: targetsOf(model, { targetModules: [...targetModuleNames] }),
-    devices,
-    seed: 42,
-    optimizer,
-    state,
-    decompose: async (wanted) =>
-      new Map(wanted.map(({ target, rank }) => [target.name, madeUp(target, rank, random)])),
-    warn: (message) => console.error(message),
-  }
-  const adaptation = await attachMethod(method, context)
   const examples = Array.from({ length: size.batch }, () => {
     const inputIds = Int32Array.from({ length: size.sequence + 1 }, () => random.integer(0, size.vocabulary))
     return { inputIds, labels: inputIds }
   })
-  const sampler = createSampler({
-    examples: size.batch,
-    devices,
-    microBatchSize: size.batch / devices,
-    accumulation: 1,
-    epochs: 1,
-    maxSteps: totalSteps,
-    sampling: 'sequential',
-    assign: 'block',
-    remainder: 'drop',
-    shuffle: false,
-    reshuffle: false,
-    seed: 42,
+  const config = runConfigSchema.parse({
+    data: { source: { kind: 'tokens', path: 'made up' }, sampling: 'sequential', shuffle: false },
+    method,
+    targetModules: [...targetModuleNames],
+    parallel: { devices },
+    optimizer: { maxGradNorm: null },
+    schedule: { kind: 'constant', warmupRatio: 0 },
+    training: { maxSteps: totalSteps, globalBatchSize: size.batch, microBatchSize: size.batch / devices },
   })
-  return {
+  const { training } = await assembleTraining({
+    config,
     model,
-    adaptation,
-    state,
-    epsilon: optimizer.epsilon,
     examples,
-    sampler,
-    devices,
     padTokenId: 0,
-    lossReduction: 'microbatch-mean',
-    computeDtype: 'float32',
-    schedule: { warmupSteps: 0, totalSteps: sampler.totalSteps, at: () => optimizer.learningRate },
-    maxGradNorm: null,
-    checkpointBlocks: false,
-    watched: new Set(),
-  }
+    decompose: async (wanted) =>
+      new Map(wanted.map(({ target, rank }) => [target.name, madeUp(target, rank, random)])),
+    warn: (message) => console.error(message),
+  })
+  return training
 }
 
 function randomModel(size: ModelSize, random: Random): Model {

@@ -31,18 +31,22 @@ export interface LoraAdapter {
 }
 
 /** Writes `adapter_config.json` and `adapter_model.safetensors`, for the base model named by `baseModel`. */
-export function writeLoraAdapter(folder: string, adapter: LoraAdapter, baseModel: string): void {
+export async function writeLoraAdapter(
+  folder: string,
+  adapter: LoraAdapter,
+  baseModel: string,
+): Promise<void> {
   mkdirSync(folder, { recursive: true })
   const tensors = adapter.pairs.flatMap(({ module, rows, columns, a, b }): TensorToWrite[] => {
     const stored = (name: string, values: Float32Array, height: number, width: number): TensorToWrite => ({
       name: `base_model.model.${module}.${name}.weight`,
       dtype: 'F32',
       shape: [width, height],
-      values: transpose(values, height, width),
+      values: () => transpose(values, height, width),
     })
     return [stored('lora_A', a, rows, adapter.rank), stored('lora_B', b, adapter.rank, columns)]
   })
-  writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors)
+  await writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors)
   writeJsonFile(join(folder, 'adapter_config.json'), adapterConfig(adapter, baseModel))
 }
 

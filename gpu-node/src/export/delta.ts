@@ -9,18 +9,18 @@ export interface ModuleDelta {
   readonly module: string
   readonly rows: number
   readonly columns: number
-  /** [m, n] */
-  readonly delta: Float64Array
+  /** ΔW [m, n], asked for when it is written. */
+  delta(): Promise<Float64Array>
 }
 
 /** Rounding to float32 here is relative to ΔW, not to W: small changes keep their digits. */
-export function writeDelta(folder: string, deltas: readonly ModuleDelta[]): void {
+export async function writeDelta(folder: string, deltas: readonly ModuleDelta[]): Promise<void> {
   mkdirSync(folder, { recursive: true })
   const tensors = deltas.map(({ module, rows, columns, delta }) => ({
     name: `${module}.weight`,
     dtype: 'F32' as const,
     shape: [columns, rows],
-    values: transpose(Float32Array.from(delta), rows, columns),
+    values: async () => transpose(Float32Array.from(await delta()), rows, columns),
   }))
-  writeSafetensors(join(folder, 'delta.safetensors'), tensors)
+  await writeSafetensors(join(folder, 'delta.safetensors'), tensors)
 }

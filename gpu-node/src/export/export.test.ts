@@ -39,8 +39,8 @@ const pair: PissaPair = {
 }
 
 describe('PEFT adapters', () => {
-  it('are stored under PEFT’s names in its orientation, with a config that it loads', () => {
-    writeLoraAdapter(
+  it('are stored under PEFT’s names in its orientation, with a config that it loads', async () => {
+    await writeLoraAdapter(
       folder,
       { rank, alpha: 4, rankStabilized: true, dropout: 0.1, pairs: [pair] },
       'some/base',
@@ -109,9 +109,9 @@ describe('any update as an adapter of rank R', () => {
 })
 
 describe('ΔW', () => {
-  it('is stored in float32 under the weights’ names, [out, in], small values with all their digits', () => {
+  it('is stored in float32 under the weights’ names, [out, in], small values with all their digits', async () => {
     const delta = Float64Array.from(matrix(rows * columns), (value) => 1e-12 * value)
-    writeDelta(join(folder, 'delta'), [{ module, rows, columns, delta }])
+    await writeDelta(join(folder, 'delta'), [{ module, rows, columns, delta: async () => delta }])
     const { tensors } = openSafetensors(join(folder, 'delta', 'delta.safetensors'))
     const stored = tensors.get(`${module}.weight`)!
     expect(stored.shape).toEqual([columns, rows])
@@ -136,7 +136,8 @@ describe('merged models', () => {
       'config.json',
     )
     const base = join(folder, 'base')
-    writeModelFolder(base, config, initialWeights(config, 1), 'F32')
+    const weights = initialWeights(config, 1)
+    await writeModelFolder(base, config, (name) => weights.get(name)!, 'F32')
     const model = loadModel(base)
     const own = openModelFolder(base)
     const read = (from: typeof own, name: string) => from.read(from.specs.find((spec) => spec.name === name)!)

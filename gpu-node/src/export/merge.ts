@@ -13,8 +13,7 @@ export async function exportMergedModel(
   merged: MergedWeight,
   dtype: StoredDtype = 'F32',
 ): Promise<void> {
-  const replaced = new Map<string, Float32Array>()
-  for (const module of modules) replaced.set(`${module}.weight`, await merged(module))
+  const replaced = new Map(modules.map((module) => [`${module}.weight`, () => merged(module)]))
   await saveModel(folder, model, { dtype, replaced })
 }
 

@@ -34,7 +34,7 @@ const tiny = {
 }
 
 /** A folder with random weights for the given config changes. */
-function randomFolder(name: string, changes: object = {}): string {
+async function randomFolder(name: string, changes: object = {}): Promise<string> {
   const config = parseConfig({ ...tiny, ...changes }, 'config.json')
   const random = new Random(1)
   const values = new Map(
@@ -44,22 +44,24 @@ function randomFolder(name: string, changes: object = {}): string {
     }),
   )
   const path = join(folder, name)
-  writeModelFolder(path, config, values, 'F32')
+  await writeModelFolder(path, config, (name) => values.get(name)!, 'F32')
   return path
 }
 
+type HeldTensor = { name: string; shape: readonly number[]; dtype: 'F32'; values: Float32Array }
+
 /** The stored tensors of a folder, changed by `change`, written back. */
-function rewrite(path: string, change: (tensors: TensorToWrite[]) => TensorToWrite[]): string {
+async function rewrite(path: string, change: (tensors: HeldTensor[]) => TensorToWrite[]): Promise<string> {
   const file = join(path, 'model.safetensors')
   const tensors = [...openSafetensors(file).tensors.values()].map(
-    (info): TensorToWrite => ({
+    (info): HeldTensor => ({
       name: info.name,
       shape: info.shape,
       dtype: 'F32',
       values: readFloat32(info),
     }),
   )
-  writeSafetensors(file, change(tensors))
+  await writeSafetensors(file, change(tensors))
   return path
 }
 
@@ -72,14 +74,14 @@ async function logitsOf(path: string): Promise<Float32Array> {
   return values
 }
 
-describe('model folders', () => {
+describe('model folders', async () => {
   it.each([
     ['llama, untied', {}],
     ['llama, tied', { tie_word_embeddings: true }],
     ['qwen2 with biases', { model_type: 'qwen2' }],
     ['mistral', { model_type: 'mistral', sliding_window: 3 }],
   ])('a saved model gives the same logits when loaded again: %s', async (name, changes) => {
-    const path = randomFolder(name.replaceAll(' ', '-'), changes)
+    const path = await randomFolder(name.replaceAll(' ', '-'), changes)
     const before = memory().numTensors
     const model = loadModel(path)
     const copy = join(folder, `${name}-copy`)
@@ -95,20 +97,21 @@ describe('model folders', () => {
   })
 
   it('replaced weights are written in place of the model’s own', async () => {
-    const path = randomFolder('replaced')
+    const path = await randomFolder('replaced')
     const model = loadModel(path)
     const name = 'model.layers.1.mlp.down_proj.weight'
-    const replaced = new Map([[name, new Float32Array(12 * 8).fill(0.25)]])
+    const values = new Float32Array(12 * 8).fill(0.25)
+    const replaced = new Map([[name, async () => values]])
     await saveModel(join(folder, 'replaced-copy'), model, { replaced, dtype: 'F16' })
     model.dispose()
     const opened = openModelFolder(join(folder, 'replaced-copy'))
-    expect(opened.read(opened.specs.find((spec) => spec.name === name)!)).toEqual(replaced.get(name))
+    expect(opened.read(opened.specs.find((spec) => spec.name === name)!)).toEqual(values)
   })
 
   it('a tied model may store its one matrix as lm_head.weight alone', async () => {
-    const path = randomFolder('tied-head', { tie_word_embeddings: true })
+    const path = await randomFolder('tied-head', { tie_word_embeddings: true })
     const expected = await logitsOf(path)
-    rewrite(path, (tensors) =>
+    await rewrite(path, (tensors) =>
       tensors.map((tensor) =>
         tensor.name === 'model.embed_tokens.weight' ? { ...tensor, name: headName } : tensor,
       ),
@@ -117,8 +120,10 @@ describe('model folders', () => {
   })
 
   it('a sliding window changes what later tokens see, and only those beyond it', async () => {
-    const windowed = await logitsOf(randomFolder('window', { model_type: 'mistral', sliding_window: 3 }))
-    const full = await logitsOf(randomFolder('no-window', { model_type: 'mistral' }))
+    const windowed = await logitsOf(
+      await randomFolder('window', { model_type: 'mistral', sliding_window: 3 }),
+    )
+    const full = await logitsOf(await randomFolder('no-window', { model_type: 'mistral' }))
     const rowsEqual = Array.from({ length: 6 }, (_, row) =>
       Array.from(
         { length: 11 },
@@ -129,15 +134,17 @@ describe('model folders', () => {
   })
 
   it('a window as long as the sequence is no window', async () => {
-    const windowed = await logitsOf(randomFolder('wide-window', { model_type: 'mistral', sliding_window: 6 }))
-    expect(windowed).toEqual(await logitsOf(randomFolder('no-window-2', { model_type: 'mistral' })))
+    const windowed = await logitsOf(
+      await randomFolder('wide-window', { model_type: 'mistral', sliding_window: 6 }),
+    )
+    expect(windowed).toEqual(await logitsOf(await randomFolder('no-window-2', { model_type: 'mistral' })))
   })
 
   it('grouped queries equal full heads whose keys and values are repeated', async () => {
-    const grouped = randomFolder('grouped')
+    const grouped = await randomFolder('grouped')
     const repeated = join(folder, 'repeated')
     cpSync(grouped, repeated, { recursive: true })
-    rewrite(repeated, (tensors) =>
+    await rewrite(repeated, (tensors) =>
       tensors.map((tensor) => {
         if (!/[kv]_proj/.test(tensor.name) || !('values' in tensor)) return tensor
         // Rows of the stored [out, in] matrix: head g (4 rows of 8) serves query heads 2g and 2g + 1.
@@ -152,30 +159,30 @@ describe('model folders', () => {
     for (const [i, value] of a.entries()) expect(value).toBeCloseTo(b[i]!, 5)
   })
 
-  it('old rotary buffers are passed over, any other stranger is refused by name', () => {
-    const path = randomFolder('stranger')
+  it('old rotary buffers are passed over, any other stranger is refused by name', async () => {
+    const path = await randomFolder('stranger')
     const extra = (name: string): TensorToWrite => ({
       name,
       shape: [1],
       dtype: 'F32',
       values: Float32Array.of(1),
     })
-    rewrite(path, (tensors) => [...tensors, extra('model.layers.0.self_attn.rotary_emb.inv_freq')])
+    await rewrite(path, (tensors) => [...tensors, extra('model.layers.0.self_attn.rotary_emb.inv_freq')])
     expect(() => openModelFolder(path)).not.toThrow()
-    rewrite(path, (tensors) => [...tensors, extra('model.layers.0.self_attn.q_proj.bias')])
+    await rewrite(path, (tensors) => [...tensors, extra('model.layers.0.self_attn.q_proj.bias')])
     expect(() => openModelFolder(path)).toThrow(/tensor model.layers.0.self_attn.q_proj.bias has no place/)
   })
 
-  it('a missing tensor, a wrong shape and a folder that is no model are named', () => {
+  it('a missing tensor, a wrong shape and a folder that is no model are named', async () => {
     const code = (value: string) => expect.objectContaining({ code: value })
     const name = 'model.layers.1.mlp.up_proj.weight'
-    const missing = rewrite(randomFolder('missing'), (tensors) =>
+    const missing = await rewrite(await randomFolder('missing'), (tensors) =>
       tensors.filter((tensor) => tensor.name !== name),
     )
     expect(() => openModelFolder(missing)).toThrow(
       new RegExp(`missing.model.safetensors: tensor ${name} is missing`),
     )
-    const shape = rewrite(randomFolder('shape'), (tensors) =>
+    const shape = await rewrite(await randomFolder('shape'), (tensors) =>
       tensors.map((tensor) => (tensor.name === name ? { ...tensor, shape: [8, 12] } : tensor)),
     )
     expect(() => openModelFolder(shape)).toThrow(
@@ -184,26 +191,26 @@ describe('model folders', () => {
     expect(() => openModelFolder(shape)).toThrow(code('MODEL_BROKEN'))
     expect(() => openModelFolder(join(folder, 'nowhere'))).toThrow(code('MODEL_NOT_FOUND'))
     expect(() => openModelFolder(folder)).toThrow(/has no config.json/)
-    const weightless = randomFolder('weightless')
+    const weightless = await randomFolder('weightless')
     rmSync(join(weightless, 'model.safetensors'))
     expect(() => openModelFolder(weightless)).toThrow(code('MODEL_NOT_FOUND'))
   })
 
   it('the content hash follows the weights and nothing else', async () => {
-    const path = randomFolder('hashed')
+    const path = await randomFolder('hashed')
     const first = await modelContentHash(path)
     writeFileSync(join(path, 'README.md'), 'about')
     expect(await modelContentHash(path)).toBe(first)
-    rewrite(path, (tensors) =>
+    await rewrite(path, (tensors) =>
       tensors.map((t) => ('values' in t ? { ...t, values: t.values.map((x) => x * 2) as Float32Array } : t)),
     )
     expect(await modelContentHash(path)).not.toBe(first)
   })
 })
 
-describe('gradient checkpointing per block', () => {
+describe('gradient checkpointing per block', async () => {
   it('changes neither the loss nor any gradient, and leaves no tensor behind', async () => {
-    const model = loadModel(randomFolder('checkpointed', { tie_word_embeddings: true }))
+    const model = loadModel(await randomFolder('checkpointed', { tie_word_embeddings: true }))
     model.rope.upTo(4)
     const ids = Int32Array.of(1, 5, 3, 7, 2, 9, 4, 4)
     const targets = Int32Array.of(5, 3, 7, -100, 9, 4, 4, 2)
@@ -224,8 +231,8 @@ describe('gradient checkpointing per block', () => {
   })
 })
 
-describe('parameters', () => {
-  it('the count of Llama-2-7B is 6,738,415,616 (METHODS 2.0)', () => {
+describe('parameters', async () => {
+  it('the count of Llama-2-7B is 6,738,415,616 (METHODS 2.0)', async () => {
     const config = parseConfig(
       {
         model_type: 'llama',
@@ -240,7 +247,7 @@ describe('parameters', () => {
     expect(parameterCount(config)).toBe(6_738_415_616)
   })
 
-  it('target modules are listed block by block in forward order', () => {
+  it('target modules are listed block by block in forward order', async () => {
     expect(targetModulePaths({ layers: 2 }, ['down_proj', 'q_proj'])).toEqual([
       'model.layers.0.self_attn.q_proj',
       'model.layers.0.mlp.down_proj',
@@ -249,7 +256,7 @@ describe('parameters', () => {
     ])
   })
 
-  it('transposing twice gives the matrix back', () => {
+  it('transposing twice gives the matrix back', async () => {
     const matrix = Float32Array.from({ length: 37 * 65 }, (_, i) => i)
     const once = transpose(matrix, 37, 65)
     expect(once[36]).toBe(matrix[36 * 65])

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -73,10 +73,10 @@ describe('element types', () => {
 })
 
 describe('files', () => {
-  it('what is written is read back, with an aligned header and no temporary file left', () => {
+  it('what is written is read back, with an aligned header and no temporary file left', async () => {
     const file = join(folder, 'written.safetensors')
     const values = Float32Array.of(1, -2.5, 1e-30, 7, 8, 9)
-    writeSafetensors(file, [
+    await writeSafetensors(file, [
       { name: 'b', dtype: 'BF16', shape: [2], values: Float32Array.of(1.5, -2) },
       { name: 'flags', dtype: 'U8', shape: [3], bytes: Uint8Array.of(1, 2, 3) },
       { name: 'a', dtype: 'F32', shape: [2, 3], values },
@@ -144,13 +144,28 @@ describe('files', () => {
   })
 })
 
+it('values are asked for one tensor after the other, each when the ones before it are in the file', async () => {
+  const file = join(folder, 'one-by-one.safetensors')
+  const bodies: number[] = []
+  const values = () => {
+    const written = readdirSync(folder).find((name) => name.endsWith('.tmp'))!
+    bodies.push(statSync(join(folder, written)).size)
+    return Promise.resolve(new Float32Array(100))
+  }
+  await writeSafetensors(
+    file,
+    ['a', 'b', 'c'].map((name) => ({ name, dtype: 'F32', shape: [100], values })),
+  )
+  expect(bodies.map((size) => size - bodies[0]!)).toEqual([0, 400, 800])
+})
+
 describe('shards', () => {
-  it('an index finds each tensor in its shard; a missing shard or tensor is named', () => {
+  it('an index finds each tensor in its shard; a missing shard or tensor is named', async () => {
     const shard = (name: string) => `model-0000${name}-of-00002.safetensors`
-    writeSafetensors(join(folder, shard('1')), [
+    await writeSafetensors(join(folder, shard('1')), [
       { name: 'a', dtype: 'F32', shape: [1], values: Float32Array.of(1) },
     ])
-    writeSafetensors(join(folder, shard('2')), [
+    await writeSafetensors(join(folder, shard('2')), [
       { name: 'b', dtype: 'F32', shape: [1], values: Float32Array.of(2) },
     ])
     const index = (map: object) =>

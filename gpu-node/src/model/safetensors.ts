@@ -38,9 +38,14 @@ export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, TensorInfo>
 }
 
-/** A tensor to write: floating-point values that become `dtype`, or bytes that are `dtype` already. */
+type Floats = Float32Array | Float64Array
+
+/**
+ * A tensor to write: floating-point values that become `dtype`, best asked for when their turn comes, so that one tensor is
+ * held at a time; or bytes that are `dtype` already.
+ */
 export type TensorToWrite = { readonly name: string; readonly shape: readonly number[] } & (
-  | { readonly dtype: FloatDtype; readonly values: Float32Array | Float64Array }
+  | { readonly dtype: FloatDtype; readonly values: Floats | (() => Floats | Promise<Floats>) }
   | { readonly dtype: Dtype; readonly bytes: Uint8Array }
 )
 
@@ -90,14 +95,12 @@ export function readFloat64(tensor: TensorInfo): Float64Array {
  * Writes a file in the order of the reference writer (widest elements first, then by name), to a temporary
  * file beside it that takes the name when it is complete and on disk. `format: pt` is what transformers asks for.
  */
-export function writeSafetensors(
+export async function writeSafetensors(
   file: string,
   tensors: readonly TensorToWrite[],
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
-): void {
-  const ordered = [...tensors].sort(
-    (a, b) => elementBytes[b.dtype] - elementBytes[a.dtype] || (a.name < b.name ? -1 : 1),
-  )
+): Promise<void> {
+  const ordered = writingOrder(tensors)
   const header: Record<string, unknown> = { __metadata__: metadata }
   let end = 0
   for (const tensor of ordered) {
@@ -115,7 +118,7 @@ export function writeSafetensors(
     const descriptor = openSync(temporary, 'w')
     try {
       writeFully(descriptor, prefix)
-      for (const tensor of ordered) writeFully(descriptor, bytesToWrite(tensor))
+      for (const tensor of ordered) writeFully(descriptor, await bytesToWrite(tensor))
       fsyncSync(descriptor)
     } finally {
       closeSync(descriptor)
@@ -127,11 +130,22 @@ export function writeSafetensors(
   }
 }
 
-function bytesToWrite(tensor: TensorToWrite): Uint8Array {
-  const bytes = 'values' in tensor ? encodeFloats(tensor.values, tensor.dtype) : tensor.bytes
+/** The order in which tensors are written, and asked for their values. */
+export function writingOrder<T extends { name: string; dtype: Dtype }>(tensors: readonly T[]): T[] {
+  return [...tensors].sort(
+    (a, b) => elementBytes[b.dtype] - elementBytes[a.dtype] || (a.name < b.name ? -1 : 1),
+  )
+}
+
+async function bytesToWrite(tensor: TensorToWrite): Promise<Uint8Array> {
+  const bytes = 'values' in tensor ? encodeFloats(await valuesOf(tensor), tensor.dtype) : tensor.bytes
   if (bytes.length !== elementCount(tensor.shape) * elementBytes[tensor.dtype])
     throw new Error(`${tensor.name}: ${bytes.length} bytes do not fill shape [${tensor.shape}]`)
   return bytes
+}
+
+function valuesOf({ values }: Extract<TensorToWrite, { values: unknown }>): Floats | Promise<Floats> {
+  return typeof values === 'function' ? values() : values
 }
 
 export function elementCount(shape: readonly number[]): number {

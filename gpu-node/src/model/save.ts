@@ -26,35 +26,33 @@ const sideFiles = [
 
 export interface SaveOptions {
   dtype?: StoredDtype
-  /** Values that replace the model's own, by tensor name, in the shape held in memory: merged weights. */
-  replaced?: ReadonlyMap<string, Float32Array>
+  /** Merged weights in place of the model's own, by tensor name, in the shape held in memory; made when it is written. */
+  replaced?: ReadonlyMap<string, () => Promise<Float32Array>>
 }
 
 /** Writes `model` into `folder`, which is made where absent. The tokenizer comes from the model's own folder. */
 export async function saveModel(folder: string, model: Model, options: SaveOptions = {}): Promise<void> {
-  const values = new Map<string, Float32Array>()
-  for (const [name, variable] of model.weights)
-    values.set(name, options.replaced?.get(name) ?? ((await variable.data()) as Float32Array))
-  writeModelFolder(folder, model.config, values, options.dtype ?? 'F32')
+  const values = async (name: string) =>
+    (await options.replaced?.get(name)?.()) ?? ((await model.weight(name).data()) as Float32Array)
+  await writeModelFolder(folder, model.config, values, options.dtype ?? 'F32')
   if (model.folder !== null && model.folder !== folder) copySideFiles(model.folder, folder)
 }
 
-/** The same from plain arrays, in the shapes that `parameterSpecs` names. */
-export function writeModelFolder(
+/** The same from the values of each tensor, in the shapes that `parameterSpecs` names; one tensor at a time is held. */
+export async function writeModelFolder(
   folder: string,
   config: LlamaConfig,
-  values: ReadonlyMap<string, Float32Array>,
+  values: (name: string) => Float32Array | Promise<Float32Array>,
   dtype: StoredDtype,
-): void {
+): Promise<void> {
   mkdirSync(folder, { recursive: true })
-  const tensors = parameterSpecs(config).map((spec): TensorToWrite => {
-    const held = values.get(spec.name)
-    if (!held) throw new Error(`no values for tensor ${spec.name}`)
-    if (!spec.transposed) return { name: spec.name, shape: spec.shape, dtype, values: held }
-    const [inputs = 1, outputs = 1] = spec.shape
-    return { name: spec.name, shape: [outputs, inputs], dtype, values: transpose(held, inputs, outputs) }
+  const tensors = parameterSpecs(config).map(({ name, shape, transposed }): TensorToWrite => {
+    if (!transposed) return { name, shape, dtype, values: () => values(name) }
+    const [inputs = 1, outputs = 1] = shape
+    const turned = async () => transpose(await values(name), inputs, outputs)
+    return { name, shape: [outputs, inputs], dtype, values: turned }
   })
-  writeSafetensors(join(folder, 'model.safetensors'), tensors)
+  await writeSafetensors(join(folder, 'model.safetensors'), tensors)
   writeJsonFile(join(folder, 'config.json'), formatConfig(config, storedDtypes[dtype]))
 }
 

@@ -6,16 +6,13 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type RunConfig, runConfigSchema, taskNames } from '@rankscope/protocol'
 import { packTexts } from '../data/packing.ts'
-import { createSampler } from '../data/sampler.ts'
-import { full } from '../methods/full.ts'
 import type { LlamaConfig } from '../model/config.ts'
 import { loadModel } from '../model/model.ts'
 import { saveModel, writeJsonFile, writeModelFolder } from '../model/save.ts'
-import { MethodState } from '../optim/state.ts'
 import { Random } from '../random.ts'
 import { taskRecords } from '../tasks/index.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
-import { learningRateSchedule } from '../train/schedule.ts'
+import { assembleTraining } from '../train/session.ts'
 import { type StepReport, train } from '../train/trainer.ts'
 import { specialTokens, tokenizerConfig, trainTokenizer } from './bpe.ts'
 import { initialWeights } from './initialise.ts'
@@ -73,76 +70,43 @@ export async function pretrain({
   mkdirSync(folder, { recursive: true })
   writeTokenizer(folder, config, seed)
   const start = join(folder, 'start')
-  writeModelFolder(start, config, initialWeights(config, seed), 'F32')
-  const model = loadModel(start)
-  const state = new MethodState()
+  const weights = initialWeights(config, seed)
+  await writeModelFolder(start, config, (name) => weights.get(name)!, 'F32')
   try {
     const tokenizer = TextTokenizer.load(folder, config.vocabularySize)
     const examples = packTexts(documents(seed), tokenizer, blockLength, Math.floor(tokens / blockLength))
-    const { schedule, optimizer } = settings(seed, learningRate)
-    const sampler = createSampler({
-      examples: examples.length,
-      devices: 1,
-      microBatchSize: blocksPerStep,
-      accumulation: 1,
-      epochs: 1,
-      maxSteps: null,
-      sampling: 'distributed',
-      assign: 'interleave',
-      remainder: 'drop',
-      shuffle: false,
-      reshuffle: false,
-      seed,
-    })
-    const adaptation = await full.attach(
-      { name: 'full', scope: 'all' },
-      {
-        model,
-        targets: [],
-        devices: 1,
-        seed,
-        optimizer,
-        state,
-        decompose: async () => new Map(),
-        warn: () => undefined,
-      },
-    )
-    const training = {
+    const model = loadModel(start)
+    const { training, dispose } = await assembleTraining({
+      config: settings(seed, learningRate, blocksPerStep),
       model,
-      adaptation,
-      state,
-      epsilon: optimizer.epsilon,
       examples,
-      sampler,
-      schedule: learningRateSchedule(schedule, optimizer.learningRate, sampler),
-      devices: 1,
       padTokenId: tokenizer.padTokenId,
-      lossReduction: 'microbatch-mean',
-      computeDtype: 'float32',
-      maxGradNorm: optimizer.maxGradNorm,
-      checkpointBlocks: false,
-      watched: new Set<string>(),
-    } as const
-    await train(training, 0, async (report) => {
-      onStep?.(report, sampler.totalSteps)
-      return 'continue'
+      decompose: async () => new Map(),
+      warn: () => undefined,
     })
-    await saveModel(folder, model, { dtype: 'F16' })
+    try {
+      await train(training, 0, async (report) => {
+        onStep?.(report, training.sampler.totalSteps)
+        return 'continue'
+      })
+      await saveModel(folder, model, { dtype: 'F16' })
+    } finally {
+      dispose()
+    }
   } finally {
-    state.dispose()
-    model.dispose()
     rmSync(start, { recursive: true, force: true })
   }
 }
 
-/** β₂ is lower than in fine-tuning: a few thousand steps are too few for a memory of a thousand. */
-function settings(seed: number, learningRate: number): Pick<RunConfig, 'schedule' | 'optimizer'> {
+/** One pass in the order of the text. β₂ is lower than in fine-tuning: a few thousand steps are too few for 0.999. */
+function settings(seed: number, learningRate: number, blocksPerStep: number): RunConfig {
   return runConfigSchema.parse({
     seed,
-    data: { source: { kind: 'text', path: 'generated' } },
+    data: { source: { kind: 'text', path: 'generated' }, shuffle: false },
     method: { name: 'full' },
     optimizer: { learningRate, beta2: 0.99, maxGradNorm: 1 },
     schedule: { kind: 'cosine', warmupRatio: 0.03 },
+    training: { epochs: 1, globalBatchSize: blocksPerStep, microBatchSize: blocksPerStep },
   })
 }
 

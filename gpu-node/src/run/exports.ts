@@ -28,15 +28,13 @@ export async function exportArtifacts(prepared: PreparedRun, environment: RunEnv
   if (config.export.adapter && adaptation.adapter) {
     phase('adapter')
     const path = join(folder, 'adapter')
-    writeLoraAdapter(path, await adaptation.adapter(), config.model.path)
+    await writeLoraAdapter(path, await adaptation.adapter(), config.model.path)
     done('adapter', path)
   }
   if (config.export.delta) {
     phase('ΔW')
     const path = join(folder, 'delta')
-    const deltas: ModuleDelta[] = []
-    for await (const delta of updates(prepared)) deltas.push(delta)
-    writeDelta(path, deltas)
+    await writeDelta(path, updates(prepared))
     done('delta', path)
   }
   if (config.export.loraRank !== null) {
@@ -47,14 +45,18 @@ export async function exportArtifacts(prepared: PreparedRun, environment: RunEnv
   }
 }
 
-/** ΔW of one target module after the other. */
-async function* updates({ adaptation, base, targets }: PreparedRun): AsyncGenerator<ModuleDelta> {
+/** ΔW of every target module, made when it is asked for. */
+function updates({ adaptation, base, targets }: PreparedRun): ModuleDelta[] {
   const { algebra } = selectLinearAlgebra()
-  for (const target of targets) {
-    const [total] = await adaptation.delta(target, async () => base.read(target))
-    const { name: module, rows, columns } = target
-    yield { module, rows, columns, delta: denseUpdate(algebra, total!.source) }
-  }
+  return targets.map((target) => ({
+    module: target.name,
+    rows: target.rows,
+    columns: target.columns,
+    async delta() {
+      const [total] = await adaptation.delta(target, async () => base.read(target))
+      return denseUpdate(algebra, total!.source)
+    },
+  }))
 }
 
 /** The best adapter of that rank, and beside it `truncation.json` with what it leaves out of each module. */
@@ -66,13 +68,13 @@ async function exportTruncated(
 ): Promise<void> {
   const { algebra } = selectLinearAlgebra()
   const pairs: TruncatedPair[] = []
-  for await (const update of updates(prepared)) {
-    const { module, rows, columns, delta } = update
+  for (const { module, rows, columns, delta: make } of updates(prepared)) {
+    const delta = await make()
     const kept = Math.min(rank, rows, columns)
     const top = await topSvd(Float32Array.from(delta), rows, columns, kept, { kind: 'full', threads })
-    pairs.push(truncatedPair(algebra, module, update, top, rank))
+    pairs.push(truncatedPair(algebra, module, { rows, columns, delta }, top, rank))
   }
-  writeLoraAdapter(path, truncatedAdapter(rank, pairs), prepared.config.model.path)
+  await writeLoraAdapter(path, truncatedAdapter(rank, pairs), prepared.config.model.path)
   const byModule = pairs.map(
     ({ module, error, relativeError }) => [module, { error, relativeError }] as const,
   )

@@ -17,9 +17,9 @@ import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
 import { executeRun, RunControl } from './run.ts'
 
 let folder: string
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'rankscope-'))
-  if (!sharedMissing) makeMaterial()
+  if (!sharedMissing) await makeMaterial()
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -27,10 +27,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const poison = 511
 
 /** Weights changed by name; where it returns nothing they stay. */
-function changedModel(
+async function changedModel(
   name: string,
   change: (tensor: string, values: Float32Array, width: number) => void,
-): void {
+): Promise<void> {
   const source = sharedPath('data/models/stories260K')
   const opened = openModelFolder(source)
   const values = new Map(
@@ -41,17 +41,17 @@ function changedModel(
     }),
   )
   cpSync(source, join(folder, name), { recursive: true })
-  writeModelFolder(join(folder, name), opened.config, values, 'F32')
+  await writeModelFolder(join(folder, name), opened.config, (tensor) => values.get(tensor)!, 'F32')
 }
 
-function makeMaterial(): void {
-  changedModel('overflowing', (name, values, width) => {
+async function makeMaterial(): Promise<void> {
+  await changedModel('overflowing', (name, values, width) => {
     const zeroFirstColumn = /embed_tokens|o_proj|down_proj/.test(name)
     if (zeroFirstColumn) for (let i = 0; i < values.length; i += width) values[i] = 0
     if (/embed_tokens/.test(name)) values.fill(0, poison * width, (poison + 1) * width)[poison * width] = 1
     if (name === 'model.layers.0.self_attn.q_proj.weight') values.fill(3e38, 0, width)
   })
-  changedModel('broken', (name, values) => {
+  await changedModel('broken', (name, values) => {
     if (name === 'model.layers.1.mlp.up_proj.weight') values[77] = Number.NaN
   })
   const line = (ids: number[]) => JSON.stringify({ input_ids: ids, labels: ids })

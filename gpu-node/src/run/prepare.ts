@@ -1,46 +1,35 @@
 /** Everything that has to be there before the first step: backend, data, model, method, and the record that says so. */
 import { basename } from 'node:path'
-import { accumulationSteps, type RecordBodyOf, type RunConfig, requireConsistent } from '@rankscope/protocol'
+import { type RecordBodyOf, type RunConfig, requireConsistent } from '@rankscope/protocol'
 import { type SelectedBackend, selectBackend } from '../backends/select.ts'
 import { ChatTemplate } from '../data/chat-template.ts'
-import { createSampler, type Sampler } from '../data/sampler.ts'
 import { topSvdAll } from '../linalg/index.ts'
-import { attachMethod } from '../methods/index.ts'
-import type { Adaptation, AttachContext, TargetModule } from '../methods/method.ts'
+import type { AttachContext } from '../methods/method.ts'
 import { openModelFolder, readConfig } from '../model/folder.ts'
 import { loadModel, type Model } from '../model/model.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { MethodState } from '../optim/state.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { BaseWeights } from '../train/base-weights.ts'
 import { openCheckpoint, type Progress } from '../train/checkpoint.ts'
 import { requireFiniteWeights } from '../train/not-finite.ts'
-import { learningRateSchedule } from '../train/schedule.ts'
-import { targetsOf, watchedTargets } from '../train/targets.ts'
-import type { Training } from '../train/trainer.ts'
+import { assembleTraining, samplerOf, type TrainingSession } from '../train/session.ts'
+import { watchedTargets } from '../train/targets.ts'
 import type { RunEnvironment } from './environment.ts'
 import { type LoadedData, loadData } from './load-data.ts'
 import { describeMemory, estimateMemory, requireMemory } from './memory.ts'
 import { resolveDataPath, resolveModelPath } from './paths.ts'
 
-export interface PreparedRun {
+export interface PreparedRun extends TrainingSession {
   readonly config: RunConfig
   readonly backend: SelectedBackend
   readonly model: Model
   readonly modelFolder: string
   readonly tokenizer: TextTokenizer
   readonly data: LoadedData
-  readonly targets: readonly TargetModule[]
-  readonly watched: readonly TargetModule[]
-  readonly adaptation: Adaptation
-  readonly state: MethodState
   readonly base: BaseWeights
-  readonly sampler: Sampler
-  readonly training: Training
   /** Where the run starts: at zero, or where its checkpoint was taken. */
   readonly progress: Progress
   readonly start: RecordBodyOf<'start'>
-  dispose(): void
 }
 
 export async function prepareRun(config: RunConfig, environment: RunEnvironment): Promise<PreparedRun> {
@@ -62,14 +51,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     cacheFolder,
   })
   warnings.push(...tokenizer.notes, ...data.notes)
-  const sampler = createSampler({
-    ...config.data,
-    ...config.training,
-    examples: data.train.length,
-    devices: config.parallel.devices,
-    accumulation: accumulationSteps(config),
-    seed: config.seed,
-  })
+  const { totalSteps } = samplerOf(config, data.train.length)
 
   const longest = data.train.reduce((length, { inputIds }) => Math.max(length, inputIds.length), 1)
   const memory = estimateMemory(config, modelConfig, longest, collective !== undefined)
@@ -82,78 +64,37 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const backend = await selectBackend(config.resources.backend, { threads })
   tellBackend(backend, emit)
   const model = loadModel(folder)
-  const state = new MethodState(checkpoint?.initial ?? null, collective ?? null)
-  const dispose = () => {
-    state.dispose()
+  await requireFiniteWeights(model).catch((error: unknown) => {
     model.dispose()
-  }
-  try {
-    await requireFiniteWeights(model)
-    const targets = targetsOf(model, config)
-    const watched = watchedTargets(targets, modelConfig.layers, config.spectra.modules)
-    emit({ kind: 'phase', phase: 'initialising', progress: null, detail: config.method.name })
-    const context: AttachContext = {
-      model,
-      targets,
-      devices: config.parallel.devices,
-      regatherAdapters: config.parallel.regatherAdapters,
-      seed: config.seed,
-      optimizer: config.optimizer,
-      state,
-      decompose: decomposition(emit, cacheFolder, config.seed, threads, warnings),
-      warn: (message) => warnings.push(message),
-    }
-    const adaptation = await attachMethod(config.method, context)
-    const training: Training = {
-      ...(collective && { collective }),
-      model,
-      adaptation,
-      state,
-      epsilon: config.optimizer.epsilon,
-      examples: data.train,
-      sampler,
-      schedule: learningRateSchedule(config.schedule, config.optimizer.learningRate, sampler),
-      devices: config.parallel.devices,
-      padTokenId: tokenizer.padTokenId,
-      lossReduction: config.training.lossReduction,
-      computeDtype: config.training.computeDtype,
-      maxGradNorm: config.optimizer.maxGradNorm,
-      checkpointBlocks: config.resources.gradientCheckpointing,
-      watched: new Set(watched.map(({ name }) => name)),
-    }
-    const progress = checkpoint?.progress ?? { step: 0, tokens: 0, trainingSeconds: 0, baseAccuracy: null }
-    const start: RecordBodyOf<'start'> = {
-      kind: 'start',
-      backend: backend.name,
-      threads: backend.threads,
-      totalSteps: sampler.totalSteps,
-      startStep: progress.step,
-      trainableParameters: adaptation.trainableParameters,
-      totalParameters: parameterCount(modelConfig),
-      modules: targets.map(({ name, rows, columns }) => ({ name, rows, columns })),
-      warnings,
-      data: [...data.counts],
-    }
-    const base = baseWeights(folder)
-    const prepared = {
-      config,
-      backend,
-      model,
-      modelFolder: folder,
-      tokenizer,
-      data,
-      targets,
-      watched,
-      adaptation,
-      state,
-      base,
-      sampler,
-    }
-    return { ...prepared, training, progress, start, dispose }
-  } catch (error) {
-    dispose()
     throw error
+  })
+  emit({ kind: 'phase', phase: 'initialising', progress: null, detail: config.method.name })
+  const session = await assembleTraining({
+    config,
+    model,
+    examples: data.train,
+    padTokenId: tokenizer.padTokenId,
+    decompose: decomposition(emit, cacheFolder, config.seed, threads, warnings),
+    warn: (message) => warnings.push(message),
+    initial: checkpoint?.initial ?? null,
+    collective,
+    watch: (targets) => watchedTargets(targets, modelConfig.layers, config.spectra.modules),
+  })
+  const progress = checkpoint?.progress ?? { step: 0, tokens: 0, trainingSeconds: 0, baseAccuracy: null }
+  const start: RecordBodyOf<'start'> = {
+    kind: 'start',
+    backend: backend.name,
+    threads: backend.threads,
+    totalSteps,
+    startStep: progress.step,
+    trainableParameters: session.adaptation.trainableParameters,
+    totalParameters: parameterCount(modelConfig),
+    modules: session.targets.map(({ name, rows, columns }) => ({ name, rows, columns })),
+    warnings,
+    data: [...data.counts],
   }
+  const base = baseWeights(folder)
+  return { ...session, config, backend, model, modelFolder: folder, tokenizer, data, base, progress, start }
 }
 
 function tellBackend(backend: SelectedBackend, emit: RunEnvironment['emit']): void {

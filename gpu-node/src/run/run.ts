@@ -11,7 +11,7 @@ import {
   scalarNames,
 } from '@rankscope/protocol'
 import { closeSpectra } from '../linalg/index.ts'
-import { checkpointPath, saveCheckpoint } from '../train/checkpoint.ts'
+import { checkpointPath, joinCheckpoint, saveCheckpoint } from '../train/checkpoint.ts'
 import { meanTailRatio, SpectraRecorder } from '../train/spectra.ts'
 import { type StepReport, train, type Verdict } from '../train/trainer.ts'
 import type { RunEnvironment, RunOutcome } from './environment.ts'
@@ -123,7 +123,7 @@ class Run {
       await train(training, progress.step, (report) => this.#between(report))
     }
     const steps = this.#progress.step
-    if (this.#leave === 'pause' && steps < this.#prepared.sampler.totalSteps) return this.#pause()
+    if (this.#leave === 'pause' && steps < this.#prepared.training.sampler.totalSteps) return this.#pause()
     if (this.#leave === null || this.#leave === 'pause') await this.#evaluateEnd()
     if (this.#leave === 'fail') return this.#fail()
     if (this.#leave === 'stop' || !this.#leads) return { state: 'stopped', steps }
@@ -175,13 +175,13 @@ class Run {
 
   /** What happens after each step: tell, look at ΔW, evaluate, save, obey. */
   async #between(report: StepReport): Promise<Verdict> {
-    const { config, watched, sampler } = this.#prepared
+    const { config, watched, training } = this.#prepared
     const { step } = report
     this.#tellStep(report)
     if (report.failure) return 'leave'
     const due = (every: number | null) => every !== null && step % every === 0
     if (due(config.spectra.everySteps) && this.#leads) await this.#spectra.record(step, watched)
-    if (due(config.evaluation.everySteps) && step < sampler.totalSteps && this.#leads) {
+    if (due(config.evaluation.everySteps) && step < training.sampler.totalSteps && this.#leads) {
       // The test set is for the final score, where there is anything else to look at before.
       await this.#evaluate(this.#prepared.data.validation ? 'validation' : 'test')
       this.#enterTraining()
@@ -203,7 +203,7 @@ class Run {
     const elapsedMs = performance.now() - this.#stepStartMs
     if (!report.failure) this.#count(report, elapsedMs)
     const { receivedBytes } = report
-    const { stepsPerEpoch } = this.#prepared.sampler
+    const { stepsPerEpoch } = this.#prepared.training.sampler
     const values = {
       [scalarNames.trainLoss]: loss,
       [scalarNames.learningRate]: learningRate,
@@ -269,7 +269,7 @@ class Run {
       const saved = await saveCheckpoint(place, state, config, this.#progress, keep)
       emit({ kind: 'checkpoint', step, ...saved })
     } else {
-      for (const { read } of state.entries()) await read()
+      await joinCheckpoint(state)
     }
     this.#lastCheckpoint = checkpointPath(place, step)
     return this.#lastCheckpoint
@@ -330,7 +330,7 @@ class Run {
 
   #enterTraining(): void {
     const { step } = this.#progress
-    const progress = step / this.#prepared.sampler.totalSteps
+    const progress = step / this.#prepared.training.sampler.totalSteps
     this.#environment.emit({ kind: 'phase', phase: 'training', progress, detail: null })
     this.#stepStartMs = performance.now()
   }

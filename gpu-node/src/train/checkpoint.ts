@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { join } from 'node:path'
 import { parseOrThrow, RankscopeError, type RunConfig, runConfigSchema } from '@rankscope/protocol'
 import { z } from 'zod'
-import { openSafetensors, readFloat32, type TensorToWrite, writeSafetensors } from '../model/safetensors.ts'
+import { openSafetensors, readFloat32, writeSafetensors, writingOrder } from '../model/safetensors.ts'
 import { writeJsonFile } from '../model/save.ts'
 import type { InitialValues, MethodState } from '../optim/state.ts'
 
@@ -40,6 +40,18 @@ export function checkpointPath(folder: string, step: number): string {
   return join(folder, `step-${String(step).padStart(8, '0')}`)
 }
 
+/** The method's variables, each read when its turn comes to be written. */
+function tensorsOf(state: MethodState) {
+  return state
+    .entries()
+    .map(({ name, shape, read }) => ({ name, shape, dtype: 'F32' as const, values: read }))
+}
+
+/** What the other ranks do while rank 0 saves: they take part in reading what each holds a part of, in its order. */
+export async function joinCheckpoint(state: MethodState): Promise<void> {
+  for (const { values } of writingOrder(tensorsOf(state))) await values()
+}
+
 /** Writes `<folder>/step-<n>`, removes all but the newest `keep`, and returns the new one's path and size. */
 export async function saveCheckpoint(
   folder: string,
@@ -52,10 +64,7 @@ export async function saveCheckpoint(
   const aside = `${path}.partial`
   rmSync(aside, { recursive: true, force: true })
   mkdirSync(aside, { recursive: true })
-  const tensors: TensorToWrite[] = []
-  for (const { name, shape, read } of state.entries())
-    tensors.push({ name, shape, dtype: 'F32', values: await read() })
-  writeSafetensors(join(aside, stateFile), tensors, { format: 'rankscope' })
+  await writeSafetensors(join(aside, stateFile), tensorsOf(state), { format: 'rankscope' })
   writeJsonFile(join(aside, jsonFile), { version: 1, progress, config } satisfies z.input<typeof fileSchema>)
   rmSync(path, { recursive: true, force: true })
   renameSync(aside, path)

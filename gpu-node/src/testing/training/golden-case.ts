@@ -1,18 +1,16 @@
 /** Runs one golden case of the shared material with our own training loop, for tests and for the table in the docs. */
 import { readFileSync } from 'node:fs'
 import { type RunConfig, type RunConfigInput, runConfigSchema } from '@rankscope/protocol'
-import { createSampler } from '../../data/sampler.ts'
 import { readTokenFile } from '../../data/token-file.ts'
 import { selectLinearAlgebra } from '../../linalg/select.ts'
 import type { SpectrumSource } from '../../linalg/spectrum.ts'
 import { topSvd } from '../../linalg/top-svd.ts'
-import { attachMethod } from '../../methods/index.ts'
-import type { AttachContext, Triplets } from '../../methods/method.ts'
+import type { Triplets } from '../../methods/method.ts'
 import { loadModel } from '../../model/model.ts'
 import { transpose } from '../../model/parameters.ts'
 import { openSafetensors, readFloat32 } from '../../model/safetensors.ts'
-import { type InitialValues, MethodState } from '../../optim/state.ts'
-import { learningRateSchedule } from '../../train/schedule.ts'
+import type { InitialValues } from '../../optim/state.ts'
+import { assembleTraining } from '../../train/session.ts'
 import { targetsOf } from '../../train/targets.ts'
 import { type StepReport, train } from '../../train/trainer.ts'
 import { sharedPath } from '../shared-material.ts'
@@ -68,6 +66,7 @@ export function goldenRunConfig(golden: GoldenConfig): RunConfig {
   const accumulation = golden.accumulation_micro_batches_per_device ?? golden.accumulation_micro_batches!
   const distributed = golden.kind === 'hd_pissa'
   return runConfigSchema.parse({
+    seed: 0,
     data: {
       source: { kind: 'tokens', path: sharedPath('golden/cases', golden.case, golden.data_path) },
       shuffle: false,
@@ -121,50 +120,33 @@ function goldenMethod(golden: GoldenConfig): RunConfigInput['method'] {
 /** Trains the case on the active backend. */
 export async function runGolden(golden: GoldenConfig, followed: readonly string[]): Promise<GoldenRun> {
   const config = goldenRunConfig(golden)
+  const { source } = config.data
+  if (source.kind !== 'tokens') throw new Error('golden cases are pre-tokenised')
   const model = loadModel(sharedPath('data/models', golden.model))
-  const state = new MethodState(initialAdapters(golden))
-  try {
-    const { source } = config.data
-    if (source.kind !== 'tokens') throw new Error('golden cases are pre-tokenised')
-    const { vocabularySize } = model.config
-    const { examples } = await readTokenFile(source.path, { vocabularySize, maxLength: 512 })
-    const { devices } = config.parallel
-    const { training } = config
-    const sampler = createSampler({
-      ...config.data,
-      ...training,
-      examples: examples.length,
-      devices,
-      accumulation: training.globalBatchSize / training.microBatchSize / devices,
-      seed: 0,
-    })
-    const targets = targetsOf(model, config)
-    const base = new Map(
-      targets.map(({ name, weight }) => [name, (weight.dataSync() as Float32Array).slice()]),
-    )
-    const context: AttachContext = {
-      model,
-      targets,
-      devices,
-      seed: 0,
-      optimizer: config.optimizer,
-      state,
-      decompose: async (wanted) =>
-        new Map(
-          wanted.map(({ target, rank }): [string, Triplets] => [
+  const { vocabularySize } = model.config
+  const { examples } = await readTokenFile(source.path, { vocabularySize, maxLength: 512 })
+  const base = new Map(
+    targetsOf(model, config).map(({ name, weight }) => [name, (weight.dataSync() as Float32Array).slice()]),
+  )
+  const { targets, adaptation, training, dispose } = await assembleTraining({
+    config,
+    model,
+    examples,
+    padTokenId: golden.pad_token_id,
+    decompose: async (wanted) =>
+      new Map(
+        wanted.map(({ target, rank }): [string, Triplets] => {
+          const w = base.get(target.name)!
+          return [
             target.name,
-            topSvd(
-              selectLinearAlgebra().algebra,
-              base.get(target.name)!,
-              { ...target, rank },
-              { kind: 'full' },
-            ),
-          ]),
-        ),
-      warn: () => undefined,
-    }
-    const adaptation = await attachMethod(config.method, context)
-    const schedule = learningRateSchedule(config.schedule, config.optimizer.learningRate, sampler)
+            topSvd(selectLinearAlgebra().algebra, w, { ...target, rank }, { kind: 'full' }),
+          ]
+        }),
+      ),
+    warn: () => undefined,
+    initial: initialAdapters(golden),
+  })
+  try {
     const delta = async (name: string) => {
       const target = targets.find((candidate) => candidate.name === name)!
       const [total] = await adaptation.delta(target, async () => base.get(name)!)
@@ -174,23 +156,7 @@ export async function runGolden(golden: GoldenConfig, followed: readonly string[
     const steps: StepReport[] = []
     const frobenius: Record<string, number[]> = Object.fromEntries(followed.map((name) => [name, []]))
     let moved: string[] = []
-    const session = {
-      model,
-      adaptation,
-      state,
-      epsilon: config.optimizer.epsilon,
-      examples,
-      sampler,
-      schedule,
-      devices,
-      padTokenId: golden.pad_token_id,
-      lossReduction: training.lossReduction,
-      computeDtype: training.computeDtype,
-      maxGradNorm: config.optimizer.maxGradNorm,
-      checkpointBlocks: false,
-      watched: new Set<string>(),
-    }
-    await train(session, 0, async (report) => {
+    await train(training, 0, async (report) => {
       steps.push(report)
       for (const name of followed) frobenius[name]!.push(norm((await delta(name)).values))
       if (report.step === 1)
@@ -203,8 +169,7 @@ export async function runGolden(golden: GoldenConfig, followed: readonly string[
     for (const { name } of targets) deltas.push([name, await delta(name)])
     return { steps, frobenius, deltas: new Map(deltas), movedAfterFirstStep: moved }
   } finally {
-    state.dispose()
-    model.dispose()
+    dispose()
   }
 }
 

@@ -1,20 +1,17 @@
 /** For tests: a small Llama with random weights in memory, random tokens, and the real training loop over them. */
-import { accumulationSteps, type RunConfig, type RunConfigInput, runConfigSchema } from '@rankscope/protocol'
+import { type RunConfig, type RunConfigInput, runConfigSchema } from '@rankscope/protocol'
 import type { Collective } from '../../collectives/collective.ts'
 import type { TokenExample } from '../../data/examples.ts'
-import { createSampler } from '../../data/sampler.ts'
 import { selectLinearAlgebra } from '../../linalg/select.ts'
 import { topSvd } from '../../linalg/top-svd.ts'
-import { attachMethod } from '../../methods/index.ts'
 import type { TargetModule } from '../../methods/method.ts'
 import { parseConfig } from '../../model/config.ts'
 import { Model } from '../../model/model.ts'
 import { parameterSpecs } from '../../model/parameters.ts'
 import { parameter } from '../../ops/update.ts'
-import { type InitialValues, MethodState, readValues } from '../../optim/state.ts'
+import { type InitialValues, type MethodState, readValues } from '../../optim/state.ts'
 import { Random } from '../../random.ts'
-import { learningRateSchedule } from '../../train/schedule.ts'
-import { targetsOf } from '../../train/targets.ts'
+import { assembleTraining } from '../../train/session.ts'
 import { type StepReport, type Training, train } from '../../train/trainer.ts'
 
 export interface ToyTraining {
@@ -66,17 +63,11 @@ export async function toyTraining(
     return [name, parameter(start, shape)] as const
   })
   const model = new Model(toyLlama, new Map(weights), null)
-  const state = new MethodState(initial, collective)
-  const targets = targetsOf(model, config)
-  const { devices } = config.parallel
-  const adaptation = await attachMethod(config.method, {
+  const session = await assembleTraining({
+    config,
     model,
-    targets,
-    devices,
-    regatherAdapters: config.parallel.regatherAdapters,
-    seed: config.seed,
-    optimizer: config.optimizer,
-    state,
+    examples,
+    padTokenId: 0,
     decompose: async (wanted, { svd }) =>
       new Map(
         wanted.map(({ target, rank }) => {
@@ -85,38 +76,16 @@ export async function toyTraining(
         }),
       ),
     warn: () => undefined,
+    initial,
+    collective: collective ?? undefined,
   })
-  const sampler = createSampler({
-    ...config.data,
-    ...config.training,
-    examples: examples.length,
-    devices,
-    accumulation: accumulationSteps(config),
-    seed: config.seed,
-  })
-  const training: Training = {
-    ...(collective && { collective }),
-    model,
-    adaptation,
-    state,
-    epsilon: config.optimizer.epsilon,
-    examples,
-    sampler,
-    schedule: learningRateSchedule(config.schedule, config.optimizer.learningRate, sampler),
-    devices,
-    padTokenId: 0,
-    lossReduction: config.training.lossReduction,
-    computeDtype: config.training.computeDtype,
-    maxGradNorm: config.optimizer.maxGradNorm,
-    checkpointBlocks: config.resources.gradientCheckpointing,
-    watched: new Set(),
-  }
+  const { training, state, targets, dispose } = session
   return {
     config,
     training,
     state,
     targets,
-    async run(from = 0, until = sampler.totalSteps) {
+    async run(from = 0, until = training.sampler.totalSteps) {
       const reports: StepReport[] = []
       if (from === until) return reports
       await train(training, from, async (report) => {
@@ -130,10 +99,7 @@ export async function toyTraining(
       for (const [name, weight] of model.weights) found.set(name, await readValues(weight))
       return found
     },
-    dispose() {
-      state.dispose()
-      model.dispose()
-    },
+    dispose,
   }
 }
 
