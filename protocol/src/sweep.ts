@@ -56,6 +56,11 @@ export const sweepSpecSchema = z.strictObject({
     .nullable()
     .default(null),
   metric: z.enum(selectionMetrics).default('accuracy'),
+  /** The recipe that it was made from: `full` compares with the paper’s numbers, `small` does not. */
+  recipe: z
+    .strictObject({ id: z.string().min(1).max(60), scale: z.enum(['full', 'small']) })
+    .nullable()
+    .default(null),
 })
 export type SweepSpec = z.output<typeof sweepSpecSchema>
 
