@@ -1,6 +1,4 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { expectCurve, offeredModel, untilSettled } from './runs.ts'
+import { expectCurve, offeredModel } from './runs.ts'
 import { expect, test } from './stack-fixture.ts'
 
 test('a run is launched from the form, and its loss and spectrum grow', async ({ page, stack }) => {
@@ -28,60 +26,6 @@ test('a run is launched from the form, and its loss and spectrum grow', async ({
   await expectCurve(page, 'Spectrum of ΔW')
   await expect(page.getByRole('img', { name: /Chart: Spectrum of ΔW.* 2Kr = 32/ })).toBeVisible()
   await expect(page.getByTestId('run-state').first()).toHaveText('finished', { timeout: 60_000 })
-})
-
-test('a recipe of the paper asks for model and data, then launches one run per method with what differs between them', async ({
-  page,
-  stack,
-}) => {
-  const records = Array.from({ length: 160 }, (_, i) => ({
-    query: `What is ${i} + 1?`,
-    response: `${i + 1}`,
-  }))
-  const file = join(stack.dataFolder, 'sums.json')
-  writeFileSync(file, JSON.stringify(records))
-  await page.goto(`${stack.address}/launch`)
-  await page.getByRole('combobox', { name: 'Start from' }).click()
-  await page.getByRole('option', { name: 'Paper, Table 1 (Llama)' }).click()
-  await expect(page.getByTestId('recipe')).toContainText('MetaMathQA')
-  await expect(page.getByTestId('launch-errors')).toContainText(
-    'name the folder of Llama-2-7B or Llama-3.1-8B',
-  )
-  await expect(page.getByTestId('launch-errors')).toContainText('name your copy of MetaMathQA')
-  await expect(page.getByTestId('launch')).toBeDisabled()
-
-  await page.getByRole('combobox', { name: 'Base model' }).fill(await offeredModel(stack))
-  await expect(page.getByTestId('launch-errors')).not.toContainText('Llama-2-7B')
-  await page.getByRole('combobox', { name: 'Training file' }).fill(file)
-  await expect(page.getByTestId('launch-errors')).toHaveCount(0)
-  await expect(page.getByTestId('batch-arithmetic')).toContainText('2 × 8 devices × 8 accumulation steps')
-  // The built-in model is narrower than the paper's: 8 slices of 16 components would not fit.
-  await page.getByRole('tab', { name: 'HD-PiSSA' }).click()
-  await expect(page.getByRole('textbox', { name: 'Clip gradient norm' })).toHaveValue('')
-  await page.getByRole('textbox', { name: 'Rank r' }).fill('8')
-  await page.getByRole('tab', { name: 'LoRA' }).click()
-  await expect(page.getByRole('textbox', { name: 'Clip gradient norm' })).toHaveValue('1')
-  await page.getByLabel('Stop after').fill('1')
-  await expect(page.getByTestId('launch')).toHaveText('Launch 3 runs')
-  await page.getByTestId('launch').click()
-  await expect(page).toHaveURL(/\/compare\?runs=/)
-
-  const ids = new URL(page.url()).searchParams.get('runs')!.split(',')
-  const found = await Promise.all(ids.map((id) => untilSettled(stack, id)))
-  expect(found.map(({ state, error }) => [state, error])).toEqual(Array(3).fill(['finished', null]))
-  const told = found.map(({ config: { method, optimizer, schedule, data, training } }) => [
-    method.name,
-    optimizer.maxGradNorm,
-    schedule.warmupRounding,
-    'aggregate' in method ? method.aggregate : null,
-    [data.template, data.maxLength, training.globalBatchSize, training.epochs, optimizer.learningRate].join(),
-  ])
-  const shared = 'alpaca,512,128,1,0.00002'
-  expect(told.sort()).toEqual([
-    ['hd-pissa', null, 'floor', 'sum', shared],
-    ['lora', 1, 'ceil', null, shared],
-    ['pissa', 1, 'ceil', null, shared],
-  ])
 })
 
 test('the form says what each run needs before it starts, and warns where long examples would not fit', async ({

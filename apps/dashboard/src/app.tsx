@@ -5,6 +5,7 @@ import { useAdoptLocation } from './common/view-state.ts'
 import { ComparePage } from './compare/compare-page.tsx'
 import { LaunchPage } from './launch/launch-page.tsx'
 import { NodesPage } from './nodes/nodes-page.tsx'
+import { RecipesPage } from './recipes/recipes-page.tsx'
 import { RunPage } from './run/run-page.tsx'
 import { RunsPage } from './runs/runs-page.tsx'
 import { NotFoundPage } from './shell/not-found-page.tsx'
@@ -29,6 +30,7 @@ export function App() {
         <Route path="/runs" element={<RunsPage />} />
         <Route path="/runs/:runId" element={<RunPage />} />
         <Route path="/compare" element={<ComparePage />} />
+        <Route path="/recipes" element={<RecipesPage />} />
         <Route path="/sweeps" element={<SweepsPage />} />
         <Route path="/sweeps/:sweepId" element={<SweepPage />} />
         <Route path="/nodes" element={<NodesPage />} />

@@ -10,10 +10,13 @@ import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
   bestTable,
+  findRecipe,
   type PlannedRun,
   pointText,
   type RunResult,
   readSweep,
+  recipeSweep,
+  recipes,
   requireRuns,
   runResult,
   runsTable,
@@ -31,6 +34,8 @@ export const sweepUsage = `npm run train -- --sweep sweep.json --out DIR [option
                     {"name": "rates", "base": {"data": …, "method": {"name": "lora"}},
                      "axes": [{"path": "optimizer.learningRate", "values": "1e-5…1e-3 log 5"},
                               {"path": "seed", "values": [1, 2, 3]}]}
+  --recipe NAME     instead of --sweep: an experiment of the paper, small, with the built-in model; --recipe list
+  --file KEY=PATH   for a recipe in full: what it asks for, once per file (--recipe list names them)
   --out DIR         where everything is written; the same folder again goes on where it was left
   --dry             list the runs, and start none
   --retry-failed    run again what failed or diverged
@@ -57,6 +62,10 @@ interface Arguments {
 
 /** Returns the exit code; throws coded errors about arguments and files. */
 export async function runSweep(): Promise<number> {
+  if (process.argv[process.argv.indexOf('--recipe') + 1] === 'list') {
+    listRecipes()
+    return 0
+  }
   const { spec, runs, folder, isDry, retriesFailed, quiet, passedOn } = readArguments()
   if (isDry) {
     for (const run of runs) console.log(pointText(run.point))
@@ -105,6 +114,8 @@ function readArguments(): Arguments {
   const { values } = parseArgs({
     options: {
       sweep: { type: 'string' },
+      recipe: { type: 'string' },
+      file: { type: 'string', multiple: true },
       out: { type: 'string' },
       dry: { type: 'boolean' },
       'retry-failed': { type: 'boolean' },
@@ -113,11 +124,13 @@ function readArguments(): Arguments {
       quiet: { type: 'boolean' },
     },
   })
-  if (values.sweep === undefined || (values.out === undefined && !values.dry))
+  const source = values.sweep ?? values.recipe
+  if (source === undefined || (values.out === undefined && !values.dry))
     throw new RankscopeError('CONFIG_INVALID', '--sweep and --out are needed', {
       hint: 'npm run train -- --help shows how.',
     })
-  const spec = readSweep(readJson(values.sweep), values.sweep)
+  const spec =
+    values.recipe === undefined ? readSweep(readJson(source), source) : recipeSpec(source, values.file ?? [])
   return {
     spec,
     runs: requireRuns(spec),
@@ -129,6 +142,28 @@ function readArguments(): Arguments {
       const value = values[name]
       return value === undefined ? [] : [`--${name}`, value]
     }),
+  }
+}
+
+/** `files` are KEY=PATH: with any of them the recipe runs in full. */
+function recipeSpec(name: string, files: readonly string[]): SweepSpec {
+  const recipe = findRecipe(name)
+  if (!recipe)
+    throw new RankscopeError('NOT_FOUND', `there is no recipe ${name}`, {
+      hint: `one of ${recipes.map(({ id }) => id).join(', ')}`,
+    })
+  const named = files.map((file) => {
+    const [key, ...rest] = file.split('=')
+    return [key!, rest.join('=')] as const
+  })
+  return recipeSweep(recipe, files.length === 0 ? 'small' : 'full', Object.fromEntries(named))
+}
+
+/** Every recipe with what it asks for in full. */
+function listRecipes(): void {
+  for (const { id, of, title, smallMinutes, asks } of recipes) {
+    console.log(`${id.padEnd(20)} ${of}: ${title} (small: about ${smallMinutes} min on two cores)`)
+    for (const { key, hint } of asks) console.log(`${''.padEnd(20)}   --file ${key}=…  ${hint}`)
   }
 }
 

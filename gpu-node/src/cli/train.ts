@@ -152,7 +152,9 @@ function printError({ code, message, hint }: { code: string; message: string; hi
 }
 
 try {
-  process.exitCode = await (process.argv.includes('--sweep') ? runSweep() : main())
+  process.exitCode = await (process.argv.some((word) => word === '--sweep' || word === '--recipe')
+    ? runSweep()
+    : main())
 } catch (error) {
   printError(errorPayload(error))
   process.exitCode = 2

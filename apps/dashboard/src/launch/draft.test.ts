@@ -1,13 +1,6 @@
-import {
-  comparison,
-  methodNames,
-  paperComparison,
-  paperRecipeNames,
-  paperRecipes,
-  runConfigSchema,
-} from '@rankscope/protocol'
+import { comparison, methodNames, runConfigSchema } from '@rankscope/protocol'
 import { describe, expect, it } from 'vitest'
-import { makeDraft, planRuns, presetBase, presetMethods, runBase, withChange } from './draft.ts'
+import { makeDraft, planRuns, presetBase, runBase, withChange } from './draft.ts'
 import { configFields, fieldAt, initialValues, settingTitle } from './schema.ts'
 
 const base = presetBase('comparison')
@@ -38,23 +31,6 @@ describe('a draft', () => {
     const draft = makeDraft(base, ['lora', 'pissa', 'hd-pissa'], {})
     expect(planRuns(draft, 'g').configs).toEqual(comparison('g', ['lora', 'pissa', 'hd-pissa']))
   })
-  it.each(paperRecipeNames)(
-    'of %s asks for model and data, and with them plans the protocol’s own recipe',
-    (name) => {
-      const recipe = presetBase(name)
-      const methods = presetMethods(name)
-      const empty = planRuns(makeDraft(recipe, methods, {}), 'g')
-      expect(empty.configs).toEqual([])
-      expect(empty.findings.map(({ path, message, method }) => [path, message, method])).toEqual(
-        Object.entries(paperRecipes[name].asks).map(([path, message]) => [path, message, null]),
-      )
-      const changes = { 'model.path': 'llama', 'data.source.path': 'records.json' }
-      expect(planRuns(makeDraft(recipe, methods, changes), 'g').configs).toEqual(
-        paperComparison(name, 'g', { model: 'llama', data: 'records.json' }),
-      )
-      expect(withChange(recipe, changes, 'model.path', '')).toEqual({ 'data.source.path': 'records.json' })
-    },
-  )
   it.each(methodNames)('of %s alone is valid with its defaults', (method) => {
     const plan = planRuns(makeDraft(presetBase('blank'), [method], {}), 'g')
     expect(plan.findings.filter((finding) => finding.severity === 'error')).toEqual([])

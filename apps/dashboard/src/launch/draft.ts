@@ -12,11 +12,6 @@ import {
   comparisonMethodNames,
   type MethodName,
   methodNames,
-  type PaperRecipe,
-  type PaperRecipeName,
-  paperComparison,
-  paperRecipeNames,
-  paperRecipes,
   type RunConfig,
   runConfigSchema,
 } from '@rankscope/protocol'
@@ -32,7 +27,7 @@ export const ownPaths = [
   'parallel.devices',
 ] as const
 
-export const presets = ['comparison', ...paperRecipeNames, 'blank'] as const
+export const presets = ['comparison', 'blank'] as const
 export type Preset = (typeof presets)[number]
 
 export type Changes = Readonly<Record<string, unknown>>
@@ -40,8 +35,6 @@ export type Changes = Readonly<Record<string, unknown>>
 export type Draft = {
   methods: readonly MethodName[]
   seeds: readonly number[]
-  /** What the base leaves to the reader, by path. */
-  asks: Readonly<Record<string, string>>
   /** Settings for each method, complete but perhaps invalid. */
   configs: ReadonlyMap<MethodName, Record<string, unknown>>
 }
@@ -50,29 +43,16 @@ export type Draft = {
 export type Base = {
   shared: Record<string, unknown>
   own: (method: MethodName) => Record<string, unknown>
-  /** Settings that are empty until the reader names them, and what to name. */
-  asks?: Readonly<Record<string, string>>
-}
-
-/** The recipe of the paper behind a preset. */
-export function recipeOf(preset: Preset): PaperRecipe | null {
-  return isRecipe(preset) ? paperRecipes[preset] : null
-}
-
-function isRecipe(preset: Preset): preset is PaperRecipeName {
-  return (paperRecipeNames as readonly string[]).includes(preset)
 }
 
 /** Methods that a preset begins with. */
 export function presetMethods(preset: Preset): readonly MethodName[] {
-  if (preset === 'blank') return ['hd-pissa']
-  return recipeOf(preset)?.methods ?? ['lora', 'pissa', 'hd-pissa']
+  return preset === 'blank' ? ['hd-pissa'] : ['lora', 'pissa', 'hd-pissa']
 }
 
 const anyTask = { source: { kind: 'task', task: 'programs' } } as const
 
 export function presetBase(preset: Preset): Base {
-  if (isRecipe(preset)) return recipeBase(preset)
   const shared =
     preset === 'comparison'
       ? { ...runConfigSchema.parse({ ...comparisonBase, method: { name: 'lora' } }), tags: ['comparison'] }
@@ -87,16 +67,6 @@ export function presetBase(preset: Preset): Base {
       return { ...tuned }
     },
   }
-}
-
-/** A recipe with empty paths, which the form then asks for. */
-function recipeBase(name: PaperRecipeName): Base {
-  const { asks, methods } = paperRecipes[name]
-  const own = (method: MethodName) => {
-    const [config] = paperComparison(name, name, { model: '?', data: '?' }, [method])
-    return Object.keys(asks).reduce((left, path) => setAt(left, path, ''), { ...config!, group: null })
-  }
-  return { shared: own(methods[0]), own, asks }
 }
 
 /** A base that repeats a run: its method as it was, others with their defaults. */
@@ -148,7 +118,7 @@ export function makeDraft(base: Base, methods: readonly MethodName[], changes: C
     }
     configs.set(method, config)
   }
-  return { methods, seeds, asks: base.asks ?? {}, configs }
+  return { methods, seeds, configs }
 }
 
 /** Whether a setting belongs to each method by itself. */
@@ -199,8 +169,7 @@ export function planRuns(draft: Draft, group: string): Plan {
         ? checkRunConfig(parsed.data)
         : parsed.error.issues.map((issue) => {
             const path = issue.path.map(String).join('.')
-            const asked = getAt(config, path) === '' ? draft.asks[path] : undefined
-            return { severity: 'error', path, message: asked ?? issue.message, hint: null }
+            return { severity: 'error', path, message: issue.message, hint: null }
           })
       if (parsed.success) configs.push(parsed.data)
       for (const finding of found) {

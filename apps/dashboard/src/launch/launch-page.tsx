@@ -12,13 +12,7 @@ import {
   Title,
 } from '@mantine/core'
 import { estimateTime } from '@rankscope/experiments'
-import {
-  type MethodName,
-  methodNames,
-  paperRecipeNames,
-  paperRecipes,
-  type RunConfig,
-} from '@rankscope/protocol'
+import { type MethodName, methodNames, type RunConfig } from '@rankscope/protocol'
 import { useMemo, useState } from 'react'
 import { useNavigate } from 'react-router'
 import { useCreateRuns, useNodes, useRuns } from '../api/queries.ts'
@@ -35,7 +29,6 @@ import {
   presetBase,
   presetMethods,
   presets,
-  recipeOf,
   runBase,
   withChange,
 } from './draft.ts'
@@ -51,10 +44,6 @@ import { VaryPanel } from './vary-panel.tsx'
 
 const presetLabels: Record<Preset, string> = {
   comparison: 'Compare LoRA, PiSSA, HD-PiSSA',
-  ...(Object.fromEntries(paperRecipeNames.map((name) => [name, paperRecipes[name].title])) as Record<
-    (typeof paperRecipeNames)[number],
-    string
-  >),
   blank: 'Defaults',
 }
 
@@ -87,7 +76,6 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
     if (source) return [source.method.name]
     return parseMethods(presetMethods(preset))
   }, [methodWords, source, preset])
-  const recipe = recipeOf(preset)
   const draft = useMemo(() => makeDraft(base, inMenuOrder(methods), changes), [base, methods, changes])
   const [group] = useState(defaultGroup)
   const [varyText, setVaryText] = useViewText('vary', '[]')
@@ -193,11 +181,6 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
                   </Button>
                 ) : null}
               </Group>
-              {recipe && !source ? (
-                <Text size="sm" c="dimmed" maw={900} data-testid="recipe">
-                  {recipe.description} Model and data are yours: name both below.
-                </Text>
-              ) : null}
               <MethodCards
                 chosen={methods}
                 setChosen={(next) => setMethodWords(next.length === 0 ? ['none'] : next)}

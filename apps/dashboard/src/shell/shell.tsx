@@ -24,6 +24,7 @@ const pages = [
   { to: '/runs', label: 'Runs' },
   { to: '/compare', label: 'Compare' },
   { to: '/sweeps', label: 'Sweeps' },
+  { to: '/recipes', label: 'Recipes' },
   { to: '/nodes', label: 'Nodes' },
 ]
 
@@ -49,6 +50,7 @@ export function Shell({ children }: { children: ReactNode }) {
     { keys: 'g r', group: 'Go to', label: 'Runs', run: () => void navigate('/runs') },
     { keys: 'g c', group: 'Go to', label: 'Compare', run: () => void navigate('/compare') },
     { keys: 'g s', group: 'Go to', label: 'Sweeps', run: () => void navigate('/sweeps') },
+    { keys: 'g e', group: 'Go to', label: 'Recipes', run: () => void navigate('/recipes') },
     { keys: 'g n', group: 'Go to', label: 'Nodes', run: () => void navigate('/nodes') },
     { keys: 't', group: 'View', label: 'Switch between light and dark', run: toggleColorScheme },
     { keys: '?', group: 'View', label: 'Show this help', run: help.open },

@@ -11,6 +11,7 @@ import { AgainstChart } from './against-chart.tsx'
 import { BestTable } from './best-table.tsx'
 import { HeatMap } from './heat-map.tsx'
 import { OverAxisChart } from './over-axis-chart.tsx'
+import { RecipePanel } from './recipe-panel.tsx'
 import { SweepCommands } from './sweep-commands.tsx'
 import { SweepProgress } from './sweep-progress.tsx'
 import { SweepRuns } from './sweep-runs.tsx'
@@ -65,6 +66,7 @@ function Sweep({ sweep, runs }: { sweep: SweepView; runs: readonly RunView[] }) 
         </Group>
       </Group>
       <SweepProgress counts={counts} />
+      <RecipePanel spec={sweep.spec} />
       <OverAxisChart spec={sweep.spec} results={results} best={best} />
       <BestTable spec={sweep.spec} results={results} />
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
