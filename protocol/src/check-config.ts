@@ -40,6 +40,12 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
       'give the number of steps',
     )
   }
+  if (config.checkpoint.keepBest && config.evaluation.everySteps === null)
+    warning(
+      'checkpoint.keepBest',
+      'has no effect without evaluations during training: no checkpoint is known to be better than another',
+      'evaluate every so many steps',
+    )
   if (config.data.reshuffle && !config.data.shuffle)
     warning('data.reshuffle', 'has no effect while shuffling is off')
   if (config.data.sampling === 'sequential' && config.data.remainder !== 'drop')

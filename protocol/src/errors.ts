@@ -38,6 +38,8 @@ export const errorCodes = {
   STORE_FULL: 'The server’s disk is full: nothing is kept or acknowledged until there is room again.',
   STORE_BROKEN: 'The server’s database file is damaged or is no database.',
   FOLDER_IN_USE: 'Another process works on the same folder.',
+  DISK_FULL: 'A disk has no room for what is to be written.',
+  OPTION_INVALID: 'A command line has an unknown option, or one without its value.',
   FILE_UNUSABLE: 'A file or folder cannot be read, written or made.',
   ADDRESS_UNUSABLE: 'The address or port cannot be listened on.',
   SETUP_MISSING: 'Something that the set-up installs is not there.',
@@ -78,12 +80,6 @@ export class RankscopeError extends Error {
       payload.hint === null ? {} : { hint: payload.hint },
     )
   }
-}
-
-/** Any thrown value as a payload; what is not a RankscopeError is INTERNAL. */
-export function errorPayload(error: unknown): ErrorPayload {
-  if (error instanceof RankscopeError) return error.toPayload()
-  return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error), hint: null }
 }
 
 /** A zod error as one coded error that names each path, e.g. `optimizer.learningRate: must be > 0`. */

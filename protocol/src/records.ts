@@ -97,6 +97,9 @@ export const phaseNames = [
 ] as const
 export type PhaseName = (typeof phaseNames)[number]
 
+/** Of one record as MessagePack: a node sends none that is larger. */
+export const maxRecordBytes = 48 * 2 ** 20
+
 /** Of series and modules. */
 const nameText = nameSchema(nameLengths.series)
 

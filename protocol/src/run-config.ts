@@ -182,7 +182,19 @@ export const checkpointSchema = z.strictObject({
   }),
   keep: field(z.int().min(1).max(100).default(2), {
     title: 'Keep',
-    description: 'Checkpoints kept, newest first.',
+    description: 'Checkpoints of the run that are kept, newest first; those of its earlier attempts count.',
+  }),
+  keepBest: field(z.boolean().default(false), {
+    title: 'Keep the best',
+    description:
+      'Keep the checkpoint with the best evaluation as well: by accuracy where it is measured, then by loss.',
+    advanced: true,
+  }),
+  maxGib: field(z.number().positive().nullable().default(null), {
+    title: 'Most disk space',
+    description: 'The oldest checkpoints go when those of the run take more; the newest always stays.',
+    unit: 'GiB',
+    advanced: true,
   }),
 })
 

@@ -15,6 +15,9 @@ const usage = `usage: npm run node -- --server URL --token T [options]
   --models DIR      folder of base models that runs may use; repeatable
   --data DIR        folder of data files that runs may use; repeatable
   --state DIR       spool, checkpoints, exports and logs         [.rankscope/node]
+  --keep-checkpoints N   checkpoints kept of a run, whatever its configuration asks for
+  --checkpoint-gib N     what the checkpoints of all runs may take: the oldest go first, and never the newest of a run
+                    that is not finished
   --spool-mib N     records that may wait for the server before runs are halted   [2048]
 `
 
@@ -28,6 +31,14 @@ function count(value: string | undefined, option: string, fallback: number): num
   return number
 }
 
+function limit(value: string | undefined, option: string): number | null {
+  return value === undefined ? null : count(value, option, 0)
+}
+
+function gibibytes(count: number | null): number | null {
+  return count === null ? null : count * 2 ** 30
+}
+
 function start(): Daemon {
   const { values } = parseArgs({
     options: {
@@ -39,6 +50,8 @@ function start(): Daemon {
       models: { type: 'string', multiple: true },
       data: { type: 'string', multiple: true },
       state: { type: 'string' },
+      'keep-checkpoints': { type: 'string' },
+      'checkpoint-gib': { type: 'string' },
       'spool-mib': { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -64,6 +77,9 @@ function start(): Daemon {
     threadsPerRun,
     models: values.models ?? [],
     data: values.data ?? [],
+    keepCheckpoints: limit(values['keep-checkpoints'], '--keep-checkpoints'),
+    checkpointBytes: gibibytes(limit(values['checkpoint-gib'], '--checkpoint-gib')),
+    diskRetryMs: 1000,
     spoolBytes: count(values['spool-mib'], '--spool-mib', 2048) * 2 ** 20,
     backends: probeBackends(threadsPerRun),
     runEntry: defaultRunEntry,

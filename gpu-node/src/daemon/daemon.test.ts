@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Assignment, RankscopeError, runConfigSchema } from '@rankscope/protocol'
+import { type Assignment, decodeMessage, RankscopeError, runConfigSchema } from '@rankscope/protocol'
+import Database from 'libsql'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FakeServer } from '../testing/daemon/fake-server.ts'
 import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts'
@@ -50,6 +51,9 @@ describe('the node daemon', () => {
       models: [],
       data: [],
       spoolBytes: 2 ** 30,
+      keepCheckpoints: null,
+      checkpointBytes: null,
+      diskRetryMs: 20,
       backends: Promise.resolve(backends),
       runEntry: new URL('../testing/daemon/fake-run-entry.ts', import.meta.url),
       stopGraceMs: 10_000,
@@ -155,14 +159,118 @@ describe('the node daemon', () => {
     await startAndGreet()
     let failures = 2
     server.onBatch = (records) => {
-      if (failures-- > 0) return new RankscopeError('STORE_FAILED', 'disk full')
+      if (failures-- > 0) return new RankscopeError('STORE_FULL', 'disk full')
       const bad = records.some(({ body }) => body.kind === 'scalars' && body.step === 7)
       return bad ? new RankscopeError('MESSAGE_INVALID', 'step 7 is cursed') : 'ack'
     }
     await server.assign(assignment('a', 'steps 20'))
     await server.until(() => server.lifecycle('a').includes('finished'))
-    expect(seqs('a')).toEqual(Array.from({ length: 22 }, (_, index) => index + 1).filter((seq) => seq !== 8))
+    expect(seqs('a').filter((seq) => seq <= 22)).toEqual(
+      Array.from({ length: 22 }, (_, index) => index + 1).filter((seq) => seq !== 8),
+    )
     expect(lines.join('\n')).toContain('step 7 is cursed')
+  })
+
+  it('sets aside the one record that the server cannot store: the others flow, the run’s log tells', async () => {
+    await startAndGreet()
+    server.onBatch = (records) => {
+      const bad = records.some(({ body }) => body.kind === 'scalars' && body.step === 7)
+      return bad ? new RankscopeError('STORE_FAILED', 'no such column') : 'ack'
+    }
+    await server.assign(assignment('a', 'steps 20'))
+    await server.until(() => server.records.some(({ body }) => body.kind === 'log'))
+    expect(seqs('a').toSorted((one, other) => one - other)).toEqual(
+      Array.from({ length: 23 }, (_, index) => index + 1).filter((seq) => seq !== 8),
+    )
+    expect(server.records.find(({ body }) => body.kind === 'log')?.body).toMatchObject({
+      level: 'error',
+      message: expect.stringMatching(/record 8 of attempt 1 \(scalars\) .*STORE_FAILED: no such column/),
+    })
+    await server.until(() => server.heartbeats.at(-1)!.spooledRecords === 0)
+    await daemon!.close(0)
+    daemon = null
+    const kept = new Database(join(folder, 'spool.db'))
+      .prepare('SELECT run_id, attempt, seq, reason, body FROM set_aside')
+      .all() as { body: ArrayBuffer }[]
+    expect(kept).toMatchObject([{ run_id: 'a', attempt: 1, seq: 8, reason: 'STORE_FAILED: no such column' }])
+    expect(decodeMessage(new Uint8Array(kept[0]!.body))).toMatchObject({ kind: 'scalars', step: 7 })
+  })
+
+  it('waits while the server can store nothing, and sets nothing aside for it', async () => {
+    await startAndGreet()
+    let failures = 7
+    server.onBatch = () => (failures-- > 0 ? new RankscopeError('STORE_FAILED', 'disk I/O error') : 'ack')
+    await server.assign(assignment('a', 'steps 20'))
+    await server.until(() => server.lifecycle('a').includes('finished'))
+    const steps = server.records.flatMap(({ body }) => (body.kind === 'scalars' ? [body.step] : []))
+    expect(steps.toSorted((one, other) => one - other)).toEqual(
+      Array.from({ length: 20 }, (_, index) => index + 1),
+    )
+    expect(lines.join('\n')).not.toContain('set_aside')
+  })
+
+  it('goes on from the newest checkpoint on its own disk, whichever the server knows', async () => {
+    await startAndGreet()
+    const place = join(folder, 'runs', 'a', '1', 'checkpoints')
+    for (const step of ['00000010', '00000020', '00000030.partial'])
+      mkdirSync(join(place, `step-${step}`), { recursive: true })
+    const pruned = join(place, 'step-00000005')
+    await server.assign({ ...assignment('a', 'told', 2), resumeFrom: pruned })
+    await server.until(() => server.lifecycle('a').includes('finished'))
+    const { body } = server.records.find((record) => record.body.kind === 'log')!
+    expect(JSON.parse((body as { message: string }).message)).toMatchObject({
+      checkpointFrom: join(place, 'step-00000020'),
+      formerPlaces: [place],
+      onFullDisk: 'wait',
+    })
+    await server.assign({ ...assignment('b', 'told', 2), resumeFrom: pruned })
+    await server.until(() => server.lifecycle('b').includes('failed'))
+    expect(server.records.at(-1)!.body).toMatchObject({ error: { code: 'CHECKPOINT_BROKEN' } })
+  })
+
+  it('removes the folders of a deleted run, its process first, and says what that frees', async () => {
+    await startAndGreet()
+    await server.assign(assignment('a', 'until-asked'))
+    await server.until(() => seqs('a').length > 0)
+    const runFolder = join(folder, 'runs', 'a')
+    writeFileSync(join(runFolder, '1', 'weights'), 'x'.repeat(5000))
+    const answer = await server.deleteRun('a')
+    expect(answer).toMatchObject({ ok: true, value: { freedBytes: expect.any(Number) } })
+    expect((answer as { value: { freedBytes: number } }).value.freedBytes).toBeGreaterThanOrEqual(5000)
+    expect(existsSync(runFolder)).toBe(false)
+    expect(await server.deleteRun('a')).toEqual({ ok: true, value: { freedBytes: 0 } })
+    expect(await server.assign(assignment('b', 'steps 1')), 'the slot is free').toMatchObject({ ok: true })
+  })
+
+  it('keeps no more checkpoints than its owner gives room, and the newest of a run that goes on', async () => {
+    const mebibyte = Buffer.alloc(2 ** 20)
+    const write = (runId: string, step: number) => {
+      const path = join(folder, 'runs', runId, '1', 'checkpoints', `step-0000000${step}`)
+      mkdirSync(path, { recursive: true })
+      writeFileSync(join(path, 'state'), mebibyte)
+    }
+    for (const [runId, step] of [
+      ['old', 1],
+      ['old', 2],
+      ['other', 1],
+    ] as const)
+      write(runId, step)
+    await startAndGreet({ checkpointBytes: 1.5 * 2 ** 20 })
+    await server.assign(assignment('a', 'until-asked'))
+    await server.command({ runId: 'a', attempt: 1, command: 'checkpoint' })
+    await server.until(() => server.records.some(({ body }) => body.kind === 'checkpoint'))
+    expect(lines.filter((line) => line.includes('--checkpoint-gib'))).toEqual([
+      expect.stringContaining(join('old', '1', 'checkpoints', 'step-00000001')),
+    ])
+  })
+
+  it('ends what an older attempt still does when a newer one begins', async () => {
+    await startAndGreet({ slots: 1 })
+    await server.assign(assignment('a', 'deaf'))
+    await server.until(() => server.lifecycle('a').includes('running'))
+    expect(await server.assign(assignment('a', 'steps 3', 2))).toEqual({ ok: true, value: null })
+    await server.until(() => server.lifecycle('a').includes('finished'))
+    expect(server.records.filter(({ attempt }) => attempt === 1)).toHaveLength(1)
   })
 
   it('replays the spool after a restart with no server in between', async () => {
@@ -249,6 +357,8 @@ describe('the node daemon', () => {
     await server.assign(assignment('a', 'broken-record'))
     await server.until(() => server.lifecycle('a').includes('finished'))
     expect(server.records[1]!.body).toMatchObject({ kind: 'log', level: 'error' })
+    const kept = readFileSync(join(folder, 'runs', 'a', '1', 'refused-records.jsonl'), 'utf8')
+    expect(JSON.parse(kept)).toMatchObject({ body: { kind: 'scalars', step: -1 } })
   })
 
   it('halts runs while the spool is full and lets them go on when the server has taken enough', async () => {

@@ -1,15 +1,16 @@
 /** The node daemon: state folder, spool, supervisor of runs and link to the server, put together. */
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { freemem, hostname, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { RankscopeError } from '@rankscope/protocol'
+import { writeTextDurably } from '../durable-files.ts'
 import { readConfig } from '../model/folder.ts'
 import { planMemory } from '../run/memory.ts'
 import { resolveModelPath } from '../run/paths.ts'
 import type { Backends } from './backend-report.ts'
-import { openLink } from './link.ts'
+import { type Link, openLink } from './link.ts'
 import { allowedFolder, findData, findModels, processorDevice, usableMemoryBytes } from './offerings.ts'
 import { RunSupervisor } from './run-supervisor.ts'
 import { openSpool } from './spool.ts'
@@ -29,7 +30,12 @@ export interface DaemonOptions {
   readonly spoolBytes: number
   /** What runs may use here; found out while the daemon starts. */
   readonly backends: Promise<Backends>
+  /** Checkpoints of a run that are kept at most, and what all checkpoints here may take; null: no such limit. */
+  readonly keepCheckpoints: number | null
+  readonly checkpointBytes: number | null
   readonly runEntry: URL
+  /** How long to wait before a full disk is tried again. */
+  readonly diskRetryMs: number
   readonly stopGraceMs: number
   readonly reconnectMs: { readonly first: number; readonly longest: number }
   refused(error: RankscopeError): void
@@ -67,10 +73,14 @@ export function startDaemon(options: DaemonOptions): Daemon {
 
   const instanceId = randomUUID()
   const memoryBytes = usableMemoryBytes()
+  let link: Link | null = null
   const supervisor = new RunSupervisor({
     spool,
     runsFolder,
     cacheFolder: join(state, 'cache'),
+    keepCheckpoints: options.keepCheckpoints,
+    checkpointBytes: options.checkpointBytes,
+    diskRetryMs: options.diskRetryMs,
     roots,
     slots: options.slots,
     threadsPerRun: options.threadsPerRun,
@@ -78,10 +88,10 @@ export function startDaemon(options: DaemonOptions): Daemon {
     spoolBytes: options.spoolBytes,
     stopGraceMs: options.stopGraceMs,
     runEntry: options.runEntry,
-    spooled: () => link.notify(),
+    spooled: () => link?.notify(),
     report,
   })
-  const link = openLink({
+  link = openLink({
     url: options.url,
     token: options.token,
     nodeId,
@@ -118,7 +128,10 @@ export function startDaemon(options: DaemonOptions): Daemon {
     command: (command) => supervisor.command(command),
     estimate: (config) =>
       planMemory(config, readConfig(resolveModelPath(config.model.path, roots)), memoryBytes),
+    deleteRun: (runId) => supervisor.forget(runId),
     delivered: () => supervisor.relieved(),
+    delayed: (record) => supervisor.tellOfDelay(record),
+    setAside: (record, error) => supervisor.setAside(record, error),
     refused: options.refused,
     report,
   })
@@ -127,7 +140,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     nodeId,
     async close(graceMs) {
       await supervisor.shutdown(graceMs)
-      link.close()
+      link?.close()
       spool.close()
     },
   }
@@ -135,9 +148,11 @@ export function startDaemon(options: DaemonOptions): Daemon {
 
 /** Made once, kept in the state folder: the server knows the node again after a restart. */
 function ownNodeId(file: string): string {
-  if (existsSync(file)) return readFileSync(file, 'utf8').trim()
+  // An empty one is what a loss of power made of it.
+  const known = existsSync(file) ? readFileSync(file, 'utf8').trim() : ''
+  if (known !== '') return known
   const nodeId = randomUUID()
-  writeFileSync(file, `${nodeId}\n`)
+  writeTextDurably(file, `${nodeId}\n`)
   return nodeId
 }
 

@@ -1,13 +1,12 @@
 /**
- * The connection to the server: introduces the node, beats, hands over the spool oldest first, receives assignments
+ * The connection to the server: introduces the node, beats, hands over the spool (delivery.ts), receives assignments
  * and commands. It comes back by itself, and sends again whatever was not acknowledged; the server stores each record once.
  */
-import { setTimeout as delay } from 'node:timers/promises'
-
 import {
   type Ack,
   type Assignment,
   assignmentSchema,
+  deleteRunSchema,
   type ErrorPayload,
   errorPayload,
   errorPayloadSchema,
@@ -23,7 +22,6 @@ import {
   protocolVersion,
   RankscopeError,
   type RunConfig,
-  recordAckSchema,
   type ServerToNodeEvents,
   type Welcome,
   welcomeSchema,
@@ -31,7 +29,8 @@ import {
 } from '@rankscope/protocol'
 import { io, type Socket } from 'socket.io-client'
 import { z } from 'zod'
-import type { Spool, SpooledRecord } from './spool.ts'
+import { Delivery, type DeliveryOptions } from './delivery.ts'
+import type { Spool } from './spool.ts'
 
 export interface LinkOptions {
   readonly url: string
@@ -45,8 +44,11 @@ export interface LinkOptions {
   command(command: NodeCommand): void
   /** What a run would need here. Throws a coded error where it could not run at all. */
   estimate(config: RunConfig): MemoryPlan
-  /** The server took records. */
-  delivered(): void
+  /** A run was deleted: removes its folders. Resolves to what that frees. */
+  deleteRun(runId: string): Promise<number>
+  readonly delivered: DeliveryOptions['delivered']
+  readonly setAside: DeliveryOptions['setAside']
+  readonly delayed: DeliveryOptions['delayed']
   /** The server refused the node before it ever welcomed it: wrong token, other protocol version. */
   refused(error: RankscopeError): void
   report(line: string): void
@@ -61,7 +63,13 @@ export interface Link {
 }
 
 const ackTimeoutMs = 30_000
-const batchLimits = { count: 500, bytes: 2 * 2 ** 20 }
+/** Refusals that do not pass by themselves: a person has to do something. */
+const isFinal = new Set<ErrorPayload['code']>([
+  'UNAUTHORIZED',
+  'PROTOCOL_VERSION',
+  'NODE_DUPLICATE',
+  'MESSAGE_INVALID',
+])
 
 export function openLink(options: LinkOptions): Link {
   const { report, spool } = options
@@ -81,9 +89,17 @@ export function openLink(options: LinkOptions): Link {
   let everWelcomed = false
   let closed = false
   let lastTrouble = ''
-  /** What was reported already: the records of a replaced attempt are rejected one by one. */
-  const rejections = new Set<string>()
-  let wake = () => {}
+  let reconnectTimer: NodeJS.Timeout | undefined
+  const delivery = new Delivery({
+    spool,
+    send: (records) => timed.emitWithAck('records', { nodeId: options.nodeId, records }),
+    delivered: options.delivered,
+    setAside: options.setAside,
+    delayed: options.delayed,
+    trouble,
+    report,
+    retryMs: options.reconnectMs.longest,
+  })
 
   socket.on('connect', () => {
     connection += 1
@@ -91,7 +107,7 @@ export function openLink(options: LinkOptions): Link {
   })
   socket.on('disconnect', (reason) => {
     connection += 1
-    wake()
+    delivery.notify()
     if (!closed) report(`lost the server (${reason}); training goes on, records wait on disk`)
     if (!socket.active) reconnectLater()
   })
@@ -114,6 +130,12 @@ export function openLink(options: LinkOptions): Link {
     }),
   )
   socket.on('present', (ack) => answer(ack, () => null))
+  socket.on('deleteRun', (message, ack) =>
+    answer(ack, async () => {
+      const { runId } = parseOrThrow(deleteRunSchema, message, 'MESSAGE_INVALID', 'deleteRun')
+      return { freedBytes: await options.deleteRun(runId) }
+    }),
+  )
   socket.on('estimate', (message, ack) =>
     answer(ack, () =>
       options.estimate(parseOrThrow(estimateRequestSchema, message, 'MESSAGE_INVALID', 'estimate').config),
@@ -133,7 +155,7 @@ export function openLink(options: LinkOptions): Link {
       options.welcomed(welcome)
       beat = setInterval(() => void sendHeartbeat(), welcome.heartbeatEveryMs)
       await sendHeartbeat()
-      await sendRecords(current)
+      await delivery.run(() => connection === current)
     } catch (error) {
       if (connection !== current || closed) return
       if (error instanceof RankscopeError) refuse(error.toPayload())
@@ -153,55 +175,9 @@ export function openLink(options: LinkOptions): Link {
     }
   }
 
-  /** One batch at a time, in order; a batch holds all that gathered while the one before was on its way. */
-  async function sendRecords(current: number): Promise<void> {
-    let position = 0
-    let count = batchLimits.count
-    while (connection === current) {
-      const batch = spool.read(position, { ...batchLimits, count })
-      if (batch.length === 0) {
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-        continue
-      }
-      const outcome = await sendBatch(batch)
-      if (connection !== current) return
-      if (outcome === 'retry') await delay(options.reconnectMs.longest)
-      else if (outcome === 'split') count = Math.ceil(batch.length / 2)
-      else {
-        spool.forget(batch.map((entry) => entry.position))
-        position = batch.at(-1)!.position
-        count = batchLimits.count
-        options.delivered()
-      }
-    }
-  }
-
-  async function sendBatch(batch: readonly SpooledRecord[]): Promise<'taken' | 'split' | 'retry'> {
-    const records = batch.map(({ record }) => record)
-    const reply = await timed.emitWithAck('records', { nodeId: options.nodeId, records })
-    if (reply.ok) {
-      for (const { runId, attempt, seq, code, message } of take(reply, recordAckSchema, 'records').rejected) {
-        const subject = `${runId}, attempt ${attempt}: ${code}`
-        if (!rejections.has(subject))
-          report(`the server takes no more of ${subject}: record ${seq}: ${message}`)
-        rejections.add(subject)
-      }
-      return 'taken'
-    }
-    if (reply.error.code !== 'MESSAGE_INVALID') {
-      trouble(`the server could not store records: ${reply.error.message}; trying again`)
-      return 'retry'
-    }
-    // One bad record must not hold up all others for ever: find it by halving, and leave out only that.
-    if (batch.length > 1) return 'split'
-    report(`left out a record that the server cannot read: ${reply.error.message}`)
-    return 'taken'
-  }
-
+  /** The daemon ends where the server will never have it; what passes (a full disk there) is waited for. */
   function refuse(error: ErrorPayload): void {
-    if (!everWelcomed) options.refused(RankscopeError.fromPayload(error))
+    if (!everWelcomed && isFinal.has(error.code)) options.refused(RankscopeError.fromPayload(error))
     else trouble(`the server refuses this node: ${error.message}`)
   }
 
@@ -210,19 +186,24 @@ export function openLink(options: LinkOptions): Link {
     lastTrouble = line
   }
 
-  /** socket.io does not come back by itself where the server ended the connection. */
+  /**
+   * socket.io does not come back by itself where the server ended the connection. The timer keeps the process alive: a
+   * node without runs has nothing else that would.
+   */
   function reconnectLater(): void {
-    setTimeout(() => {
+    clearTimeout(reconnectTimer)
+    reconnectTimer = setTimeout(() => {
       if (!closed && !socket.active) socket.connect()
-    }, options.reconnectMs.longest).unref()
+    }, options.reconnectMs.longest)
   }
 
   return {
-    notify: () => wake(),
+    notify: () => delivery.notify(),
     close() {
       closed = true
       connection += 1
-      wake()
+      clearTimeout(reconnectTimer)
+      delivery.notify()
       socket.disconnect()
     },
   }
@@ -234,9 +215,9 @@ function take<S extends z.ZodType>(ack: Ack<unknown>, schema: S, subject: string
   return parseOrThrow(schema, ack.value, 'MESSAGE_INVALID', `the server’s answer to ${subject}`)
 }
 
-function answer<T>(ack: (answer: Ack<T>) => void, work: () => T): void {
+async function answer<T>(ack: (answer: Ack<T>) => void, work: () => T | Promise<T>): Promise<void> {
   try {
-    ack({ ok: true, value: work() })
+    ack({ ok: true, value: await work() })
   } catch (error) {
     ack({ ok: false, error: errorPayload(error) })
   }

@@ -11,6 +11,9 @@ export interface RunOrder {
   readonly threads: number
   readonly memoryBytes: number | null
   readonly checkpointFrom: string | null
+  readonly formerPlaces?: readonly string[]
+  readonly keepAtMost?: number
+  readonly onFullDisk?: 'wait' | 'fail'
 }
 
 export type MessageToRun =

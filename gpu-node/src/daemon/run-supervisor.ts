@@ -1,23 +1,26 @@
 /**
  * The runs of this node: starts a process for each assignment, writes what it tells into the spool, passes commands
- * on, and finds the last word for a process that ended without one. When the spool is full the processes are halted
- * (SIGSTOP) until the server has taken enough: a trainer waits for the disk’s room, never for the network.
+ * on, and finds the last word for a process that ended without one. When the spool or the disk is full the processes
+ * are halted (SIGSTOP) until there is room: a trainer waits for the disk’s room, never for the network.
  */
-import { existsSync, realpathSync } from 'node:fs'
+import { appendFileSync, existsSync, realpathSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import {
   type Assignment,
+  type ErrorPayload,
   errorPayload,
   type NodeCommand,
   RankscopeError,
   type RecordBody,
-  recordBodySchema,
 } from '@rankscope/protocol'
 import type { Roots } from '../run/run.ts'
+import { whenAwakeFor } from './patience.ts'
 import { killLeftover, processStart, residentMemoryBytes } from './process-identity.ts'
+import { fitBody, RecordQueue, refusedFile } from './record-queue.ts'
 import { explainExit, type RunExit } from './run-exit.ts'
+import { RunFolders } from './run-folders.ts'
 import { type RunProcess, startRunProcess } from './run-process.ts'
-import { isLastWord, type NewRecord, type RunKey, type Spool } from './spool.ts'
+import { isLastWord, type RunKey, type Spool, type SpooledRecord } from './spool.ts'
 
 export interface SupervisorOptions {
   readonly spool: Spool
@@ -31,8 +34,13 @@ export interface SupervisorOptions {
   readonly memoryBytes: number
   /** Bytes in the spool above which runs are halted. */
   readonly spoolBytes: number
+  /** Checkpoints of a run that are kept at most, and what all checkpoints here may take; null: no such limit. */
+  readonly keepCheckpoints: number | null
+  readonly checkpointBytes: number | null
   /** How long a stopped run may go on before its process is killed. */
   readonly stopGraceMs: number
+  /** How long to wait before a full disk is tried again. */
+  readonly diskRetryMs: number
   readonly runEntry: URL
   /** New records are on disk. */
   spooled(): void
@@ -45,36 +53,56 @@ interface ActiveRun extends RunKey {
   /** The last word was said; the slot is free although the process may still be leaving. */
   done: boolean
   stopping: boolean
-  killTimer: NodeJS.Timeout | null
+  endPatience: (() => void) | null
+  readonly gone: Promise<void>
+  leave(): void
 }
 
 export class RunSupervisor {
   readonly #options: SupervisorOptions
+  readonly #folders: RunFolders
+  readonly #queue: RecordQueue
   readonly #runs = new Map<string, ActiveRun>()
-  #waiting: NewRecord[] = []
-  #halted = false
-  #idle: (() => void)[] = []
+  #closing = false
+  #onCheckpoint: (run: RunKey) => void = () => {}
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#folders = new RunFolders(options.runsFolder)
+    this.#queue = new RecordQueue({
+      spool: options.spool,
+      spoolBytes: options.spoolBytes,
+      retryMs: options.diskRetryMs,
+      spooled: options.spooled,
+      report: options.report,
+      hold: () => {
+        for (const run of this.#runs.values()) if (!run.stopping) run.process.signal('SIGSTOP')
+      },
+      release: () => {
+        for (const run of this.#runs.values()) run.process.signal('SIGCONT')
+      },
+    })
     this.#endLeftovers()
   }
 
-  /** Starts a run. Throws NODE_BUSY without a free slot; the same assignment again changes nothing. */
+  /** Starts a run. Throws NODE_BUSY without a free slot or room on the disk; the same assignment again changes nothing. */
   assign(assignment: Assignment): void {
     const { runId, attempt, name, config, resumeFrom } = assignment
-    const { spool, slots, threadsPerRun } = this.#options
+    const { spool, slots, threadsPerRun, keepCheckpoints } = this.#options
     if (!/^[\w-]+$/.test(runId))
       throw new RankscopeError('MESSAGE_INVALID', `a run id may hold letters, digits, _ and - only: ${runId}`)
     if (this.#runs.has(keyOf(assignment))) return
+    this.#endOlderAttempts(runId, attempt)
     if (this.#occupied() >= slots)
       throw new RankscopeError('NODE_BUSY', `all ${slots} slots of the node are taken`)
-    if (!spool.open({ runId, attempt })) return
+    const folder = this.#prepare(assignment)
+    if (folder === null) return
 
+    let checkpointFrom: string | null
     try {
-      if (resumeFrom !== null) this.#checkCheckpoint(resumeFrom)
+      checkpointFrom = resumeFrom === null ? null : this.#newestCheckpoint(runId, resumeFrom)
     } catch (error) {
-      this.#write({ runId, attempt }, { kind: 'lifecycle', state: 'failed', error: errorPayload(error) })
+      this.#queue.add({ runId, attempt }, { kind: 'lifecycle', state: 'failed', error: errorPayload(error) })
       return
     }
     const process = startRunProcess(
@@ -82,20 +110,31 @@ export class RunSupervisor {
       {
         config,
         roots: this.#options.roots,
-        folder: join(this.#options.runsFolder, runId, String(attempt)),
+        folder,
         cacheFolder: this.#options.cacheFolder,
         threads: config.resources.threads ?? threadsPerRun,
         memoryBytes: this.#freeMemoryBytes(),
-        checkpointFrom: resumeFrom,
+        checkpointFrom,
+        formerPlaces: this.#folders.formerPlaces(runId, attempt),
+        ...(keepCheckpoints !== null && { keepAtMost: keepCheckpoints }),
+        onFullDisk: 'wait',
       },
       {
         record: (timeMs, body) => this.#receive(run, timeMs, body),
         exit: (exit) => this.#finish(run, exit),
       },
     )
-    const run: ActiveRun = { runId, attempt, name, process, done: false, stopping: false, killTimer: null }
+    let leave = () => {}
+    const gone = new Promise<void>((resolve) => {
+      leave = resolve
+    })
+    const state = { done: false, stopping: false, endPatience: null }
+    const run: ActiveRun = { runId, attempt, name, process, gone, leave, ...state }
     this.#runs.set(keyOf(run), run)
-    if (process.processId !== null) spool.setProcess(run, process.processId, processStart(process.processId))
+    this.#note(() => {
+      if (process.processId !== null)
+        spool.setProcess(run, process.processId, processStart(process.processId))
+    })
     this.#options.report(`${name}: started (attempt ${attempt}, process ${process.processId ?? '?'})`)
   }
 
@@ -117,6 +156,20 @@ export class RunSupervisor {
     }
   }
 
+  /** The run was deleted: its processes end and its folders go. Resolves to the bytes that this frees. */
+  async forget(runId: string): Promise<number> {
+    const alive = [...this.#runs.values()].filter((run) => run.runId === runId)
+    for (const run of alive) {
+      run.stopping = true
+      run.process.signal('SIGKILL')
+    }
+    await Promise.all(alive.map((run) => run.gone))
+    const bytes = this.#folders.remove(runId)
+    if (bytes > 0)
+      this.#options.report(`removed the folders of the deleted run ${runId}: ${mebibytes(bytes)} MiB freed`)
+    return bytes
+  }
+
   /** Runs that this node speaks for: a process is alive, or the last word still waits in the spool. */
   active(): { runId: string; attempt: number; residentMemoryBytes: number | null }[] {
     const alive = [...this.#runs.values()].map(({ runId, attempt, process }) => ({
@@ -131,12 +184,30 @@ export class RunSupervisor {
     return [...alive, ...told]
   }
 
-  /** The server took records: let halted runs go on when there is room again. */
+  /** The server took records. */
   relieved(): void {
-    if (!this.#halted || this.#options.spool.bytes > this.#options.spoolBytes * 0.8) return
-    this.#halted = false
-    this.#options.report('the spool has room again: runs go on')
-    for (const run of this.#runs.values()) run.process.signal('SIGCONT')
+    this.#queue.relieved()
+  }
+
+  /** A record that the server cannot take is kept aside, and the run’s log tells of it. */
+  setAside({ position, record }: SpooledRecord, error: ErrorPayload): void {
+    const { runId, attempt, seq, body } = record
+    const told = `record ${seq} of attempt ${attempt} (${body.kind}) was refused by the server (${error.code}: ${error.message.slice(0, 500)})`
+    this.#options.report(`${runId}: ${told}; it is kept in the spool’s table set_aside`)
+    this.#note(() => this.#options.spool.setAside(position, `${error.code}: ${error.message}`))
+    // A log that was refused is not told by another one, which may fare the same.
+    if (body.kind === 'log') return
+    const message = `${told}. It is kept on the node, everything else was delivered.`
+    this.#queue.add({ runId, attempt }, { kind: 'log', level: 'error', message })
+    // Without a last word the run would be taken for lost.
+    if (isLastWord(body)) this.#queue.add({ runId, attempt }, { ...body, error: null } as RecordBody)
+  }
+
+  /** The server refuses a record for the time being. */
+  tellOfDelay({ record }: SpooledRecord): void {
+    const { runId, attempt, seq, body } = record
+    const message = `record ${seq} of attempt ${attempt} (${body.kind}) was refused by the server; it is tried again`
+    this.#queue.add({ runId, attempt }, { kind: 'log', level: 'warning', message })
   }
 
   /**
@@ -145,94 +216,120 @@ export class RunSupervisor {
    */
   async shutdown(graceMs: number): Promise<void> {
     const alive = [...this.#runs.values()]
-    if (alive.length === 0) return
+    const missing = new Set(alive.filter((run) => !run.done).map(keyOf))
     const checkpoints = new Promise<void>((resolve) => {
-      const missing = new Set(alive.filter((run) => !run.done).map(keyOf))
       this.#onCheckpoint = (run) => {
         missing.delete(keyOf(run))
         if (missing.size === 0) resolve()
       }
       if (missing.size === 0) resolve()
-      const timer = setTimeout(resolve, graceMs)
-      void this.#whenIdle().then(() => {
-        clearTimeout(timer)
-        resolve()
-      })
     })
+    let endPatience = () => {}
+    const patience = new Promise<void>((resolve) => {
+      endPatience = whenAwakeFor(graceMs, resolve)
+    })
+    const left = Promise.all(alive.map((run) => run.gone))
+    // A halted process cannot hear; its last records may go beyond what the spool is to hold.
+    for (const run of alive) run.process.signal('SIGCONT')
     for (const run of alive) run.process.request('checkpoint')
-    await checkpoints
+    await Promise.race([checkpoints, patience, left])
+    endPatience()
     this.#closing = true
     for (const run of this.#runs.values()) run.process.signal('SIGKILL')
-    await this.#whenIdle()
-    this.#flush()
+    await left
+    this.#queue.flush()
+    this.#queue.close()
   }
-
-  #closing = false
-  #onCheckpoint: (run: RunKey) => void = () => {}
 
   #receive(run: ActiveRun, timeMs: number, value: RecordBody): void {
     if (run.done) return
-    const parsed = recordBodySchema.safeParse(value)
-    const body: RecordBody = parsed.success
-      ? parsed.data
-      : {
-          kind: 'log',
-          level: 'error',
-          message: `a ${String(value?.kind)} record did not fit the protocol and was left out: ${parsed.error.message}`,
-        }
+    const body = fitBody(value)
+    if (body.kind !== value?.kind) {
+      this.#note(() =>
+        appendFileSync(
+          join(this.#folders.attempt(run.runId, run.attempt), refusedFile),
+          `${JSON.stringify({ timeMs, body: value })}\n`,
+        ),
+      )
+    }
     if (isLastWord(body)) {
       run.done = true
       this.#options.report(`${run.name}: ${(body as { state?: string }).state}`)
     }
-    this.#write(run, body, timeMs)
-    if (body.kind === 'checkpoint') this.#onCheckpoint(run)
-  }
-
-  /** Records that arrive in one turn of the event loop share one transaction; a slow disk makes larger ones. */
-  #write({ runId, attempt }: RunKey, body: RecordBody, timeMs = Date.now()): void {
-    if (this.#waiting.length === 0) setImmediate(() => this.#flush())
-    this.#waiting.push({ runId, attempt, timeMs, body })
-  }
-
-  #flush(): void {
-    if (this.#waiting.length === 0) return
-    const records = this.#waiting
-    this.#waiting = []
-    this.#options.spool.append(records)
-    this.#options.spooled()
-    if (this.#options.spool.bytes <= this.#options.spoolBytes) return
-    if (!this.#halted)
-      this.#options.report(
-        `the spool holds ${Math.round(this.#options.spool.bytes / 2 ** 20)} MiB that the server has not taken: runs wait`,
-      )
-    this.#halted = true
-    for (const run of this.#runs.values()) if (!run.stopping) run.process.signal('SIGSTOP')
+    this.#queue.add(run, body, timeMs)
+    if (body.kind !== 'checkpoint') return
+    this.#onCheckpoint(run)
+    this.#makeRoom()
   }
 
   #stop(run: ActiveRun): void {
     run.stopping = true
     run.process.request('stop')
     // A halted process cannot hear; it may write its last records whatever the spool holds.
-    if (this.#halted) run.process.signal('SIGCONT')
-    run.killTimer ??= setTimeout(() => run.process.signal('SIGKILL'), this.#options.stopGraceMs)
+    if (this.#queue.isHolding) run.process.signal('SIGCONT')
+    run.endPatience ??= whenAwakeFor(this.#options.stopGraceMs, () => run.process.signal('SIGKILL'))
   }
 
   #finish(run: ActiveRun, exit: RunExit): void {
-    if (run.killTimer !== null) clearTimeout(run.killTimer)
+    run.endPatience?.()
     this.#runs.delete(keyOf(run))
     if (!run.done && !this.#closing) {
       run.done = true
       const body: RecordBody = run.stopping
         ? { kind: 'lifecycle', state: 'stopped', error: null }
         : { kind: 'lifecycle', state: 'failed', error: explainExit(exit) }
-      this.#write(run, body)
+      this.#queue.add(run, body)
       this.#options.report(`${run.name}: ${body.error === null ? 'stopped' : body.error.message}`)
     }
-    if (this.#runs.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
+    run.leave()
   }
 
-  #whenIdle(): Promise<void> {
-    return this.#runs.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve))
+  /** The attempt’s folder, or null where the assignment was known already. Throws NODE_BUSY where the disk is full. */
+  #prepare({ runId, attempt }: RunKey): string | null {
+    try {
+      if (this.#queue.diskFault !== null) throw new Error(this.#queue.diskFault)
+      const folder = this.#folders.attempt(runId, attempt)
+      return this.#options.spool.open({ runId, attempt }) ? folder : null
+    } catch (error) {
+      const { message, hint } = errorPayload(error)
+      throw new RankscopeError('NODE_BUSY', `the node cannot write: ${message}`, {
+        cause: error,
+        ...(hint !== null && { hint }),
+      })
+    }
+  }
+
+  /** What an older attempt still writes nobody wants. */
+  #endOlderAttempts(runId: string, before: number): void {
+    for (const run of this.#runs.values()) {
+      if (run.runId !== runId || run.attempt >= before || run.done) continue
+      run.done = true
+      run.process.signal('SIGKILL')
+    }
+  }
+
+  /** For what helps only: a full disk must not keep it from running. */
+  #note(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#options.report(`not written: ${errorPayload(error).message}`)
+    }
+  }
+
+  #makeRoom(): void {
+    const { checkpointBytes, report } = this.#options
+    if (checkpointBytes === null) return
+    const removed = this.#folders.makeRoom(checkpointBytes, (runId) => this.#isOver(runId))
+    for (const { runId, path, bytes } of removed)
+      report(
+        `removed ${path} of run ${runId} (${mebibytes(bytes)} MiB): checkpoints take more than --checkpoint-gib`,
+      )
+  }
+
+  /** Whether the run’s newest attempt here has said that it finished. */
+  #isOver(runId: string): boolean {
+    return this.#options.spool.finished(runId)
   }
 
   #occupied(): number {
@@ -244,14 +341,19 @@ export class RunSupervisor {
     return Math.max(0, this.#options.memoryBytes - used)
   }
 
-  /** A checkpoint must be one of this node’s own. Throws PATH_FORBIDDEN or CHECKPOINT_BROKEN. */
-  #checkCheckpoint(path: string): void {
-    if (!existsSync(path))
-      throw new RankscopeError('CHECKPOINT_BROKEN', `there is no checkpoint at ${path} on this node`, {
-        hint: 'start the run afresh, or on the node that wrote it',
-      })
-    if (!realpathSync(path).startsWith(realpathSync(this.#options.runsFolder) + sep))
-      throw new RankscopeError('PATH_FORBIDDEN', `the checkpoint ${path} lies outside this node’s runs`)
+  /**
+   * The newest checkpoint of the run on this disk, which may be newer than the one that the server heard of, and older
+   * than one that has gone. Throws PATH_FORBIDDEN or CHECKPOINT_BROKEN.
+   */
+  #newestCheckpoint(runId: string, wanted: string): string {
+    const { root } = this.#folders
+    if (existsSync(wanted) && !realpathSync(wanted).startsWith(realpathSync(root) + sep))
+      throw new RankscopeError('PATH_FORBIDDEN', `the checkpoint ${wanted} lies outside this node’s runs`)
+    const newest = this.#folders.checkpoints(runId)[0]
+    if (newest) return newest.path
+    throw new RankscopeError('CHECKPOINT_BROKEN', `there is no checkpoint at ${wanted} on this node`, {
+      hint: 'start the run afresh, or on the node that wrote it',
+    })
   }
 
   /** Processes of an earlier daemon: they leave by themselves when the channel closes; a stuck one is killed. */
@@ -261,12 +363,18 @@ export class RunSupervisor {
       if (processId !== null && start !== null && killLeftover(processId, start))
         report(`killed process ${processId}, left by an earlier daemon`)
       const message = 'The node daemon was started anew; this attempt ended with the old one.'
-      spool.append([{ runId, attempt, timeMs: Date.now(), body: { kind: 'log', level: 'warning', message } }])
-      spool.abandon({ runId, attempt })
+      this.#queue.add({ runId, attempt }, { kind: 'log', level: 'warning', message })
+      this.#note(() => spool.abandon({ runId, attempt }))
     }
+    // Before the server is told anything: these records belong to what waits for it.
+    this.#queue.flush()
   }
 }
 
 function keyOf({ runId, attempt }: RunKey): string {
   return `${runId}/${attempt}`
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1)
 }

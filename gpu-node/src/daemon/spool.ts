@@ -21,6 +21,8 @@ export interface SpooledRecord {
   /** Place in the order of arrival; what `forget` takes. */
   readonly position: number
   readonly record: RunRecord
+  /** Of its body as it is stored. */
+  readonly bytes: number
 }
 
 export interface NewRecord extends RunKey {
@@ -39,13 +41,17 @@ export interface Spool {
   /** Makes a run known. False where it was known already: an assignment that arrives twice starts one process. */
   open(run: RunKey): boolean
   setProcess(run: RunKey, processId: number, processStart: string | null): void
-  /** Writes all of them in one transaction, on disk when it returns. */
+  /** Writes all of them in one transaction, on disk when it returns. Where it throws nothing was written. */
   append(records: readonly NewRecord[]): void
+  /** Takes a record out of the queue and keeps it, with the reason: nothing that a run told is thrown away. */
+  setAside(position: number, reason: string): void
   /** The oldest records behind `position`: at most `count`, and at least one however large it is. */
   read(position: number, limits: { count: number; bytes: number }): SpooledRecord[]
   forget(positions: readonly number[]): void
   /** Runs that have not ended, oldest first. */
   unfinished(): UnfinishedRun[]
+  /** Whether an attempt of the run has finished here. */
+  finished(runId: string): boolean
   /** Runs whose last word the server has not acknowledged. */
   untold(): RunKey[]
   /** Ends a run without a word: its process went with an earlier daemon. */
@@ -62,7 +68,7 @@ const schema = `
     run_id TEXT NOT NULL,
     attempt INTEGER NOT NULL,
     last_seq INTEGER NOT NULL DEFAULT 0,
-    -- 0: not ended; 1: its last word is written; 2: it ended without one
+    -- 0: not ended; 1: its last word is written, 3: and says that it finished; 2: it ended without one
     ended INTEGER NOT NULL DEFAULT 0,
     process_id INTEGER,
     process_start TEXT,
@@ -74,6 +80,15 @@ const schema = `
     seq INTEGER NOT NULL,
     time_ms REAL NOT NULL,
     body BLOB NOT NULL
+  );
+  -- Records that the server cannot take.
+  CREATE TABLE IF NOT EXISTS set_aside (
+    run_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    time_ms REAL NOT NULL,
+    body BLOB NOT NULL,
+    reason TEXT NOT NULL
   );
 `
 
@@ -106,12 +121,16 @@ export function openSpool(file: string): Spool {
   const readRecords = database.prepare(`
     SELECT position, run_id, attempt, seq, time_ms, body FROM records JOIN runs ON runs.id = records.run
     WHERE position > ? ORDER BY position LIMIT ?`)
+  const copyAside = database.prepare(`
+    INSERT INTO set_aside SELECT run_id, attempt, seq, time_ms, body, ? FROM records JOIN runs ON runs.id = records.run
+    WHERE position = ?`)
   const listUnfinished = database.prepare(`
     SELECT run_id AS runId, attempt, process_id AS processId, process_start AS processStart
     FROM runs WHERE ended = 0 ORDER BY id`)
+  const countFinished = database.prepare('SELECT 1 FROM runs WHERE run_id = ? AND ended = 3 LIMIT 1')
   const listUntold = database.prepare(`
     SELECT run_id AS runId, attempt FROM runs
-    WHERE ended = 1 AND id IN (SELECT run FROM records) ORDER BY id`)
+    WHERE ended IN (1, 3) AND id IN (SELECT run FROM records) ORDER BY id`)
 
   const held = database
     .prepare('SELECT count(*) AS records, total(length(body)) AS bytes FROM records')
@@ -146,7 +165,7 @@ export function openSpool(file: string): Spool {
           if (run === undefined) throw new Error(`run ${runId}, attempt ${attempt} was never opened`)
           const bytes = encodeMessage(body)
           insertRecord.run(run.id, run.lastSeq + 1, timeMs, Buffer.from(bytes))
-          advanceRun.run(run.lastSeq + 1, isLastWord(body) ? 1 : 0, run.id)
+          advanceRun.run(run.lastSeq + 1, endOf(body), run.id)
           addedBytes += bytes.byteLength
         }
       })
@@ -160,7 +179,7 @@ export function openSpool(file: string): Spool {
       for (const row of readRecords.all(position, count) as RecordRow[]) {
         size += row.body.byteLength
         if (batch.length > 0 && size > bytes) break
-        batch.push({ position: row.position, record: toRecord(row) })
+        batch.push({ position: row.position, record: toRecord(row), bytes: row.body.byteLength })
       }
       return batch
     },
@@ -181,8 +200,17 @@ export function openSpool(file: string): Spool {
       held.bytes -= removedBytes
     },
 
+    setAside(position, reason) {
+      inTransaction(database, () => copyAside.run(reason, position))
+      this.forget([position])
+    },
+
     unfinished() {
       return listUnfinished.all() as UnfinishedRun[]
+    },
+
+    finished(runId) {
+      return countFinished.get(runId) !== undefined
     },
 
     untold() {
@@ -199,6 +227,11 @@ export function openSpool(file: string): Spool {
       lock.close()
     },
   }
+}
+
+function endOf(body: RecordBody): number {
+  if (!isLastWord(body)) return 0
+  return body.kind === 'lifecycle' && body.state === 'finished' ? 3 : 1
 }
 
 /** A run's last word: after it nothing more comes from this attempt. */
@@ -251,7 +284,11 @@ function inTransaction(database: Database.Database, work: () => void): void {
     work()
     database.exec('COMMIT')
   } catch (error) {
-    database.exec('ROLLBACK')
+    try {
+      database.exec('ROLLBACK')
+    } catch {
+      // SQLite has rolled back by itself, as it does where the disk is full; the first error is what counts.
+    }
     throw error
   }
 }

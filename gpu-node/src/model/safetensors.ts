@@ -6,9 +6,10 @@
  * hole, no overlap, nothing beyond the end. Tensors are read one at a time, so a checkpoint never has to fit
  * in memory twice.
  */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { RankscopeError } from '@rankscope/protocol'
 import { z } from 'zod'
+import { type RoomOnDisk, writeDurably } from '../durable-files.ts'
 import {
   type Dtype,
   decodeFloat32,
@@ -94,11 +95,13 @@ export function readFloat64(tensor: TensorInfo): Float64Array {
 /**
  * Writes a file in the order of the reference writer (widest elements first, then by name), to a temporary
  * file beside it that takes the name when it is complete and on disk. `format: pt` is what transformers asks for.
+ * `room` may wait where the disk is full.
  */
 export async function writeSafetensors(
   file: string,
   tensors: readonly TensorToWrite[],
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
+  room?: RoomOnDisk,
 ): Promise<void> {
   const ordered = writingOrder(tensors)
   const header: Record<string, unknown> = { __metadata__: metadata }
@@ -113,21 +116,14 @@ export async function writeSafetensors(
   const prefix = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ')
   prefix.writeBigUInt64LE(BigInt(prefix.length - 8), 0)
   json.copy(prefix, 8)
-  const temporary = `${file}.${process.pid}.tmp`
-  try {
-    const descriptor = openSync(temporary, 'w')
-    try {
-      writeFully(descriptor, prefix)
-      for (const tensor of ordered) writeFully(descriptor, await bytesToWrite(tensor))
-      fsyncSync(descriptor)
-    } finally {
-      closeSync(descriptor)
-    }
-    renameSync(temporary, file)
-  } catch (error) {
-    rmSync(temporary, { force: true })
-    throw error
-  }
+  await writeDurably(
+    file,
+    async (put) => {
+      await put(prefix)
+      for (const tensor of ordered) await put(await bytesToWrite(tensor))
+    },
+    room,
+  )
 }
 
 /** The order in which tensors are written, and asked for their values. */
@@ -225,12 +221,6 @@ function readExactly(
     done += read
   }
   return bytes
-}
-
-function writeFully(descriptor: number, bytes: Uint8Array): void {
-  let done = 0
-  while (done < bytes.length)
-    done += writeSync(descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30))
 }
 
 function broken(file: string, what: string, cause?: unknown): RankscopeError {

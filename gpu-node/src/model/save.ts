@@ -2,8 +2,10 @@
  * Writes a model as a Hugging Face folder: `config.json` (old style), `model.safetensors` with linear weights back
  * in [out, in], and the tokenizer's files copied verbatim. transformers, vLLM and `loadModel` read it.
  */
-import { copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { whileWriting } from '@rankscope/protocol'
+import { writeTextDurably } from '../durable-files.ts'
 import { formatConfig, type LlamaConfig } from './config.ts'
 import type { Model } from './model.ts'
 import { parameterSpecs, transpose } from './parameters.ts'
@@ -59,13 +61,12 @@ export async function writeModelFolder(
 export function copySideFiles(from: string, to: string): void {
   for (const name of sideFiles) {
     const source = join(from, name)
-    if (existsSync(source)) copyFileSync(source, join(to, name))
+    const target = join(to, name)
+    if (existsSync(source)) whileWriting(target, () => copyFileSync(source, target))
   }
 }
 
 /** Writes indented JSON so that a reader never sees half of it. */
 export function writeJsonFile(file: string, value: unknown): void {
-  const temporary = `${file}.${process.pid}.tmp`
-  writeFileSync(temporary, `${JSON.stringify(value, null, 2)}\n`)
-  renameSync(temporary, file)
+  writeTextDurably(file, `${JSON.stringify(value, null, 2)}\n`)
 }

@@ -24,8 +24,14 @@ export interface RunEnvironment {
   readonly threads: number
   /** Memory that the run may take, in bytes, or null for no check. */
   readonly memoryBytes: number | null
-  /** Checkpoint folder to go on from, or null to start afresh. */
+  /** Checkpoint folder to go on from, or null to start afresh. Where it is damaged, an older one beside it serves. */
   readonly checkpointFrom: string | null
+  /** Where earlier attempts of the run saved checkpoints, oldest first. */
+  readonly formerPlaces?: readonly string[]
+  /** The owner of the node keeps no more checkpoints of a run than these. */
+  readonly keepAtMost?: number
+  /** What a run does when a checkpoint or an export finds no room: wait, or fail with DISK_FULL (where left out). */
+  readonly onFullDisk?: 'wait' | 'fail'
   readonly control: RunControl
   /** In a rank of a run with one process per device: the other ranks. Rank 0 tells, evaluates and writes. */
   readonly collective?: Collective

@@ -9,12 +9,14 @@ import { topSvd } from '../linalg/index.ts'
 import { selectLinearAlgebra } from '../linalg/select.ts'
 import { denseUpdate } from '../linalg/spectrum.ts'
 import { writeJsonFile } from '../model/save.ts'
+import { roomOnDisk, whenThereIsRoom } from './disk-room.ts'
 import type { RunEnvironment } from './environment.ts'
 import type { PreparedRun } from './prepare.ts'
 
 export async function exportArtifacts(prepared: PreparedRun, environment: RunEnvironment): Promise<void> {
   const { config, model, targets, adaptation } = prepared
   const { emit, folder } = environment
+  const room = roomOnDisk(environment)
   const phase = (detail: string) => emit({ kind: 'phase', phase: 'exporting', progress: null, detail })
   const done = (artifact: 'model' | 'adapter' | 'delta' | 'lora', path: string) =>
     emit({ kind: 'artifact', artifact, path, bytes: folderBytes(path) })
@@ -22,19 +24,22 @@ export async function exportArtifacts(prepared: PreparedRun, environment: RunEnv
     phase('model')
     const path = join(folder, 'model')
     const byName = new Map(targets.map((target) => [target.name, target]))
-    await exportMergedModel(path, model, [...byName.keys()], (name) => adaptation.merged(byName.get(name)!))
+    await whenThereIsRoom(room, () =>
+      exportMergedModel(path, model, [...byName.keys()], (name) => adaptation.merged(byName.get(name)!)),
+    )
     done('model', path)
   }
   if (config.export.adapter && adaptation.adapter) {
     phase('adapter')
     const path = join(folder, 'adapter')
-    await writeLoraAdapter(path, await adaptation.adapter(), config.model.path)
+    const adapter = await adaptation.adapter()
+    await whenThereIsRoom(room, () => writeLoraAdapter(path, adapter, config.model.path))
     done('adapter', path)
   }
   if (config.export.delta) {
     phase('ΔW')
     const path = join(folder, 'delta')
-    await writeDelta(path, updates(prepared))
+    await whenThereIsRoom(room, () => writeDelta(path, updates(prepared)))
     done('delta', path)
   }
   if (config.export.loraRank !== null) {
@@ -64,8 +69,10 @@ async function exportTruncated(
   path: string,
   rank: number,
   prepared: PreparedRun,
-  { emit, threads }: RunEnvironment,
+  environment: RunEnvironment,
 ): Promise<void> {
+  const { emit, threads } = environment
+  const room = roomOnDisk(environment)
   const { algebra } = selectLinearAlgebra()
   const pairs: TruncatedPair[] = []
   for (const { module, rows, columns, delta: make } of updates(prepared)) {
@@ -74,11 +81,13 @@ async function exportTruncated(
     const top = await topSvd(Float32Array.from(delta), rows, columns, kept, { kind: 'full', threads })
     pairs.push(truncatedPair(algebra, module, { rows, columns, delta }, top, rank))
   }
-  await writeLoraAdapter(path, truncatedAdapter(rank, pairs), prepared.config.model.path)
+  const adapter = truncatedAdapter(rank, pairs)
+  await whenThereIsRoom(room, () => writeLoraAdapter(path, adapter, prepared.config.model.path))
   const byModule = pairs.map(
     ({ module, error, relativeError }) => [module, { error, relativeError }] as const,
   )
-  writeJsonFile(join(path, 'truncation.json'), { rank, modules: Object.fromEntries(byModule) })
+  const truncation = { rank, modules: Object.fromEntries(byModule) }
+  await whenThereIsRoom(room, () => writeJsonFile(join(path, 'truncation.json'), truncation))
   const worst = pairs.reduce((most, pair) => (pair.relativeError > most.relativeError ? pair : most))
   const share = worst.relativeError.toExponential(1)
   const message = `LoRA of rank ${rank}: at most ${share} of ‖ΔW‖_F is left out (${worst.module}); truncation.json has every module`

@@ -1,7 +1,8 @@
 /** Everything that has to be there before the first step: backend, data, model, method, and the record that says so. */
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { type RecordBodyOf, type RunConfig, requireConsistent } from '@rankscope/protocol'
 import { type SelectedBackend, selectBackend } from '../backends/select.ts'
+import { listCheckpoints } from '../checkpoint-folders.ts'
 import { ChatTemplate } from '../data/chat-template.ts'
 import { topSvdAll } from '../linalg/index.ts'
 import type { AttachContext } from '../methods/method.ts'
@@ -10,7 +11,7 @@ import { loadModel, type Model } from '../model/model.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { BaseWeights } from '../train/base-weights.ts'
-import { openCheckpoint, type Progress } from '../train/checkpoint.ts'
+import { type OpenedCheckpoint, openNewestCheckpoint, type Progress } from '../train/checkpoint.ts'
 import { requireFiniteWeights } from '../train/not-finite.ts'
 import { assembleTraining, samplerOf, type TrainingSession } from '../train/session.ts'
 import { watchedTargets } from '../train/targets.ts'
@@ -57,8 +58,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const memory = estimateMemory(config, modelConfig, longest, collective !== undefined)
   requireMemory(memory, environment.memoryBytes)
   emit({ kind: 'log', level: 'info', message: `memory: ${describeMemory(memory)}` })
-  const checkpoint =
-    environment.checkpointFrom === null ? null : openCheckpoint(environment.checkpointFrom, config)
+  const checkpoint = openNewest(config, environment)
 
   emit({ kind: 'phase', phase: 'loading-model', progress: null, detail: basename(folder) })
   const backend = await selectBackend(config.resources.backend, { threads })
@@ -132,6 +132,18 @@ function decomposition(
       },
     })
   }
+}
+
+/** The checkpoint that the run was given, or the newest one before it that is whole. */
+function openNewest(config: RunConfig, environment: RunEnvironment): OpenedCheckpoint | null {
+  const { checkpointFrom, formerPlaces = [], emit } = environment
+  if (checkpointFrom === null) return null
+  const places = new Set([...formerPlaces, dirname(checkpointFrom)])
+  const known = listCheckpoints([...places]).map(({ path }) => path)
+  const older = known.includes(checkpointFrom) ? known.slice(known.indexOf(checkpointFrom) + 1) : []
+  return openNewestCheckpoint([checkpointFrom, ...older], config, (message) =>
+    emit({ kind: 'log', level: 'warning', message }),
+  )
 }
 
 /** W_0 read again from the model's folder whenever it is needed, rather than held twice. */

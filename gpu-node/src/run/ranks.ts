@@ -21,7 +21,15 @@ export interface RankOrder {
   readonly socket: string
   readonly environment: Pick<
     RunEnvironment,
-    'roots' | 'folder' | 'cacheFolder' | 'threads' | 'memoryBytes' | 'checkpointFrom'
+    | 'roots'
+    | 'folder'
+    | 'cacheFolder'
+    | 'threads'
+    | 'memoryBytes'
+    | 'checkpointFrom'
+    | 'formerPlaces'
+    | 'keepAtMost'
+    | 'onFullDisk'
   >
 }
 
@@ -50,6 +58,7 @@ export async function runRanks(config: RunConfig, environment: RunEnvironment): 
   const folder = mkdtempSync(join(tmpdir(), 'rankscope-ranks-'))
   const { devices } = config.parallel
   const { roots, cacheFolder, threads, memoryBytes, checkpointFrom, emit } = environment
+  const { formerPlaces, keepAtMost, onFullDisk } = environment
   const order: RankOrder = {
     config,
     socket: join(folder, 'ranks.sock'),
@@ -60,6 +69,9 @@ export async function runRanks(config: RunConfig, environment: RunEnvironment): 
       threads: Math.max(1, Math.floor((config.resources.threads ?? threads) / devices)),
       memoryBytes: memoryBytes === null ? null : memoryBytes / devices,
       checkpointFrom,
+      ...(formerPlaces && { formerPlaces }),
+      ...(keepAtMost !== undefined && { keepAtMost }),
+      ...(onFullDisk && { onFullDisk }),
     },
   }
   const orderFile = join(folder, 'order.json')

@@ -10,10 +10,12 @@ import {
   type RunConfig,
   scalarNames,
 } from '@rankscope/protocol'
+import { checkpointPath } from '../checkpoint-folders.ts'
 import { closeSpectra } from '../linalg/index.ts'
-import { checkpointPath, joinCheckpoint, saveCheckpoint } from '../train/checkpoint.ts'
+import { type CheckpointRules, joinCheckpoint, saveCheckpoint } from '../train/checkpoint.ts'
 import { meanTailRatio, SpectraRecorder } from '../train/spectra.ts'
 import { type StepReport, train, type Verdict } from '../train/trainer.ts'
+import { roomOnDisk } from './disk-room.ts'
 import type { RunEnvironment, RunOutcome } from './environment.ts'
 import { type EvaluationSplit, evaluate, evaluationFailure } from './evaluation.ts'
 import { exportArtifacts } from './exports.ts'
@@ -42,7 +44,11 @@ export const executeRun: ExecuteRun = async (config, environment) => {
     const payload = errorPayload(error)
     if (payload.code === 'INTERNAL' && error instanceof Error)
       emit({ kind: 'log', level: 'error', message: error.stack ?? error.message })
-    outcome = { state: 'failed', steps: counted.steps, error: payload }
+    // Whoever stops a run that waits for the disk is not to read that it failed.
+    const isStopped = payload.code === 'DISK_FULL' && environment.control.leave === 'stop'
+    outcome = isStopped
+      ? { state: 'stopped', steps: counted.steps }
+      : { state: 'failed', steps: counted.steps, error: payload }
   } finally {
     await closeSpectra()
   }
@@ -262,17 +268,32 @@ class Run {
     const { emit, folder } = this.#environment
     const { step } = this.#progress
     emit({ kind: 'phase', phase: 'checkpointing', progress: null, detail: `step ${step}` })
-    const { keep } = config.checkpoint
     const place = join(folder, 'checkpoints')
     // Every rank takes part in reading, since each holds the moments of its own device, and knows what is saved.
     if (this.#leads) {
-      const saved = await saveCheckpoint(place, state, config, this.#progress, keep)
+      const saved = await saveCheckpoint(place, state, config, this.#progress, {
+        rules: this.#checkpointRules(),
+        score: this.#lastEvaluation.validation ?? this.#lastEvaluation.test ?? null,
+        room: roomOnDisk(this.#environment),
+      })
       emit({ kind: 'checkpoint', step, ...saved })
     } else {
       await joinCheckpoint(state)
     }
     this.#lastCheckpoint = checkpointPath(place, step)
     return this.#lastCheckpoint
+  }
+
+  #checkpointRules(): CheckpointRules {
+    const { formerPlaces = [], keepAtMost = Number.POSITIVE_INFINITY } = this.#environment
+    const { keep, keepBest, maxGib } = this.#prepared.config.checkpoint
+    return {
+      keep: Math.min(keep, keepAtMost),
+      keepBest,
+      maxBytes: maxGib === null ? null : maxGib * 2 ** 30,
+      formerPlaces,
+      startStep: this.#prepared.progress.step,
+    }
   }
 
   /** The checkpoint of this step, written now unless it is there. */

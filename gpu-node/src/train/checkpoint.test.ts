@@ -1,12 +1,21 @@
 /** A run that was saved and goes on is the run that never stopped. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runConfigSchema } from '@rankscope/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { selectBackend } from '../backends/select.ts'
+import { listCheckpoints } from '../checkpoint-folders.ts'
 import { everyMethod, type ToyConfig, toyTraining } from '../testing/training/toy-training.ts'
-import { openCheckpoint, saveCheckpoint } from './checkpoint.ts'
+import { type CheckpointRules, openCheckpoint, openNewestCheckpoint, saveCheckpoint } from './checkpoint.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -15,6 +24,10 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
+const keeping = (rules: Partial<CheckpointRules> = {}) => ({
+  rules: { keep: 2, keepBest: false, maxBytes: null, formerPlaces: [], startStep: 0, ...rules },
+  score: null,
+})
 const progress = (step: number) => ({ step, tokens: 10 * step, trainingSeconds: step, baseAccuracy: null })
 
 describe.each(everyMethod)('%s', (label, method, devices) => {
@@ -37,7 +50,7 @@ describe.each(everyMethod)('%s', (label, method, devices) => {
     const cut = await toyTraining(config)
     const first = await cut.run(0, 4)
     const place = join(folder, label)
-    const { path } = await saveCheckpoint(place, cut.state, cut.config, progress(4), 2)
+    const { path } = await saveCheckpoint(place, cut.state, cut.config, progress(4), keeping())
     cut.dispose()
 
     const opened = openCheckpoint(path, cut.config)
@@ -56,9 +69,9 @@ describe('checkpoint folders', () => {
     method: { name: 'lora', rank: 2 },
     training: { globalBatchSize: 4, microBatchSize: 2, maxSteps: 1 },
   }
-  const saved = async (place: string) => {
+  const saved = async (place: string, step = 3) => {
     const toy = await toyTraining(config)
-    const result = await saveCheckpoint(join(folder, place), toy.state, toy.config, progress(3), 2)
+    const result = await saveCheckpoint(join(folder, place), toy.state, toy.config, progress(step), keeping())
     toy.dispose()
     return { ...result, config: toy.config }
   }
@@ -66,9 +79,62 @@ describe('checkpoint folders', () => {
   it('only the newest are kept, and no half-written folder is left', async () => {
     const toy = await toyTraining(config)
     for (const step of [1, 2, 3, 12])
-      await saveCheckpoint(join(folder, 'kept'), toy.state, toy.config, progress(step), 2)
+      await saveCheckpoint(join(folder, 'kept'), toy.state, toy.config, progress(step), keeping())
     expect(readdirSync(join(folder, 'kept')).sort()).toEqual(['step-00000003', 'step-00000012'])
     toy.dispose()
+  })
+
+  it('the rules hold for the run, not for each attempt, and what was given up goes', async () => {
+    const toy = await toyTraining(config)
+    const [first, second] = [join(folder, 'run', '1'), join(folder, 'run', '2')]
+    const save = (place: string, step: number, rules: Partial<CheckpointRules>) =>
+      saveCheckpoint(place, toy.state, toy.config, progress(step), keeping(rules))
+    for (const step of [1, 2, 3]) await save(first, step, { keep: 3 })
+    // Step 3 was damaged, say: the second attempt went on from step 2.
+    await save(second, 4, { keep: 2, formerPlaces: [first], startStep: 2 })
+    expect(listCheckpoints([first, second]).map(({ step }) => step)).toEqual([4, 2])
+    await save(second, 5, { keep: 2, formerPlaces: [first], startStep: 2 })
+    expect(listCheckpoints([first, second]).map(({ step }) => step)).toEqual([5, 4])
+    expect(existsSync(first), 'no empty folder is left').toBe(false)
+    toy.dispose()
+  })
+
+  it('of which a byte was changed, or that lacks a file, is found by its manifest', async () => {
+    const { path, config: written } = await saved('flipped')
+    const file = join(path, 'state.safetensors')
+    const bytes = readFileSync(file)
+    bytes[bytes.length - 3]! ^= 1
+    writeFileSync(file, bytes)
+    expect(() => openCheckpoint(path, written)).toThrow(
+      expect.objectContaining({
+        code: 'CHECKPOINT_BROKEN',
+        message: expect.stringContaining(`${file}: its bytes`),
+      }),
+    )
+    rmSync(file)
+    expect(() => openCheckpoint(path, written)).toThrow(/state.safetensors: it is missing/)
+    const json = await saved('digit')
+    const text = readFileSync(join(json.path, 'checkpoint.json'), 'utf8')
+    writeFileSync(join(json.path, 'checkpoint.json'), text.replace('"step": 3', '"step": 4'))
+    expect(() => openCheckpoint(json.path, written)).toThrow(/checkpoint.json: its bytes/)
+  })
+
+  it('a damaged one is left for the one before it, with a warning that names the file', async () => {
+    const older = await saved('series', 3)
+    const newer = await saved('series', 5)
+    const file = join(newer.path, 'state.safetensors')
+    truncateSync(file, readFileSync(file).length - 8)
+    const warnings: string[] = []
+    const open = () =>
+      openNewestCheckpoint([newer.path, older.path], older.config, (message) => warnings.push(message))
+    expect(open()).toMatchObject({ path: older.path, progress: { step: 3 } })
+    expect(warnings).toEqual([expect.stringContaining(`${file}: it has`)])
+    rmSync(join(older.path, 'manifest.json'))
+    writeFileSync(join(older.path, 'checkpoint.json'), '')
+    expect(open).toThrow(expect.objectContaining({ code: 'CHECKPOINT_BROKEN' }))
+    const other = { ...older.config, seed: 1 }
+    const sound = await saved('series', 7)
+    expect(() => openNewestCheckpoint([sound.path, older.path], other, () => {})).toThrow(/\(seed\)/)
   })
 
   it('another setting that matters is refused by name, one that does not is not', async () => {

@@ -2,15 +2,27 @@
  * Checkpoints: everything from which a run goes on as if it had never stopped. A folder `step-00000120` with
  *
  *   state.safetensors   the method's variables, moments included, and the weights that it changes, float32
- *   checkpoint.json     step, counters, and the configuration that the tensors belong to
+ *   checkpoint.json     step, counters, score, and the configuration that the tensors belong to
+ *   manifest.json       size and SHA-256 of the two
  *
  * Data order and dropout are functions of (seed, step), so the step is all that there is to say about them. A folder is
- * written aside and renamed: it is either whole or not there.
+ * written aside, brought to disk and renamed: it is either whole or not there. What a disk changes later the manifest
+ * finds: a damaged checkpoint is left for the one before it.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseOrThrow, RankscopeError, type RunConfig, runConfigSchema } from '@rankscope/protocol'
+import { RankscopeError, type RunConfig, runConfigSchema } from '@rankscope/protocol'
 import { z } from 'zod'
+import {
+  checkpointPath,
+  dispensable,
+  folderBytes,
+  listCheckpoints,
+  type Retention,
+  removeCheckpoints,
+  type Score,
+} from '../checkpoint-folders.ts'
+import { fingerprint, noRoom, type RoomOnDisk, syncFolder } from '../durable-files.ts'
 import { openSafetensors, readFloat32, writeSafetensors, writingOrder } from '../model/safetensors.ts'
 import { writeJsonFile } from '../model/save.ts'
 import type { InitialValues, MethodState } from '../optim/state.ts'
@@ -26,18 +38,34 @@ const progressSchema = z.strictObject({
 })
 export type Progress = z.infer<typeof progressSchema>
 
+const scoreSchema = z.strictObject({ loss: z.number().nullable(), accuracy: z.number().nullable() })
 const fileSchema = z.strictObject({
   version: z.literal(1),
   progress: progressSchema,
   config: runConfigSchema,
+  score: scoreSchema.nullable().default(null),
+})
+const manifestSchema = z.strictObject({
+  files: z.record(z.string(), z.strictObject({ bytes: z.int(), sha256: z.string() })),
 })
 
 const stateFile = 'state.safetensors'
 const jsonFile = 'checkpoint.json'
+const manifestFile = 'manifest.json'
 
-/** The folder of the checkpoint after `step` steps. */
-export function checkpointPath(folder: string, step: number): string {
-  return join(folder, `step-${String(step).padStart(8, '0')}`)
+export interface CheckpointRules extends Retention {
+  /** Places of earlier attempts of the run, oldest first: the rules hold for the run, not for each attempt. */
+  readonly formerPlaces: readonly string[]
+  /** Step that this attempt went on from: what earlier attempts saved beyond it is of a past that was given up. */
+  readonly startStep: number
+}
+
+export interface SaveOptions {
+  readonly rules: CheckpointRules
+  /** What the weights scored when they were last evaluated. */
+  readonly score: Score | null
+  /** May wait where the disk is full. */
+  readonly room?: RoomOnDisk
 }
 
 /** The method's variables, each read when its turn comes to be written. */
@@ -52,40 +80,109 @@ export async function joinCheckpoint(state: MethodState): Promise<void> {
   for (const { values } of writingOrder(tensorsOf(state))) await values()
 }
 
-/** Writes `<folder>/step-<n>`, removes all but the newest `keep`, and returns the new one's path and size. */
+/** Writes `<place>/step-<n>`, removes what the rules do not keep, and returns the new one's path and size. */
 export async function saveCheckpoint(
-  folder: string,
+  place: string,
   state: MethodState,
   config: RunConfig,
   progress: Progress,
-  keep: number,
+  { rules, score, room = noRoom }: SaveOptions,
 ): Promise<{ path: string; bytes: number }> {
-  const path = checkpointPath(folder, progress.step)
+  const path = checkpointPath(place, progress.step)
   const aside = `${path}.partial`
   rmSync(aside, { recursive: true, force: true })
-  mkdirSync(aside, { recursive: true })
-  await writeSafetensors(join(aside, stateFile), tensorsOf(state), { format: 'rankscope' })
-  writeJsonFile(join(aside, jsonFile), { version: 1, progress, config } satisfies z.input<typeof fileSchema>)
-  rmSync(path, { recursive: true, force: true })
-  renameSync(aside, path)
-  prune(folder, keep)
-  const bytes = [stateFile, jsonFile].reduce((sum, name) => sum + statSync(join(path, name)).size, 0)
-  return { path, bytes }
+  const patiently = async (work: () => void) => {
+    for (;;) {
+      try {
+        return work()
+      } catch (error) {
+        await room(error)
+      }
+    }
+  }
+  try {
+    await patiently(() => mkdirSync(aside, { recursive: true }))
+    await writeSafetensors(join(aside, stateFile), tensorsOf(state), { format: 'rankscope' }, room)
+    const kept = score && { loss: score.loss, accuracy: score.accuracy }
+    const content: z.input<typeof fileSchema> = { version: 1, progress, config, score: kept }
+    await patiently(() => writeJsonFile(join(aside, jsonFile), content))
+    const names = [stateFile, jsonFile]
+    const files = Object.fromEntries(names.map((name) => [name, fingerprint(join(aside, name))]))
+    const manifest: z.input<typeof manifestSchema> = { files }
+    await patiently(() => writeJsonFile(join(aside, manifestFile), manifest))
+    rmSync(path, { recursive: true, force: true })
+    renameSync(aside, path)
+    syncFolder(place)
+  } catch (error) {
+    rmSync(aside, { recursive: true, force: true })
+    throw error
+  }
+  prune(place, rules)
+  return { path, bytes: folderBytes(path) }
+}
+
+function prune(place: string, rules: CheckpointRules): void {
+  const { formerPlaces, startStep } = rules
+  const all = listCheckpoints([...formerPlaces, place])
+  const isGivenUp = (step: number, where: string) => where !== place && step > startStep
+  const live = all.filter((checkpoint) => !isGivenUp(checkpoint.step, checkpoint.place))
+  const unwanted = dispensable(live, rules, ({ path }) => scoreOf(path))
+  removeCheckpoints(all.filter((checkpoint) => !live.includes(checkpoint) || unwanted.includes(checkpoint)))
+}
+
+function scoreOf(path: string): Score | null {
+  try {
+    return fileSchema.parse(JSON.parse(readFileSync(join(path, jsonFile), 'utf8'))).score
+  } catch {
+    // Damaged: nothing speaks for it.
+    return null
+  }
+}
+
+export interface OpenedCheckpoint {
+  readonly path: string
+  readonly initial: InitialValues
+  readonly progress: Progress
+}
+
+/**
+ * Opens the first of `paths` (newest first) that is whole; `warn` hears of each that is not. Throws CHECKPOINT_BROKEN
+ * where none is, or where one belongs to another run.
+ */
+export function openNewestCheckpoint(
+  paths: readonly string[],
+  config: RunConfig,
+  warn: (message: string) => void,
+): OpenedCheckpoint {
+  const faults: RankscopeError[] = []
+  for (const path of paths) {
+    try {
+      return { path, ...openCheckpoint(path, config, warn) }
+    } catch (error) {
+      if (!(error instanceof DamagedCheckpoint)) throw error
+      faults.push(error)
+      if (faults.length < paths.length) warn(`${error.message}; going on from the checkpoint before it`)
+    }
+  }
+  throw faults.length === 1 ? faults[0]! : damaged(faults.map(({ message }) => message).join('; '))
 }
 
 /** Reads a checkpoint for `config`. Throws CHECKPOINT_BROKEN where it is damaged or belongs to another run. */
 export function openCheckpoint(
   path: string,
   config: RunConfig,
+  warn: (message: string) => void = () => {},
 ): { initial: InitialValues; progress: Progress } {
   const file = join(path, jsonFile)
-  if (!existsSync(file)) throw broken(`${path}: there is no checkpoint`)
-  const { progress, config: written } = parseOrThrow(fileSchema, readJson(file), 'CHECKPOINT_BROKEN', file)
+  if (!existsSync(file)) throw damaged(`${path}: there is no checkpoint`)
+  verify(path, warn)
+  const { progress, config: written } = readParsed(file)
   const differing = differences(computation(written), computation(config))
   if (differing.length > 0)
-    throw broken(
+    throw new RankscopeError(
+      'CHECKPOINT_BROKEN',
       `${path}: it was written with other settings (${differing.join(', ')})`,
-      'Resume with the settings of the checkpoint, or start the run afresh.',
+      { hint: 'Resume with the settings of the checkpoint, or start the run afresh.' },
     )
   const { tensors } = openTensors(join(path, stateFile))
   const initial: InitialValues = {
@@ -94,11 +191,34 @@ export function openCheckpoint(
       const info = tensors.get(name)
       if (!info) return null
       if (info.shape.join() !== shape.join())
-        throw broken(`${path}: tensor ${name} has shape [${info.shape}], [${shape}] is needed`)
+        throw damaged(`${path}: tensor ${name} has shape [${info.shape}], [${shape}] is needed`)
       return readFloat32(info)
     },
   }
   return { initial, progress }
+}
+
+/** Reads every byte and compares it with the manifest. */
+function verify(path: string, warn: (message: string) => void): void {
+  const file = join(path, manifestFile)
+  if (!existsSync(file)) {
+    warn(`${path}: it has no manifest.json, so that damage could not be found`)
+    return
+  }
+  const manifest = manifestSchema.safeParse(readJson(file))
+  if (!manifest.success) throw damaged(`${file}: it is no manifest`)
+  const { files } = manifest.data
+  for (const name of [stateFile, jsonFile]) {
+    const member = join(path, name)
+    const expected = files[name]
+    if (!expected) throw damaged(`${file}: it does not name ${name}`)
+    if (!existsSync(member)) throw damaged(`${member}: it is missing`)
+    const found = fingerprint(member)
+    if (found.bytes !== expected.bytes)
+      throw damaged(`${member}: it has ${found.bytes} bytes, ${expected.bytes} were written`)
+    if (found.sha256 !== expected.sha256)
+      throw damaged(`${member}: its bytes are not those that were written (SHA-256 differs)`)
+  }
 }
 
 /** The parts of a configuration that decide what is computed; a resumed run may watch and save differently. */
@@ -123,30 +243,37 @@ function sorted(value: unknown): unknown {
   )
 }
 
-function prune(folder: string, keep: number): void {
-  const steps = readdirSync(folder)
-    .filter((name) => /^step-\d+$/.test(name))
-    .sort()
-  for (const name of steps.slice(0, Math.max(0, steps.length - keep)))
-    rmSync(join(folder, name), { recursive: true, force: true })
-}
-
 function openTensors(file: string): ReturnType<typeof openSafetensors> {
   try {
     return openSafetensors(file)
   } catch (cause) {
-    throw broken(`${file}: ${cause instanceof Error ? cause.message : cause}`)
+    throw damaged(`${file}: ${cause instanceof Error ? cause.message : cause}`)
   }
+}
+
+function readParsed(file: string): z.output<typeof fileSchema> {
+  const parsed = fileSchema.safeParse(readJson(file))
+  if (parsed.success) return parsed.data
+  throw damaged(
+    parsed.error.issues.map(({ path, message }) => `${file}: ${path.join('.')}: ${message}`).join('; '),
+  )
 }
 
 function readJson(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'))
   } catch {
-    throw broken(`${file}: not readable as JSON`)
+    throw damaged(`${file}: not readable as JSON`)
   }
 }
 
-function broken(message: string, hint = 'Start the run afresh, or resume from an older checkpoint.') {
-  return new RankscopeError('CHECKPOINT_BROKEN', message, { hint })
+/** A checkpoint that cannot be used whatever the configuration says; an older one may be whole. */
+class DamagedCheckpoint extends RankscopeError {
+  constructor(message: string) {
+    super('CHECKPOINT_BROKEN', message, {
+      hint: 'Start the run afresh, or resume from an older checkpoint.',
+    })
+  }
 }
+
+const damaged = (message: string) => new DamagedCheckpoint(message)

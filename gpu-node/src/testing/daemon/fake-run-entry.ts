@@ -26,6 +26,9 @@ const execute: ExecuteRun = async (config, environment) => {
     case 'broken-record':
       emit({ kind: 'scalars', step: -1, values: {} })
       break
+    case 'told':
+      emit({ kind: 'log', level: 'info', message: JSON.stringify(environment) })
+      break
     case 'flood':
       await flood(environment, Number(argument))
       break

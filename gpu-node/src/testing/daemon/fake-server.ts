@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import {
   type Ack,
   type Assignment,
+  type DeletedRun,
   errorPayload,
   type Heartbeat,
   heartbeatSchema,
@@ -87,6 +88,15 @@ export class FakeServer {
 
   async command(command: NodeCommand): Promise<Ack<null>> {
     return await this.#node!.emitWithAck('command', command)
+  }
+
+  async deleteRun(runId: string): Promise<Ack<DeletedRun>> {
+    return await this.#node!.emitWithAck('deleteRun', { runId })
+  }
+
+  /** Ends the connection as a server does that takes the node for silent. */
+  disconnect(): void {
+    this.#node?.disconnect(true)
   }
 
   async estimate(config: RunConfig): Promise<Ack<MemoryPlan>> {
