@@ -1,5 +1,5 @@
 /** Requests to the server’s REST API: answers are parsed by their schema, failures become coded errors. */
-import { errorPayloadSchema, RankscopeError } from '@rankscope/protocol'
+import { decodeMessage, errorPayloadSchema, RankscopeError } from '@rankscope/protocol'
 import type { z } from 'zod'
 import { serverClock } from '../common/server-clock.ts'
 import { readToken } from './token.ts'
@@ -14,17 +14,38 @@ export async function request<S extends z.ZodType>(
 ): Promise<z.output<S>> {
   const answer = await send(path, options)
   const parsed = schema.safeParse(answer)
-  if (!parsed.success) {
-    throw new RankscopeError('MESSAGE_INVALID', `the server’s answer to ${path} does not fit its schema`, {
-      hint: 'reload the page; if that does not help, server and dashboard are of different versions',
-      cause: parsed.error,
-    })
-  }
+  if (!parsed.success) throw unfit(path, parsed.error)
+  return parsed.data
+}
+
+function unfit(path: string, cause: unknown): RankscopeError {
+  return new RankscopeError('MESSAGE_INVALID', `the server’s answer to ${path} does not fit its schema`, {
+    hint: 'reload the page; if that does not help, server and dashboard are of different versions',
+    cause,
+  })
+}
+
+/** The parsed answer of a route that answers columns (MessagePack). Throws as `request` does. */
+export async function requestColumns<S extends z.ZodType>(
+  path: string,
+  body: unknown,
+  schema: S,
+  options: Pick<Options, 'signal'> = {},
+): Promise<z.output<S>> {
+  const response = await open(path, { ...options, method: 'POST', body })
+  const parsed = schema.safeParse(decodeMessage(new Uint8Array(await response.arrayBuffer())))
+  if (!parsed.success) throw unfit(path, parsed.error)
   return parsed.data
 }
 
 /** For commands whose answer nobody reads. */
 export async function send(path: string, options: Options = {}): Promise<unknown> {
+  const response = await open(path, options)
+  return parseJson(await response.text())
+}
+
+/** The response to a request that was accepted; everything else becomes a coded error. */
+async function open(path: string, options: Options): Promise<Response> {
   const token = readToken()
   const sentMs = Date.now()
   let response: Response
@@ -46,9 +67,8 @@ export async function send(path: string, options: Options = {}): Promise<unknown
     })
   }
   serverClock.note(sentMs, Date.now(), response.headers.get('date'))
-  const text = await response.text()
-  const body = parseJson(text)
-  if (response.ok) return body
+  if (response.ok) return response
+  const body = parseJson(await response.text())
   const payload = errorPayloadSchema.safeParse(
     body !== null && typeof body === 'object' && 'error' in body ? body.error : body,
   )

@@ -6,12 +6,15 @@ import {
   type RunCommand,
   type RunConfig,
   type RunView,
-  runsAnswer,
+  runRowsAnswer,
   runViewSchema,
 } from '@rankscope/protocol'
 import { queryOptions, useMutation, useQuery } from '@tanstack/react-query'
+import { useWatchedView } from '../live/live-context.tsx'
 import { request, send } from './client.ts'
+import { viewOfRow } from './run-rows.ts'
 
+/** All runs, as rows of a table: without what only a run’s own page shows. In order of creation. */
 export const runsQuery = queryOptions({
   queryKey: ['runs'],
   queryFn: async ({ signal }) => {
@@ -19,13 +22,24 @@ export const runsQuery = queryOptions({
     let cursor: string | null = ''
     while (cursor !== null) {
       const query: string = cursor === '' ? '' : `?cursor=${encodeURIComponent(cursor)}`
-      const page = await request(`/runs${query}`, runsAnswer, { signal })
-      runs.push(...page.runs)
+      const page = await request(`/runs/rows${query}`, runRowsAnswer, { signal })
+      runs.push(...page.rows.map(viewOfRow))
       cursor = page.next
     }
     return runs.reverse()
   },
+  // Comparing ten thousand runs field by field takes longer than drawing those in sight.
+  structuralSharing: false,
 })
+
+/** One run whole. */
+export function runQuery(runId: string) {
+  return queryOptions({
+    queryKey: ['run', runId],
+    queryFn: ({ signal }) => request(`/runs/${runId}`, runViewSchema, { signal }),
+  })
+}
+
 export const nodesQuery = queryOptions({
   queryKey: ['nodes'],
   queryFn: async ({ signal }) => (await request('/nodes', nodesAnswer, { signal })).nodes,
@@ -35,8 +49,15 @@ export function useRuns() {
   return useQuery(runsQuery)
 }
 
+/** The run as its own page shows it: its row at once, the rest as soon as it is here. */
 export function useRun(runId: string): RunView | undefined {
-  return useQuery({ ...runsQuery, select: (runs) => runs.find((run) => run.runId === runId) }).data
+  const row = useQuery({ ...runsQuery, select: (runs) => runs.find((run) => run.runId === runId) }).data
+  const whole = useQuery({ ...runQuery(runId), enabled: row !== undefined }).data
+  useWatchedView(runId)
+  // What never changes within an attempt comes from the whole view; everything else from whichever is newer.
+  return row && whole
+    ? { ...row, start: row.start ?? whole.start, checkpoint: row.checkpoint ?? whole.checkpoint }
+    : row
 }
 
 export function useNodes() {

@@ -3,15 +3,19 @@ import type { NodeView, RunView } from '@rankscope/protocol'
 import type { QueryClient } from '@tanstack/react-query'
 import { Batcher } from '../live/batcher.ts'
 import type { ViewListener } from '../live/connection.ts'
-import { nodesQuery, runsQuery } from './queries.ts'
+import { nodesQuery, runQuery, runsQuery } from './queries.ts'
+import { changedView } from './run-rows.ts'
 
 export function cacheViews(
   client: QueryClient,
   frames = new Batcher((callback) => requestAnimationFrame(callback)),
 ): ViewListener {
   const runs = new Map<string, RunView | null>()
+  const wholes = new Map<string, RunView>()
   const nodes = new Map<string, NodeView>()
   const flush = () => {
+    for (const [runId, run] of wholes) client.setQueryData(runQuery(runId).queryKey, (known) => known && run)
+    wholes.clear()
     if (runs.size > 0) {
       const changes = new Map(runs)
       runs.clear()
@@ -24,8 +28,19 @@ export function cacheViews(
     }
   }
   return {
+    runRows: (rows) => {
+      const known = new Map((client.getQueryData(runsQuery.queryKey) ?? []).map((run) => [run.runId, run]))
+      for (const row of rows) {
+        const view = changedView(runs.get(row.runId) ?? known.get(row.runId), row)
+        // A run that was created while its list was on the way: ask for the list again.
+        if (view) runs.set(row.runId, view)
+        else void client.invalidateQueries({ queryKey: runsQuery.queryKey })
+      }
+      frames.request(flush)
+    },
     run: (run) => {
       runs.set(run.runId, run)
+      wholes.set(run.runId, run)
       frames.request(flush)
     },
     runDeleted: (runId) => {
@@ -37,8 +52,8 @@ export function cacheViews(
       frames.request(flush)
     },
     reconnected: () => {
-      void client.invalidateQueries({ queryKey: runsQuery.queryKey })
-      void client.invalidateQueries({ queryKey: nodesQuery.queryKey })
+      for (const queryKey of [runsQuery.queryKey, ['run'], nodesQuery.queryKey])
+        void client.invalidateQueries({ queryKey })
     },
   }
 }

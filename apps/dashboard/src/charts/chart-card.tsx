@@ -38,6 +38,9 @@ type Props = {
   primary?: boolean
   onDrawn?: (figure: Figure) => void
   onPick?: (x: number) => void
+  onSeen?: () => void
+  /** How much of what it shows is here, e.g. “3 of 4 runs loaded”; nothing once all is. */
+  loadedNote?: string | null
 }
 
 export function ChartCard(props: Props) {
@@ -82,6 +85,8 @@ export function ChartCard(props: Props) {
     height: large ? 'auto' : height,
     primary: props.primary ?? false,
     onDrawn: drawn,
+    ...(props.onPick ? { onPick: props.onPick } : {}),
+    ...(props.onSeen ? { onSeen: props.onSeen } : {}),
   }
   return (
     <Paper withBorder className={classes['card']} data-large={large} component="section" aria-label={title}>
@@ -103,7 +108,7 @@ export function ChartCard(props: Props) {
           </Tooltip>
         ) : null}
         <Text size="xs" c="dimmed" ml="auto" className={classes['note']} title="Every extreme is kept">
-          {counted}
+          {[props.loadedNote, counted].filter(Boolean).join(', ')}
         </Text>
         <ActionIcon
           variant="subtle"
@@ -153,14 +158,9 @@ export function ChartCard(props: Props) {
       </Group>
       {controls ? <div className={classes['controls']}>{controls}</div> : null}
       {chart.kind === 'lines' ? (
-        <LineChart
-          {...shared}
-          build={chart.build}
-          {...(props.onPick ? { onPick: props.onPick } : {})}
-          {...(chart.onZoom ? { onZoom: chart.onZoom } : {})}
-        />
+        <LineChart {...shared} build={chart.build} {...(chart.onZoom ? { onZoom: chart.onZoom } : {})} />
       ) : (
-        <LiveChart {...shared} build={chart.build} {...(props.onPick ? { onPick: props.onPick } : {})} />
+        <LiveChart {...shared} build={chart.build} />
       )}
       {notes === '' ? null : (
         <Text size="xs" c="dimmed" className={classes['notes']!} data-testid="chart-notes">

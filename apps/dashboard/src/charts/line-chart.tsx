@@ -46,6 +46,7 @@ export function LineChart(props: LineChartProps) {
     frame,
     stores,
     primary,
+    onSeen: props.onSeen,
     inputs: [build, onDrawn, onPick, onZoom, theme],
     mount: () =>
       linePainter(plot.current!, {

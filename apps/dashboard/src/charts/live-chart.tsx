@@ -18,6 +18,8 @@ export type ChartProps<F extends FigureFacts> = {
   onDrawn?: (figure: F) => void
   /** The x value that was clicked. */
   onPick?: (x: number) => void
+  /** It came into sight: time to fetch what it shows. */
+  onSeen?: () => void
 }
 
 /** What plotly keeps on its element while the reader drags a zoom box, and how one listens to it. */
@@ -39,6 +41,7 @@ export function LiveChart(props: ChartProps<PlotlyFigure>) {
     frame,
     stores,
     primary,
+    onSeen: props.onSeen,
     inputs: [build, onDrawn, onPick],
     mount: (redraw) => {
       const element = plot.current!

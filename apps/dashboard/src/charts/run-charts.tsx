@@ -2,19 +2,20 @@
 import { Group, SegmentedControl, Slider, Text } from '@mantine/core'
 import { isSettled, type RunView } from '@rankscope/protocol'
 import { useViewChoice, useViewNumber } from '../common/view-state.ts'
-import { type LoadedStores, useSeriesNames } from '../live/live-context.tsx'
+import type { LoadedStores } from '../live/live-context.tsx'
+import { emptyText } from './empty-text.ts'
 import { MeasureChart } from './measure-chart.tsx'
 import { PartsTable } from './parts-table.tsx'
 import classes from './run-charts.module.css'
 import { ScalarChart } from './scalar-chart.tsx'
-import { accuracyChart, lossChart, scalarCharts } from './scalar-charts.ts'
+import { accuracyChart, lossChart, type ScalarChartDefinition, scalarCharts } from './scalar-charts.ts'
 import { SpectrumChart } from './spectrum-chart.tsx'
 import { useCurves } from './use-curves.ts'
 import { useSpectrumView } from './use-spectrum-view.ts'
 
 type Props = {
   runs: readonly RunView[]
-  loaded: Pick<LoadedStores, 'stores' | 'loading' | 'error'>
+  loaded: Pick<LoadedStores, 'stores' | 'ready' | 'error'>
   groupKey: ((run: RunView) => string) | null
 }
 
@@ -25,16 +26,11 @@ export function RunCharts({ runs, loaded, groupKey }: Props) {
   const curves = useCurves(runs, stores, groupKey)
   const view = useSpectrumView(stores)
   const settled = runs.every((run) => isSettled(run.state))
-  const soon = (what: string) => {
-    // What is not here yet may still be there: only a complete history says that something is missing.
-    if (loaded.loading) return 'Loading …'
-    if (loaded.error) return 'This could not be loaded.'
-    if (!settled) return `Waiting for the first ${what} …`
-    return `The ${runs.length === 1 ? 'run' : 'runs'} ended without ${article(what)} ${what}.`
-  }
+  const empty = emptyText('spectrum', runs, loaded)
   const shared = { curves, stores, xAxis, smoothing }
-  // Charts that need not be there appear with their first point.
-  const names = useSeriesNames(stores)
+  // Charts that need not be there appear with their first value; no chart stays of what ended without one.
+  const names = runs.flatMap((run) => Object.keys(run.latest))
+  const hasData = ({ name, always }: ScalarChartDefinition) => names.includes(name) || (always && !settled)
   return (
     <div>
       <Group gap="lg" mb="sm" className={classes['settings']!}>
@@ -75,26 +71,15 @@ export function RunCharts({ runs, loaded, groupKey }: Props) {
         </Group>
       </Group>
       <div className={classes['grid']}>
-        <ScalarChart {...shared} definition={lossChart} empty={soon('loss')} height={400} primary />
-        <SpectrumChart curves={curves} stores={stores} view={view} empty={soon('spectrum')} height={344} />
+        <ScalarChart {...shared} definition={lossChart} height={400} primary />
+        <SpectrumChart curves={curves} stores={stores} view={view} empty={empty} height={344} />
         {view.parts.length > 1 ? <PartsTable curves={curves} stores={stores} view={view} /> : null}
-        <MeasureChart curves={curves} stores={stores} view={view} empty={soon('spectrum')} height={250} />
-        <ScalarChart {...shared} definition={accuracyChart} empty={soon('evaluation')} height={306} />
-        {scalarCharts
-          .filter((definition) => definition.always || names.includes(definition.name))
-          .map((definition) => (
-            <ScalarChart
-              key={definition.key}
-              {...shared}
-              definition={definition}
-              empty={soon(definition.key === 'evalLoss' ? 'evaluation' : 'value')}
-            />
-          ))}
+        <MeasureChart curves={curves} stores={stores} view={view} empty={empty} height={250} />
+        {hasData(accuracyChart) ? <ScalarChart {...shared} definition={accuracyChart} height={306} /> : null}
+        {scalarCharts.filter(hasData).map((definition) => (
+          <ScalarChart key={definition.key} {...shared} definition={definition} />
+        ))}
       </div>
     </div>
   )
-}
-
-function article(word: string): string {
-  return /^[aeiou]/.test(word) ? 'an' : 'a'
 }

@@ -1,8 +1,11 @@
 /** A chart of one scalar over the run. */
+import { scalarNames } from '@rankscope/protocol'
 import { memo, useCallback, useMemo, useRef, useState } from 'react'
 import { useViewFlag } from '../common/view-state.ts'
+import { useSeries } from '../live/live-context.tsx'
 import { noteDrawn } from '../live/timings.ts'
 import { ChartCard } from './chart-card.tsx'
+import { emptyText, loadedNote } from './empty-text.ts'
 import type { ScalarChartDefinition } from './scalar-charts.ts'
 import { scalarFigure, type XAxis } from './scalar-figure.ts'
 import type { RunCurve } from './use-curves.ts'
@@ -15,7 +18,6 @@ type Props = {
   stores: Parameters<typeof ChartCard>[0]['stores']
   xAxis: XAxis
   smoothing: number
-  empty: string
   height?: number
   /** The loss: drawn first, and its latency is measured. */
   primary?: boolean
@@ -23,9 +25,20 @@ type Props = {
 
 /** Memoised: run views change many times a second, curves do not. */
 export const ScalarChart = memo(function ScalarChart(props: Props) {
-  const { definition, curves, stores, xAxis, smoothing, empty, height, primary } = props
+  const { definition, curves, stores, xAxis, smoothing, height, primary } = props
   const [logY, setLogY] = useViewFlag(`${definition.key}.logy`, definition.logY)
   const [logX, setLogX] = useViewFlag(`${definition.key}.logx`)
+  const [seen, setSeen] = useState(false)
+  const names = useMemo(
+    () => (xAxis === 'tokens' ? [definition.name, scalarNames.tokens] : [definition.name]),
+    [definition, xAxis],
+  )
+  const loaded = useSeries(stores, names, { active: seen, times: xAxis === 'time' })
+  const empty = emptyText(
+    definition.what,
+    curves.map((curve) => curve.run),
+    loaded,
+  )
   const axes = `${xAxis} ${logX}`
   // A zoom belongs to the axes that it was made on.
   const [zoomed, setZoomed] = useState<{ axes: string; view: View } | null>(null)
@@ -60,6 +73,7 @@ export const ScalarChart = memo(function ScalarChart(props: Props) {
     [view, details, curves, definition, xAxis, logX, logY, smoothing, empty],
   )
   const chart = useMemo(() => ({ kind: 'lines' as const, build, onZoom }), [build, onZoom])
+  const see = useCallback(() => setSeen(true), [])
   const measure = useCallback(() => {
     const drawnMs = Date.now()
     for (const store of stores) noteDrawn(store.runId, store.takeArrivals(), drawnMs)
@@ -75,6 +89,8 @@ export const ScalarChart = memo(function ScalarChart(props: Props) {
         { label: 'Logarithmic x axis', value: logX, set: setLogX },
       ]}
       primary={primary ?? false}
+      onSeen={see}
+      loadedNote={loadedNote(stores.length, loaded.ready)}
       {...(height === undefined ? {} : { height })}
       {...(primary ? { onDrawn: measure } : {})}
     />

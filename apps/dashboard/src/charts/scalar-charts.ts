@@ -12,16 +12,19 @@ export type ScalarChartDefinition = {
   format: 'plain' | 'percent' | 'si'
   smoothed: boolean
   logY: boolean
-  /** Shown even before there is data. */
+  /** Shown while a run goes on, even before there is data; others appear with their first value. */
   always: boolean
+  /** What a run without it lacks, in words. */
+  what: string
 }
 
-const plain: Pick<ScalarChartDefinition, 'markers' | 'format' | 'smoothed' | 'logY' | 'always'> = {
+const plain: Pick<ScalarChartDefinition, 'markers' | 'format' | 'smoothed' | 'logY' | 'always' | 'what'> = {
   markers: false,
   format: 'plain',
   smoothed: false,
   logY: false,
   always: true,
+  what: 'value',
 }
 
 export const lossChart: ScalarChartDefinition = {
@@ -30,6 +33,7 @@ export const lossChart: ScalarChartDefinition = {
   name: scalarNames.trainLoss,
   title: 'Training loss',
   yTitle: 'nats per token',
+  what: 'loss',
   help: 'Mean cross-entropy of each optimiser step: the raw values faint, their moving average on top.',
   smoothed: true,
 }
@@ -40,6 +44,7 @@ export const accuracyChart: ScalarChartDefinition = {
   name: scalarNames.accuracy,
   title: 'Test accuracy',
   yTitle: 'exact matches',
+  what: 'evaluation',
   help: 'Share of test prompts whose greedy completion matches the reference answer.',
   markers: true,
   format: 'percent',
@@ -52,6 +57,7 @@ export const scalarCharts: readonly ScalarChartDefinition[] = [
     name: scalarNames.evaluationLoss,
     title: 'Test loss',
     yTitle: 'nats per token',
+    what: 'evaluation',
     help: 'Cross-entropy on the test split.',
     markers: true,
   },

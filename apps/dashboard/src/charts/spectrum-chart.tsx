@@ -60,9 +60,9 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
     })
   }, [curves, module, part, allParts, view.parts, step, logX, logY, normalised, showFloor, empty])
   const shapes = new Set(
-    curves.flatMap(({ run }) => {
-      const shape = run.start?.modules.find((candidate) => candidate.name === module)
-      return shape ? `${formatExact(shape.rows)} × ${formatExact(shape.columns)}` : []
+    curves.flatMap(({ store }) => {
+      const entry = module === null ? null : store.spectra.latest(module, part)
+      return entry ? `${formatExact(entry.rows)} × ${formatExact(entry.columns)}` : []
     }),
   )
   return (

@@ -21,13 +21,19 @@ type Options = {
   primary: boolean
   /** Called once per mount; `redraw` asks for another drawing soon. */
   mount: (redraw: () => void) => Painter
+  /** Called when the chart comes into sight, or near it. */
+  onSeen?: (() => void) | undefined
   /** Redrawn at once when any of these changes. */
   inputs: readonly unknown[]
 }
 
-export function useDrawable({ frame, stores, primary, mount, inputs }: Options): void {
+export function useDrawable({ frame, stores, primary, mount, onSeen, inputs }: Options): void {
   const drawable = useRef<Drawable | null>(null)
   const latestMount = useRef(mount)
+  const latestSeen = useRef(onSeen)
+  useEffect(() => {
+    latestSeen.current = onSeen
+  })
 
   useEffect(() => {
     const container = frame.current!
@@ -45,7 +51,9 @@ export function useDrawable({ frame, stores, primary, mount, inputs }: Options):
     const intersection = new IntersectionObserver(
       ([entry]) => {
         visible = entry?.isIntersecting ?? false
-        if (visible) drawScheduler.request(self, true)
+        if (!visible) return
+        drawScheduler.request(self, true)
+        latestSeen.current?.()
       },
       { rootMargin: '120px' },
     )

@@ -14,7 +14,7 @@ import { DiffTable } from './diff-table.tsx'
 import { RunPicker } from './run-picker.tsx'
 import { SummaryTable } from './summary-table.tsx'
 
-const topics = ['scalars', 'spectra'] as const
+const topics = ['spectra'] as const
 const tabs = ['charts', 'summary', 'settings'] as const
 
 /** Without a choice in the address: the newest group, or the newest runs. */

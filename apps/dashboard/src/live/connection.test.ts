@@ -16,7 +16,13 @@ function fakeSocket() {
   return { socket: socket as unknown as LiveSocket & { connected: boolean }, sent, receive }
 }
 
-const silent = { run: () => {}, runDeleted: () => {}, node: () => {}, reconnected: () => {} }
+const silent = {
+  run: () => {},
+  runRows: () => {},
+  runDeleted: () => {},
+  node: () => {},
+  reconnected: () => {},
+}
 const scalar = (cursor: number): StoredRecord => ({
   runId: 'a',
   attempt: 1,
@@ -33,9 +39,12 @@ describe('the live connection', () => {
     const live = new LiveConnection(socket, { ...silent, reconnected: () => reconnected++ })
     receive('connect')
     const store = live.acquire('a')
-    store.finishLoading('scalars', 3, () => {})
-    await live.load('a', ['scalars'])
-    expect(sent).toEqual([['subscribeRun', { runId: 'a', afterCursor: 3 }]])
+    store.finishLoading('logs', 3, () => {})
+    await live.load('a', ['logs'])
+    expect(sent).toEqual([
+      ['watch', { runs: 'rows', views: [], nodes: true }],
+      ['subscribeRun', { runId: 'a', afterCursor: 3 }],
+    ])
     receive('records', { runId: 'a', records: [scalar(4), scalar(5)] })
     receive('disconnect', 'transport close')
     expect(live.state.state).toBe('offline')

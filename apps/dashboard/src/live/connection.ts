@@ -2,10 +2,17 @@
  * The one socket of this page. Runs are subscribed by reference count, each with the cursor its store holds,
  * so that after a lost link or a sleeping laptop only the gap is sent.
  */
-import type { BrowserToServerEvents, NodeView, RunView, ServerToBrowserEvents } from '@rankscope/protocol'
+import type {
+  BrowserToServerEvents,
+  NodeView,
+  RunRowChange,
+  RunView,
+  ServerToBrowserEvents,
+} from '@rankscope/protocol'
 import type { Socket } from 'socket.io-client'
+import { fetchSeries } from './fetch-series.ts'
 import { hydrate } from './hydrate.ts'
-import { RunStore, type Topic } from './run-store.ts'
+import { type LoadedTopic, RunStore } from './run-store.ts'
 
 export type LiveSocket = Pick<
   Socket<ServerToBrowserEvents, BrowserToServerEvents>,
@@ -19,6 +26,7 @@ export type ConnectionState =
 
 export type ViewListener = {
   run: (run: RunView) => void
+  runRows: (rows: RunRowChange[]) => void
   runDeleted: (runId: string) => void
   node: (node: NodeView) => void
   /** The link is back: views may have changed meanwhile. */
@@ -29,12 +37,16 @@ type Held = { store: RunStore; holders: number; started: boolean }
 
 /** Stores that nobody shows are kept a while, so that going back to a run is instant. */
 const keptStores = 12
+/** Above this many runs numbers travel as float32: seven digits, half the bytes. */
+const manyRuns = 16
 
 export class LiveConnection {
   readonly #socket: LiveSocket
   readonly #views: ViewListener
   readonly #held = new Map<string, Held>()
   readonly #listeners = new Set<() => void>()
+  /** Runs whose whole views are shown, once for each that shows them. */
+  readonly #watched: string[] = []
   #state: ConnectionState = { state: 'connecting' }
 
   constructor(socket: LiveSocket, views: ViewListener) {
@@ -43,6 +55,7 @@ export class LiveConnection {
     let connectedBefore = false
     socket.on('connect', () => {
       this.#setState({ state: 'online' })
+      this.#watch()
       for (const held of this.#held.values()) if (held.started) this.#subscribe(held)
       if (connectedBefore) views.reconnected()
       connectedBefore = true
@@ -54,6 +67,7 @@ export class LiveConnection {
     })
     socket.on('connect_error', (error) => this.#setState({ state: 'offline', reason: error.message }))
     socket.on('run', (run) => this.#views.run(run))
+    socket.on('runRows', ({ rows }) => this.#views.runRows(rows))
     socket.on('node', (node) => this.#views.node(node))
     socket.on('runDeleted', ({ runId }) => {
       this.#held.delete(runId)
@@ -71,6 +85,21 @@ export class LiveConnection {
   subscribeState = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Hear of the whole view of a run, not only of its row; returns what ends it. */
+  watchView(runId: string): () => void {
+    this.#watched.push(runId)
+    this.#watch()
+    return () => {
+      this.#watched.splice(this.#watched.indexOf(runId), 1)
+      this.#watch()
+    }
+  }
+
+  #watch(): void {
+    if (!this.#socket.connected) return
+    this.#socket.emit('watch', { runs: 'rows', views: [...new Set(this.#watched)], nodes: true }, () => {})
   }
 
   /** The run’s store, the same one for every caller while it is held. */
@@ -91,11 +120,54 @@ export class LiveConnection {
   }
 
   /** Load topics, then go on live from there. Throws the first request’s error; call again to retry. */
-  async load(runId: string, wanted: readonly Topic[]): Promise<void> {
+  async load(runId: string, wanted: readonly LoadedTopic[]): Promise<void> {
     const held = this.#held.get(runId)
     if (!held) return
     await Promise.all(wanted.map((topic) => hydrate(held.store, topic)))
-    if (held.started || this.#held.get(runId) !== held) return
+    if (wanted.length > 0) this.#start(held)
+  }
+
+  /**
+   * Load series of several runs in one request, as finely as wanted, then go on live from there; those that are here
+   * or on their way are not asked for again. Throws the request’s error; call again to retry.
+   */
+  async loadSeries(
+    stores: readonly RunStore[],
+    names: readonly string[],
+    wanted: { points: number; times: boolean },
+  ): Promise<void> {
+    const missing = new Map(
+      stores.flatMap((store) => {
+        const ofStore = store.missingSeries(names, wanted)
+        return ofStore.length === 0 ? [] : [[store.runId, { store, names: ofStore }] as const]
+      }),
+    )
+    for (const { store, names: ofStore } of missing.values()) store.beginSeries(ofStore)
+    const queries = [...missing].map(([runId, { names: ofStore }]) => ({
+      runId,
+      names: ofStore,
+      points: wanted.points,
+    }))
+    const precision = queries.length > manyRuns ? 'float32' : 'float64'
+    try {
+      await fetchSeries(queries, { times: wanted.times, precision }, (found) => {
+        for (const { runId, cursor, series } of found) {
+          const entry = missing.get(runId)
+          if (!entry) continue
+          missing.delete(runId)
+          const loaded = new Map(entry.names.map((name) => [name, series.get(name) ?? null]))
+          entry.store.finishSeries(cursor, loaded, wanted)
+          const held = this.#held.get(runId)
+          if (held) this.#start(held)
+        }
+      })
+    } finally {
+      for (const { store, names: ofStore } of missing.values()) store.abandonSeries(ofStore)
+    }
+  }
+
+  #start(held: Held): void {
+    if (held.started || this.#held.get(held.store.runId) !== held) return
     held.started = true
     held.store.startFrom()
     this.#subscribe(held)

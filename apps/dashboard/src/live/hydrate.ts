@@ -4,49 +4,21 @@ import {
   filesAnswer,
   fromJsonNumber,
   logsAnswer,
-  type ScalarsAnswer,
   type SpectraIndexAnswer,
   samplesAnswer,
-  scalarsAnswer,
   spectraAnswer,
   spectraIndexAnswer,
 } from '@rankscope/protocol'
 import { request } from '../api/client.ts'
-import type { RunStore, Topic } from './run-store.ts'
-import { Series, type SeriesPoints } from './series.ts'
+import type { LoadedTopic, RunStore } from './run-store.ts'
 import { entryFromJson } from './spectra.ts'
-
-/** Points asked for per series: a few per pixel of a wide chart. */
-const mostPoints = 2000
 
 /** Lines of a log that are fetched at a time, newest first. */
 const logPage = 2000
 
-/** Points of the whole run asked for per series; `?points=N` in the page's address asks for fewer. */
-function historyPoints(): number {
-  const wanted = Number(new URLSearchParams(location.search).get('points'))
-  return Number.isInteger(wanted) && wanted >= 1 && wanted < mostPoints ? wanted : mostPoints
-}
-
 type Fetched = { cursor: number; load: () => void }
 
-const fetchers: Record<Topic, (store: RunStore) => Promise<Fetched>> = {
-  async scalars(store) {
-    const series: ScalarsAnswer['series'] = []
-    const cursor = await pages(
-      (after) => {
-        const query = new URLSearchParams({ points: String(historyPoints()), ...after })
-        return request(`/runs/${store.runId}/scalars?${query}`, scalarsAnswer)
-      },
-      (answer) => series.push(...answer.series),
-    )
-    return {
-      cursor,
-      load: () => {
-        for (const one of series) store.loadSeries(one.name, pointsFromJson(one))
-      },
-    }
-  },
+const fetchers: Record<LoadedTopic, (store: RunStore) => Promise<Fetched>> = {
   async spectra(store) {
     const entries: SpectraIndexAnswer['entries'] = []
     const cursor = await pages(
@@ -112,7 +84,7 @@ const fetchers: Record<Topic, (store: RunStore) => Promise<Fetched>> = {
 }
 
 /** Load a topic unless it is there; throws the request’s error and leaves the topic as it was. */
-export async function hydrate(store: RunStore, topic: Topic): Promise<void> {
+export async function hydrate(store: RunStore, topic: LoadedTopic): Promise<void> {
   if (store.isReady(topic)) return
   store.beginLoading(topic)
   try {
@@ -133,38 +105,6 @@ export async function fetchOlderLogs(store: RunStore): Promise<void> {
     logsAnswer,
   )
   store.addOlderLogs(logs, logs.length === logPage)
-}
-
-/** The points of one scalar over a range of steps, both included: singly where there are not too many. */
-export async function fetchSeries(
-  runId: string,
-  name: string,
-  range: { fromStep: number; toStep: number },
-  signal: AbortSignal,
-): Promise<Series> {
-  const query = new URLSearchParams({
-    names: name,
-    points: String(mostPoints),
-    fromStep: String(range.fromStep),
-    toStep: String(range.toStep),
-  })
-  const answer = await request(`/runs/${runId}/scalars?${query}`, scalarsAnswer, { signal })
-  const series = new Series()
-  const [found] = answer.series
-  if (found) series.load(pointsFromJson(found))
-  return series
-}
-
-function pointsFromJson(series: ScalarsAnswer['series'][number]): SeriesPoints {
-  return {
-    steps: series.steps,
-    timesMs: series.timesMs,
-    last: series.last.map(fromJsonNumber),
-    low: series.min?.map(fromJsonNumber) ?? null,
-    high: series.max?.map(fromJsonNumber) ?? null,
-    nans: series.nanCounts,
-    total: series.total,
-  }
 }
 
 /** Singular values for a module and part: of one step, or of all steps when `step` is null. */

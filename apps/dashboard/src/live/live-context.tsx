@@ -9,7 +9,7 @@ import {
   useSyncExternalStore,
 } from 'react'
 import type { ConnectionState, LiveConnection } from './connection.ts'
-import type { RunStore, Topic } from './run-store.ts'
+import type { LoadedTopic, RunStore, Topic } from './run-store.ts'
 
 export const LiveContext = createContext<LiveConnection | null>(null)
 
@@ -24,6 +24,12 @@ export function useConnectionState(): ConnectionState {
   return useSyncExternalStore(live.subscribeState, () => live.state)
 }
 
+/** The run’s whole view comes live while the component is mounted. */
+export function useWatchedView(runId: string): void {
+  const live = useLive()
+  useEffect(() => live.watchView(runId), [live, runId])
+}
+
 export type LoadedStores = {
   stores: RunStore[]
   /** True until the history of all runs is there, or one could not be loaded. */
@@ -35,7 +41,7 @@ export type LoadedStores = {
 }
 
 /** Stores of several runs with these topics loaded and followed live. `topics` must be a constant. */
-export function useRunStores(runIds: readonly string[], topics: readonly Topic[]): LoadedStores {
+export function useRunStores(runIds: readonly string[], topics: readonly LoadedTopic[]): LoadedStores {
   const live = useLive()
   const key = runIds.join(',')
   const [attempt, setAttempt] = useState(0)
@@ -109,10 +115,48 @@ export function useTopicVersion(stores: readonly RunStore[], topic: Topic): numb
   )
 }
 
-/** Names of the scalars that any of the runs has; re-renders only when there is a new one. */
-export function useSeriesNames(stores: readonly RunStore[]): readonly string[] {
-  const names = useSyncExternalStore(useStores(stores), () =>
-    [...new Set(stores.flatMap((store) => [...store.series.keys()]))].sort().join(' '),
+export type LoadedSeries = {
+  /** How many of the runs have all of the wanted series here. */
+  ready: number
+  error: Error | null
+  retry: () => void
+}
+
+/** Points asked for per run: all of a few runs (so that smoothing sees each), about one a pixel of a hundred. */
+function pointsPerRun(runs: number): number {
+  const given = Number(new URLSearchParams(location.search).get('points'))
+  if (Number.isInteger(given) && given >= 1) return Math.min(given, mostPoints)
+  return Math.max(400, Math.min(mostPoints, Math.floor(50_000 / Math.max(1, runs))))
+}
+const mostPoints = 20_000
+
+/** Series of several runs, fetched once `active`; `names` must be a constant. `times`: with the time of each point. */
+export function useSeries(
+  stores: readonly RunStore[],
+  names: readonly string[],
+  { active, times }: { active: boolean; times: boolean },
+): LoadedSeries {
+  const live = useLive()
+  const [attempt, setAttempt] = useState(0)
+  const [error, setError] = useState<Error | null>(null)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `attempt` asks for another try
+  useEffect(() => {
+    if (!active || stores.length === 0) return
+    let current = true
+    setError(null)
+    live
+      .loadSeries(stores, names, { points: pointsPerRun(stores.length), times })
+      .catch((reason: unknown) => {
+        if (current) setError(reason instanceof Error ? reason : new Error(String(reason)))
+      })
+    return () => {
+      current = false
+    }
+  }, [live, stores, names, active, times, attempt])
+  const ready = useSyncExternalStore(
+    useStores(stores),
+    () => stores.filter((store) => names.every((name) => store.isSeriesReady(name))).length,
   )
-  return useMemo(() => names.split(' '), [names])
+  const retry = useCallback(() => setAttempt((count) => count + 1), [])
+  return useMemo(() => ({ ready, error, retry }), [ready, error, retry])
 }

@@ -22,22 +22,18 @@ const loss = (cursor: number, step: number) =>
   record(cursor, { kind: 'scalars', step, values: { loss: step } })
 const log = (cursor: number) => record(cursor, { kind: 'log', level: 'info', message: `line ${cursor}` })
 
+/** The history of the loss is here, up to a cursor. */
+const followLoss = (store: RunStore, cursor: number, steps: number[] = []) => {
+  const points = { steps, timesMs: steps, last: steps, low: null, high: null, total: steps.length }
+  store.finishSeries(cursor, new Map([['loss', points]]), { points: 1000, times: true })
+}
 const stepsOf = (store: RunStore) => [...(store.series.get('loss')?.steps.view() ?? [])]
 
 describe('history and live records', () => {
   it('each count once, whatever overlaps', () => {
     const { store } = makeStore()
-    store.beginLoading('scalars')
-    store.finishLoading('scalars', 2, () =>
-      store.loadSeries('loss', {
-        steps: [1, 2],
-        timesMs: [1, 2],
-        last: [1, 2],
-        low: null,
-        high: null,
-        total: 2,
-      }),
-    )
+    store.beginSeries(['loss'])
+    followLoss(store, 2, [1, 2])
     expect(store.startFrom()).toBe(2)
     store.apply([loss(2, 2), loss(3, 3)], 0)
     store.apply([loss(3, 3), loss(4, 4)], 0)
@@ -48,7 +44,7 @@ describe('history and live records', () => {
 
   it('are joined per topic: the socket starts after the least complete history', () => {
     const { store } = makeStore()
-    store.finishLoading('scalars', 5, () => {})
+    followLoss(store, 5)
     store.finishLoading('logs', 3, () => {})
     expect(store.startFrom()).toBe(3)
     store.apply([log(4), loss(5, 5), log(6), loss(7, 7)], 0)
@@ -58,7 +54,7 @@ describe('history and live records', () => {
 
   it('that arrive while a topic is being fetched wait for it', () => {
     const { store } = makeStore()
-    store.finishLoading('scalars', 0, () => {})
+    followLoss(store, 0)
     store.startFrom()
     store.beginLoading('logs')
     store.apply([log(1), log(2)], 0)
@@ -71,17 +67,51 @@ describe('history and live records', () => {
 
   it('of topics that nobody loaded are not kept', () => {
     const { store } = makeStore()
-    store.finishLoading('scalars', 0, () => {})
+    followLoss(store, 0)
     store.apply([log(1), loss(2, 1)], 0)
     expect(store.logs).toEqual([])
     expect(store.cursor).toBe(2)
   })
 })
 
+describe('series', () => {
+  it('that are fetched again, more finely, stay to be seen, and live points wait for the finer ones', () => {
+    const { store } = makeStore()
+    followLoss(store, 2, [2])
+    const fine = { points: 4000, times: true }
+    // One of two points was joined away: finer ones are worth asking for, but not twice.
+    store.series.get('loss')!.total = 2
+    expect(store.missingSeries(['loss', 'other'], fine)).toEqual(['loss', 'other'])
+    store.beginSeries(['loss'])
+    expect(store.missingSeries(['loss'], fine)).toEqual([])
+    store.apply([loss(3, 3)], 0)
+    expect([stepsOf(store), store.isSeriesReady('loss')]).toEqual([[2], true])
+    followLoss(store, 2, [1, 2])
+    expect(stepsOf(store)).toEqual([1, 2, 3])
+  })
+
+  it('that could not be fetched again go on with what they had and what waited', () => {
+    const { store } = makeStore()
+    followLoss(store, 2, [1, 2])
+    store.beginSeries(['loss'])
+    store.apply([loss(3, 3)], 0)
+    store.abandonSeries(['loss'])
+    expect(stepsOf(store)).toEqual([1, 2, 3])
+  })
+
+  it('that a run does not have yet begin with their first live point', () => {
+    const { store } = makeStore()
+    store.beginSeries(['loss'])
+    store.finishSeries(4, new Map([['loss', null]]), { points: 1000, times: false })
+    store.apply([loss(5, 1)], 0)
+    expect(stepsOf(store)).toEqual([1])
+  })
+})
+
 describe('a store', () => {
   it('notifies once however many records came in a packet, and its version tells which topic changed', () => {
     const { store, tell, notices } = makeStore()
-    store.finishLoading('scalars', 0, () => {})
+    followLoss(store, 0)
     tell()
     let notified = 0
     store.subscribe(() => notified++)
@@ -96,7 +126,7 @@ describe('a store', () => {
 
   it('hands out each arrival once, with the trainer’s clock', () => {
     const { store } = makeStore()
-    store.finishLoading('scalars', 0, () => {})
+    followLoss(store, 0)
     store.apply([loss(1, 1)], 500)
     expect(store.takeArrivals()).toEqual([{ step: 1, emittedMs: 1, receivedMs: 500 }])
     expect(store.takeArrivals()).toEqual([])
@@ -104,8 +134,7 @@ describe('a store', () => {
 
   it('forgets evaluations and spectra after the step from which a new attempt starts', () => {
     const { store } = makeStore()
-    for (const topic of ['scalars', 'spectra', 'evaluations'] as const)
-      store.finishLoading(topic, 0, () => {})
+    for (const topic of ['spectra', 'evaluations'] as const) store.finishLoading(topic, 0, () => {})
     const start = (cursor: number, attempt: number, startStep: number) =>
       record(
         cursor,

@@ -1,15 +1,18 @@
 /**
- * Everything the browser knows about one run’s records, outside React. History comes from REST per topic,
- * each answer complete up to its cursor; what comes after arrives over the socket. A record counts exactly
- * once: it is dropped when a topic’s history already covers its cursor, or when it was applied before.
+ * Everything the browser knows about one run’s records, outside React. History comes from REST per topic, of scalars
+ * per series, each answer complete up to its cursor; what comes after arrives over the socket. A record counts exactly
+ * once: it is dropped when the history already covers its cursor, or when it was applied before.
  */
 import type { RecordBodyOf, RecordKind, StoredRecord } from '@rankscope/protocol'
 import { Batcher } from './batcher.ts'
-import { Series, type SeriesPoints } from './series.ts'
+import type { SeriesPoints } from './series.ts'
+import { SeriesShelf } from './series-shelf.ts'
 import { entryFromRecord, type SpectrumEntry, SpectrumIndex } from './spectra.ts'
 
 export const topics = ['scalars', 'spectra', 'evaluations', 'logs', 'samples', 'files'] as const
 export type Topic = (typeof topics)[number]
+/** What is fetched as a whole; scalars come series by series. */
+export type LoadedTopic = Exclude<Topic, 'scalars'>
 
 export type LogLine = {
   cursor: number
@@ -40,7 +43,6 @@ type TopicState =
   | { state: 'ready'; complete: number }
 
 const topicOfKind: Partial<Record<RecordKind, Topic>> = {
-  scalars: 'scalars',
   spectrum: 'spectra',
   evaluation: 'evaluations',
   log: 'logs',
@@ -53,7 +55,7 @@ const maximumLogLines = 20_000
 
 export class RunStore {
   readonly runId: string
-  readonly series = new Map<string, Series>()
+  readonly #shelf = new SeriesShelf()
   readonly spectra = new SpectrumIndex()
   evaluations: Evaluation[] = []
   logs: LogLine[] = []
@@ -85,6 +87,39 @@ export class RunStore {
   /** Cursor after which the socket has to go on: the newest applied record, or the least complete history. */
   get cursor(): number {
     return this.#cursor
+  }
+
+  /** The series that are here, by name. */
+  get series(): SeriesShelf['series'] {
+    return this.#shelf.series
+  }
+
+  /** Of these series, the ones to be fetched so that each has about so many points, and times if they are wanted. */
+  missingSeries(names: readonly string[], wanted: { points: number; times: boolean }): string[] {
+    return names.filter((name) => !this.#shelf.has(name, wanted))
+  }
+
+  isSeriesReady(name: string): boolean {
+    return this.#shelf.isReady(name)
+  }
+
+  /** Announce that these series are being fetched; live points of them wait. */
+  beginSeries(names: readonly string[]): void {
+    for (const name of names) this.#shelf.begin(name)
+  }
+
+  abandonSeries(names: readonly string[]): void {
+    for (const name of names) this.#shelf.abandon(name)
+  }
+
+  /** Take the history of series, complete up to `cursor`; null for one that the run does not have yet. */
+  finishSeries(
+    cursor: number,
+    loaded: ReadonlyMap<string, SeriesPoints | null>,
+    wanted: { points: number; times: boolean },
+  ): void {
+    for (const [name, points] of loaded) this.#shelf.finish(name, cursor, points, wanted)
+    this.#changed('scalars')
   }
 
   /** Grows whenever the topic changes: the snapshot for useSyncExternalStore. */
@@ -125,12 +160,9 @@ export class RunStore {
     const complete = [...this.#topics.values()].flatMap((state) =>
       state.state === 'ready' ? [state.complete] : [],
     )
+    complete.push(...this.#shelf.complete())
     this.#cursor = Math.max(this.#cursor, complete.length === 0 ? 0 : Math.min(...complete))
     return this.#cursor
-  }
-
-  loadSeries(name: string, points: SeriesPoints): void {
-    this.#seriesOf(name).load(points)
   }
 
   /** Singular values that were fetched later than the index. */
@@ -152,6 +184,12 @@ export class RunStore {
       if (record.cursor <= this.#cursor) continue
       this.#cursor = record.cursor
       if (record.body.kind === 'start') this.#restart(record.attempt, record.body.startStep)
+      if (record.body.kind === 'scalars') {
+        if (!this.#shelf.apply(record, record.body)) continue
+        this.#changed('scalars')
+        this.#arrivals.push({ step: record.body.step, emittedMs: record.timeMs, receivedMs })
+        continue
+      }
       const topic = topicOfKind[record.body.kind]
       if (topic === undefined) continue
       const state = this.#topics.get(topic)!
@@ -159,8 +197,6 @@ export class RunStore {
       else if (state.state === 'ready') {
         this.#applyToTopic(topic, record)
         this.#changed(topic)
-        if (record.body.kind === 'scalars')
-          this.#arrivals.push({ step: record.body.step, emittedMs: record.timeMs, receivedMs })
       }
     }
     if (this.#arrivals.length > 5000) this.#arrivals.splice(0, this.#arrivals.length - 5000)
@@ -178,10 +214,6 @@ export class RunStore {
     if (state.state === 'ready' && record.cursor <= state.complete) return
     const body = record.body
     switch (body.kind) {
-      case 'scalars':
-        for (const [name, value] of Object.entries(body.values))
-          this.#seriesOf(name).append(body.step, record.timeMs, value)
-        break
       case 'spectrum':
         this.spectra.add(entryFromRecord(body))
         break
@@ -228,14 +260,6 @@ export class RunStore {
     this.samples = this.samples.filter((sample) => sample.step <= startStep)
     this.files = this.files.filter((file) => file.step === null || file.step <= startStep)
     for (const topic of ['spectra', 'evaluations', 'samples', 'files'] as const) this.#changed(topic)
-  }
-
-  #seriesOf(name: string): Series {
-    const known = this.series.get(name)
-    if (known) return known
-    const created = new Series()
-    this.series.set(name, created)
-    return created
   }
 
   #changed(topic: Topic): void {

@@ -17,7 +17,7 @@ import { RunHeader } from './run-header.tsx'
 import { SamplesPanel } from './samples-panel.tsx'
 import { WhenLoaded } from './when-loaded.tsx'
 
-const topics = ['scalars', 'spectra', 'evaluations', 'logs', 'samples', 'files'] as const
+const topics = ['spectra', 'evaluations', 'logs', 'samples', 'files'] as const
 const tabs = ['charts', 'modules', 'samples', 'logs', 'config', 'files'] as const
 const tabLabels: Record<(typeof tabs)[number], string> = {
   charts: 'Charts',

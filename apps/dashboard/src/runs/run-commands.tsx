@@ -10,7 +10,7 @@ import {
 } from '@rankscope/protocol'
 import {
   IconDeviceFloppy,
-  IconDots,
+  type IconDots,
   IconPlayerPause,
   IconPlayerPlay,
   IconPlayerStop,
@@ -83,7 +83,7 @@ function useCommands(runs: readonly RunView[], onDeleted?: () => void) {
       </Group>
     </Modal>
   )
-  return { commands, send, busy, ask: () => setAsking(true), dialog }
+  return { commands, send, busy, ask: () => setAsking(true), dialog, asking }
 }
 
 /** Buttons, for a page’s header or a selection. */
@@ -116,16 +116,20 @@ export function RunCommandButtons({ runs, onDeleted }: { runs: readonly RunView[
   )
 }
 
-/** A small menu, for a row of the list. */
-export function RunCommandMenu({ run }: { run: RunView }) {
-  const { commands, send, ask, dialog } = useCommands([run])
+/** The one menu of the list, opened at the button of a row. */
+export function RunCommandMenu(props: { run: RunView; target: HTMLElement; close: () => void }) {
+  const { run, target, close } = props
+  const { commands, send, ask, dialog, asking } = useCommands([run])
+  const { left, bottom } = target.getBoundingClientRect()
+  const shut = () => {
+    target.focus()
+    close()
+  }
   return (
     <>
-      <Menu position="bottom-end" withinPortal>
+      <Menu opened={!asking} onClose={() => !asking && shut()} position="bottom-end" withinPortal>
         <Menu.Target>
-          <ActionIcon variant="subtle" color="gray" size="sm" aria-label={`Commands for ${run.name}`}>
-            <IconDots size={16} />
-          </ActionIcon>
+          <span style={{ position: 'fixed', left: left + 26, top: bottom, width: 1, height: 1 }} />
         </Menu.Target>
         <Menu.Dropdown>
           {commands.map((command) => {
@@ -137,7 +141,7 @@ export function RunCommandMenu({ run }: { run: RunView }) {
             )
           })}
           {commands.length > 0 ? <Menu.Divider /> : null}
-          <Menu.Item color="red" leftSection={<IconTrash size={14} />} onClick={ask}>
+          <Menu.Item color="red" leftSection={<IconTrash size={14} />} closeMenuOnClick={false} onClick={ask}>
             Delete …
           </Menu.Item>
         </Menu.Dropdown>

@@ -1,6 +1,7 @@
 /** Numbers of a run that lists, sorting and the query bar use: the final one where the run has ended, else the latest. Pure. */
 import { fromJsonNumber, isSettled, type RunView, scalarNames } from '@rankscope/protocol'
-import type { NumberField } from './run-query.ts'
+
+type NumberField = 'loss' | 'accuracy'
 
 export function latestScalar(run: RunView, name: string): number | null {
   const value = run.latest[name]
@@ -18,18 +19,6 @@ export function runFigure(run: RunView, field: NumberField): number | null {
       return summaryFigure(run, 'finalLoss') ?? latestScalar(run, scalarNames.trainLoss)
     case 'accuracy':
       return summaryFigure(run, 'accuracy') ?? latestScalar(run, scalarNames.accuracy)
-    case 'rank':
-      return 'rank' in run.config.method ? run.config.method.rank : null
-    case 'lr':
-      return run.config.optimizer.learningRate
-    case 'devices':
-      return run.config.parallel.devices
-    case 'seed':
-      return run.config.seed
-    case 'step':
-      return run.step
-    case 'batch':
-      return run.config.training.globalBatchSize
     default:
       return field satisfies never
   }

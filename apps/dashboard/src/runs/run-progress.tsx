@@ -1,25 +1,6 @@
-/** How far a run is: a bar over the steps, or its phase before training begins. */
-import { Progress, Stack, Text } from '@mantine/core'
+/** How far a run is, in words: steps, or its phase before training begins. */
 import type { RunView } from '@rankscope/protocol'
 import { formatPercent } from '../common/format.ts'
-import { progressOf } from './run-figures.ts'
-
-export function RunProgress({ run }: { run: RunView }) {
-  const share = progressOf(run)
-  return (
-    <Stack gap={2}>
-      <Text size="xs" className="numeric" truncate>
-        {progressText(run)}
-      </Text>
-      <Progress
-        value={(share ?? 0) * 100}
-        size={4}
-        color={run.state === 'failed' ? 'red' : run.state === 'finished' ? 'teal' : 'blue'}
-        aria-label={`Progress of ${run.name}`}
-      />
-    </Stack>
-  )
-}
 
 /** `phase` in words, with its own progress where it has one. */
 export function phaseText(run: RunView): string | null {
@@ -29,7 +10,7 @@ export function phaseText(run: RunView): string | null {
   return `${words}${share}${run.phase.detail ? ` (${run.phase.detail})` : ''}`
 }
 
-function progressText(run: RunView): string {
+export function progressText(run: RunView): string {
   if (run.state === 'queued')
     return run.queuePosition === null ? 'waiting' : `waiting, number ${run.queuePosition}`
   const phase = run.phase?.phase

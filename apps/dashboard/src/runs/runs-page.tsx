@@ -1,28 +1,69 @@
 /** All runs: find them, see how they do, command them, choose some to compare. */
-import { Button, Group, Skeleton, Stack, Switch, Text, TextInput, Title, Tooltip } from '@mantine/core'
-import { IconPlus, IconSearch } from '@tabler/icons-react'
-import { useMemo, useRef } from 'react'
+import { Button, Group, Skeleton, Stack, Switch, Text, Title, Tooltip } from '@mantine/core'
+import type { RunView } from '@rankscope/protocol'
+import { IconPlus } from '@tabler/icons-react'
+import { useCallback, useMemo, useRef, useState } from 'react'
 import { Link, useNavigate } from 'react-router'
 import { useRuns } from '../api/queries.ts'
+import { formatExact } from '../common/format.ts'
 import { ErrorNotice, Notice } from '../common/notice.tsx'
+import { serverClock } from '../common/server-clock.ts'
 import { useViewFlag, useViewList, useViewText } from '../common/view-state.ts'
 import { useShortcuts } from '../shell/shortcuts.ts'
+import { parseFilter } from './filter.ts'
+import { FilterInput } from './filter-input.tsx'
+import { ColumnsMenu, GroupSelect, SavedViews } from './list-options.tsx'
+import { columnOf, defaultColumns } from './run-columns.ts'
 import { RunCommandButtons } from './run-commands.tsx'
-import { matchesQuery, parseQuery } from './run-query.ts'
+import { fieldNames, fieldReader } from './run-fields.ts'
 import { RunsTable } from './runs-table.tsx'
+import { isArchived, TagActions } from './tag-actions.tsx'
 
 export function RunsPage() {
   const { data: runs, error, refetch } = useRuns()
   const [query, setQuery] = useViewText('q', '')
   const [sort, setSort] = useViewText('sort', '-created')
-  const [grouped, setGrouped] = useViewFlag('grouped', true)
-  const [selected, setSelected] = useViewList('selected')
+  const [groupField, setGroupField] = useViewText('by', 'group')
+  const [columnText, setColumnText] = useViewText('cols', defaultColumns.join(','))
+  const [withArchived, setWithArchived] = useViewFlag('archived')
+  const [selectedIds, setSelectedIds] = useViewList('selected')
   const search = useRef<HTMLInputElement>(null)
   const navigate = useNavigate()
 
-  const { conditions, problems } = useMemo(() => parseQuery(query), [query])
-  const shown = useMemo(() => (runs ?? []).filter((run) => matchesQuery(run, conditions)), [runs, conditions])
-  const chosen = (runs ?? []).filter((run) => selected.includes(run.runId))
+  // New names of fields come with new kinds of runs, not with every step of one.
+  const fieldText = useMemo(() => fieldNames(runs ?? []).join(' '), [runs])
+  const fields = useMemo(() => fieldText.split(' '), [fieldText])
+  const known = useMemo(() => new Set(fields), [fields])
+  const parsed = useMemo(() => parseFilter(query, known), [query, known])
+  const [lastFilter, setLastFilter] = useState(() => parsed.filter)
+  if (parsed.filter && parsed.filter !== lastFilter) setLastFilter(() => parsed.filter)
+  // While a filter is being written, the list stays as the last one that could be understood left it.
+  const filter = parsed.filter ?? lastFilter
+  const shown = useMemo(() => {
+    const now = serverClock.at(Date.now())
+    return (runs ?? []).filter(
+      (run) => (withArchived || !isArchived(run)) && (filter === null || filter(run, now)),
+    )
+  }, [runs, filter, withArchived])
+  // One run serves as an example of all; which one must not change with each of its steps.
+  const [example, setExample] = useState<RunView>()
+  if (!example && runs?.[0]) setExample(runs[0])
+  const columns = useMemo(
+    () => columnText.split(',').flatMap((id) => (id === '' ? [] : (columnOf(id, known, example) ?? []))),
+    [columnText, known, example],
+  )
+  const groupBy = useMemo(() => {
+    const read = groupField === '' ? null : fieldReader(groupField, known)
+    return read && ((run: RunView) => read(run, 0))
+  }, [groupField, known])
+  const selected = useMemo(() => new Set(selectedIds), [selectedIds])
+  const setSelected = useCallback((ids: ReadonlySet<string>) => setSelectedIds([...ids]), [setSelectedIds])
+  const chosen = useMemo(
+    () => (selected.size === 0 ? [] : (runs ?? []).filter((run) => selected.has(run.runId))),
+    [runs, selected],
+  )
+  const archived = (runs ?? []).filter(isArchived).length
+  const sorting = useMemo(() => ({ id: sort.replace(/^-/, ''), desc: sort.startsWith('-') }), [sort])
   const compare = () => void navigate(`/compare?runs=${chosen.map((run) => run.runId).join(',')}`)
   useShortcuts([
     { keys: '/', group: 'Runs', label: 'Search', run: () => search.current?.focus() },
@@ -56,32 +97,38 @@ export function RunsPage() {
       ) : null}
       {runs && runs.length > 0 ? (
         <>
-          <Group gap="sm">
-            <TextInput
-              ref={search}
-              flex={1}
-              miw={220}
-              aria-label="Search runs"
-              placeholder="state:running  method:hd-pissa  loss<0.5  otter"
-              leftSection={<IconSearch size={15} />}
+          <Group gap="sm" align="flex-start">
+            <FilterInput
+              input={search}
               value={query}
-              onChange={(event) => setQuery(event.currentTarget.value)}
-              onKeyDown={(event) => event.key === 'Escape' && event.currentTarget.blur()}
-              error={problems.length > 0 ? problems.join('; ') : null}
+              onChange={setQuery}
+              error={parsed.error}
+              fields={fields}
+              runs={runs}
             />
-            <Switch
-              label="Group"
-              checked={grouped}
-              onChange={(event) => setGrouped(event.currentTarget.checked)}
+            <GroupSelect fields={fields} value={groupField} setValue={setGroupField} />
+            <ColumnsMenu
+              fields={fields}
+              columns={columns.map(({ id }) => id)}
+              setColumns={(ids) => setColumnText(ids.join(','))}
             />
+            <SavedViews />
           </Group>
           <Group gap="sm" mih={30}>
-            <Text size="sm" c="dimmed">
+            <Text size="sm" c="dimmed" role="status">
               {shown.length === runs.length
-                ? `${runs.length} ${runs.length === 1 ? 'run' : 'runs'}`
-                : `${shown.length} of ${runs.length} runs`}
-              {chosen.length > 0 ? `, ${chosen.length} selected` : ''}
+                ? `${formatExact(runs.length)} ${runs.length === 1 ? 'run' : 'runs'}`
+                : `${formatExact(shown.length)} of ${formatExact(runs.length)} runs`}
+              {chosen.length > 0 ? `, ${formatExact(chosen.length)} selected` : ''}
             </Text>
+            {archived > 0 ? (
+              <Switch
+                size="xs"
+                label={`Archived too (${formatExact(archived)})`}
+                checked={withArchived}
+                onChange={(event) => setWithArchived(event.currentTarget.checked)}
+              />
+            ) : null}
             {chosen.length > 0 ? (
               <>
                 <Tooltip label="Overlay their charts (c)">
@@ -89,8 +136,9 @@ export function RunsPage() {
                     Compare
                   </Button>
                 </Tooltip>
-                <RunCommandButtons runs={chosen} onDeleted={() => setSelected([])} />
-                <Button size="compact-sm" variant="subtle" onClick={() => setSelected([])}>
+                <TagActions runs={chosen} />
+                <RunCommandButtons runs={chosen} onDeleted={() => setSelectedIds([])} />
+                <Button size="compact-sm" variant="subtle" onClick={() => setSelectedIds([])}>
                   Clear
                 </Button>
               </>
@@ -103,10 +151,11 @@ export function RunsPage() {
           {shown.length > 0 ? (
             <RunsTable
               runs={shown}
-              grouped={grouped}
+              columns={columns}
+              groupBy={groupBy}
               selected={selected}
               setSelected={setSelected}
-              sort={{ id: sort.replace(/^-/, ''), desc: sort.startsWith('-') }}
+              sort={sorting}
               setSort={({ id, desc }) => setSort(`${desc ? '-' : ''}${id}`)}
             />
           ) : (

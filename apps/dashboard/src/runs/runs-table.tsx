@@ -1,183 +1,227 @@
-/** The list itself: sorted and grouped by TanStack Table, only the visible rows mounted. */
-import { Checkbox, Group, Text, UnstyledButton } from '@mantine/core'
-import type { RunView } from '@rankscope/protocol'
-import { IconChevronDown, IconChevronUp } from '@tabler/icons-react'
-import {
-  flexRender,
-  getCoreRowModel,
-  getSortedRowModel,
-  type Row,
-  type RowSelectionState,
-  type SortingState,
-  useReactTable,
-} from '@tanstack/react-table'
+/** The list itself: sorted, grouped by any field, only the visible rows mounted, one menu for all of them. */
+import { isActive, type RunView } from '@rankscope/protocol'
+import { IconChevronDown, IconChevronRight, IconChevronUp } from '@tabler/icons-react'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
-import { useLayoutEffect, useMemo, useRef, useState } from 'react'
-import { highlightRun } from '../charts/highlight.ts'
+import { useCallback, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { useNow } from '../common/use-now.ts'
-import { countsSeconds, runColumns } from './run-columns.tsx'
+import type { RunColumn } from './run-columns.ts'
+import { RunCommandMenu } from './run-commands.tsx'
+import type { FieldValue } from './run-fields.ts'
+import { type GroupLine, groupLines, type Line, sortRuns } from './run-lines.ts'
+import { RunRow } from './run-row.tsx'
 import classes from './runs-table.module.css'
 
 type Props = {
   runs: readonly RunView[]
-  grouped: boolean
-  selected: readonly string[]
-  setSelected: (runIds: string[]) => void
+  columns: readonly RunColumn[]
+  /** How the grouping field is read; null: no groups. */
+  groupBy: ((run: RunView) => FieldValue) | null
+  selected: ReadonlySet<string>
+  setSelected: (runIds: ReadonlySet<string>) => void
   sort: { id: string; desc: boolean }
   setSort: (sort: { id: string; desc: boolean }) => void
 }
 
-type Line = { kind: 'run'; row: Row<RunView> } | { kind: 'group'; name: string; rows: Row<RunView>[] }
-
 const rowHeight = 44
+const nameColumn: RunColumn = {
+  id: 'name',
+  title: 'Run',
+  width: 270,
+  numeric: false,
+  value: (run) => run.name,
+  text: (run) => run.name,
+}
+/** Ages of runs that have ended change this often. */
+const coarseMs = 60_000
 
-export function RunsTable({ runs, grouped, selected, setSelected, sort, setSort }: Props) {
-  const now = useNow(1000, countsSeconds(runs))
-  const columns = useMemo(() => runColumns(now), [now])
-  const data = useMemo(() => [...runs], [runs])
-  const sorting: SortingState = useMemo(() => [{ id: sort.id, desc: sort.desc }], [sort.id, sort.desc])
-  const rowSelection: RowSelectionState = useMemo(
-    () => Object.fromEntries(selected.map((runId) => [runId, true])),
-    [selected],
+export function RunsTable({ runs, columns, groupBy, selected, setSelected, sort, setSort }: Props) {
+  const now = useNow(
+    1000,
+    runs.some((run) => isActive(run.state)),
   )
-  const table = useReactTable({
-    data,
-    columns,
-    state: { sorting, rowSelection },
-    getRowId: (run) => run.runId,
-    getCoreRowModel: getCoreRowModel(),
-    getSortedRowModel: getSortedRowModel(),
-    enableSortingRemoval: false,
-    // There are no pages; resetting them would set state at every change of the data.
-    autoResetPageIndex: false,
-    onSortingChange: (update) => {
-      const [next] = typeof update === 'function' ? update(sorting) : update
-      if (next) setSort(next)
-    },
-    onRowSelectionChange: (update) => {
-      const next = typeof update === 'function' ? update(rowSelection) : update
-      setSelected(Object.keys(next).filter((runId) => next[runId]))
-    },
-  })
-  const rows = table.getRowModel().rows
-  const lines = useMemo(() => (grouped ? groupLines(rows) : rows.map(asLine)), [rows, grouped])
+  const coarse = Math.floor(now / coarseMs) * coarseMs
+  const [closed, setClosed] = useState<ReadonlySet<string>>(new Set())
+  const [menu, setMenu] = useState<{ run: RunView; target: HTMLElement } | null>(null)
+  const by = [nameColumn, ...columns].find((column) => column.id === sort.id) ?? nameColumn
+  // Whatever counts seconds keeps its order from one second to the next.
+  const sorted = useMemo(() => sortRuns(runs, by, sort.desc, coarse), [runs, by, sort.desc, coarse])
+  const lines = useMemo(
+    () =>
+      groupBy
+        ? groupLines(sorted, groupBy, columns, closed, coarse)
+        : sorted.map((run): Line => ({ kind: 'run', run })),
+    [sorted, groupBy, columns, closed, coarse],
+  )
 
   const list = useRef<HTMLTableSectionElement>(null)
   const [offset, setOffset] = useState(0)
-  useLayoutEffect(() => setOffset(list.current?.offsetTop ?? 0), [])
+  useLayoutEffect(() => {
+    const top = list.current?.getBoundingClientRect().top ?? 0
+    setOffset(top + window.scrollY)
+  }, [])
   const virtualizer = useWindowVirtualizer({
     count: lines.length,
     estimateSize: () => rowHeight,
-    overscan: 12,
+    overscan: 10,
     scrollMargin: offset,
+    useFlushSync: false,
   })
-  const widths = table.getVisibleLeafColumns().map((column) => column.getSize())
-  const template = widths
-    .map((width, index) => (index === 0 ? `minmax(min(${width}px, 56vw), 1fr)` : `${width}px`))
-    .join(' ')
-  const toggle = (rowsToToggle: readonly Row<RunView>[]) => {
-    const ids = rowsToToggle.map((row) => row.id)
-    const all = ids.every((id) => selected.includes(id))
-    setSelected(all ? selected.filter((id) => !ids.includes(id)) : [...new Set([...selected, ...ids])])
+  const template = [
+    `minmax(min(${nameColumn.width}px, 56vw), 1fr)`,
+    ...columns.map((column) => `${column.width}px`),
+    '40px',
+  ].join(' ')
+
+  const latest = useRef({ selected, lines, last: null as string | null })
+  latest.current.selected = selected
+  latest.current.lines = lines
+  const toggle = useCallback(
+    (runId: string, range: boolean) => {
+      const { selected: before, lines: shown, last } = latest.current
+      const ids = shown.flatMap((line) => (line.kind === 'run' ? line.run.runId : []))
+      const [from, to] = [ids.indexOf(last ?? ''), ids.indexOf(runId)].sort((a, b) => a - b)
+      // With shift: everything between the last one and this one.
+      const chosen = range && from !== undefined && from >= 0 ? ids.slice(from, to! + 1) : [runId]
+      const on = !before.has(runId)
+      const next = new Set(before)
+      for (const id of chosen) on ? next.add(id) : next.delete(id)
+      latest.current.last = runId
+      setSelected(next)
+    },
+    [setSelected],
+  )
+  const toggleGroup = (group: GroupLine) => {
+    const next = new Set(selected)
+    const all = group.runs.every((run) => selected.has(run.runId))
+    for (const { runId } of group.runs) all ? next.delete(runId) : next.add(runId)
+    setSelected(next)
+  }
+  const openMenu = useCallback((run: RunView, target: HTMLElement) => setMenu({ run, target }), [])
+  const fold = (name: string) => {
+    const next = new Set(closed)
+    if (!next.delete(name)) next.add(name)
+    setClosed(next)
   }
 
   return (
     <div className={classes['scroll']}>
-      <table aria-label="Runs" aria-rowcount={rows.length} className={classes['table']}>
+      <table aria-label="Runs" aria-rowcount={lines.length} className={classes['table']}>
         <thead>
           <tr className={classes['head']} style={{ gridTemplateColumns: template }}>
-            {table.getFlatHeaders().map((header) => {
-              const direction = header.column.getIsSorted()
-              const numeric = (header.column.columnDef.meta as { numeric?: boolean } | undefined)?.numeric
-              return (
-                <th
-                  key={header.id}
-                  aria-sort={direction === 'asc' ? 'ascending' : direction === 'desc' ? 'descending' : 'none'}
-                >
-                  {header.column.getCanSort() ? (
-                    <UnstyledButton
-                      onClick={header.column.getToggleSortingHandler()}
-                      className={classes['sort']!}
-                      data-numeric={numeric ?? false}
-                    >
-                      {flexRender(header.column.columnDef.header, header.getContext())}
-                      {direction === 'asc' ? <IconChevronUp size={13} /> : null}
-                      {direction === 'desc' ? <IconChevronDown size={13} /> : null}
-                    </UnstyledButton>
-                  ) : null}
-                </th>
-              )
-            })}
+            {[nameColumn, ...columns].map((column) => (
+              <Header key={column.id} column={column} sort={sort} setSort={setSort} />
+            ))}
+            <th>
+              <span className={classes['hidden']}>Commands</span>
+            </th>
           </tr>
         </thead>
         <tbody ref={list} style={{ height: virtualizer.getTotalSize() }}>
           {virtualizer.getVirtualItems().map((item) => {
             const line = lines[item.index]!
-            const style = {
-              height: rowHeight,
-              transform: `translateY(${item.start - virtualizer.options.scrollMargin}px)`,
-            }
-            if (line.kind === 'group') {
-              const chosen = line.rows.filter((row) => selected.includes(row.id)).length
-              return (
-                <tr key={`group ${line.name}`} className={classes['group']} style={style}>
-                  <td>
-                    <Group gap={8}>
-                      <Checkbox
-                        size="xs"
-                        checked={chosen === line.rows.length}
-                        indeterminate={chosen > 0 && chosen < line.rows.length}
-                        onChange={() => toggle(line.rows)}
-                        aria-label={`Select group ${line.name}`}
-                      />
-                      <Text size="sm" fw={600}>
-                        {line.name || 'Without a group'}
-                      </Text>
-                      <Text size="xs" c="dimmed">
-                        {line.rows.length === 1 ? '1 run' : `${line.rows.length} runs`}
-                      </Text>
-                    </Group>
-                  </td>
-                </tr>
-              )
-            }
-            return (
-              <tr
-                key={line.row.id}
-                className={classes['row']}
-                data-selected={line.row.getIsSelected()}
-                data-testid="run-row"
-                style={{ ...style, gridTemplateColumns: template }}
-                onMouseEnter={() => highlightRun(line.row.id)}
-                onMouseLeave={() => highlightRun(null)}
-              >
-                {line.row.getVisibleCells().map((cell) => (
-                  <td key={cell.id} className={classes['cell']}>
-                    {flexRender(cell.column.columnDef.cell, cell.getContext())}
-                  </td>
-                ))}
-              </tr>
+            const top = item.start - virtualizer.options.scrollMargin
+            return line.kind === 'group' ? (
+              <GroupRow
+                key={`group ${line.name}`}
+                group={line}
+                columns={columns}
+                template={template}
+                top={top}
+                chosen={line.runs.filter((run) => selected.has(run.runId)).length}
+                isClosed={closed.has(line.name)}
+                toggle={() => toggleGroup(line)}
+                fold={() => fold(line.name)}
+              />
+            ) : (
+              <RunRow
+                key={line.run.runId}
+                run={line.run}
+                columns={columns}
+                template={template}
+                top={top}
+                height={rowHeight}
+                selected={selected.has(line.run.runId)}
+                nowMs={isActive(line.run.state) ? now : coarse}
+                toggle={toggle}
+                openMenu={openMenu}
+              />
             )
           })}
         </tbody>
       </table>
+      {menu ? <RunCommandMenu run={menu.run} target={menu.target} close={() => setMenu(null)} /> : null}
     </div>
   )
 }
 
-function asLine(row: Row<RunView>): Line {
-  return { kind: 'run', row }
+function Header({ column, sort, setSort }: { column: RunColumn } & Pick<Props, 'sort' | 'setSort'>) {
+  const direction = sort.id === column.id ? (sort.desc ? 'descending' : 'ascending') : 'none'
+  return (
+    <th aria-sort={direction}>
+      <button
+        type="button"
+        onClick={() => setSort({ id: column.id, desc: sort.id === column.id ? !sort.desc : column.numeric })}
+        className={classes['sort']}
+        data-numeric={column.numeric}
+        title={column.title}
+      >
+        <span className={classes['title']}>{column.title}</span>
+        {direction === 'ascending' ? <IconChevronUp size={13} /> : null}
+        {direction === 'descending' ? <IconChevronDown size={13} /> : null}
+      </button>
+    </th>
+  )
 }
 
-/** A heading before the runs of each group, groups in the order of their first run. */
-function groupLines(rows: readonly Row<RunView>[]): Line[] {
-  const groups = new Map<string, Row<RunView>[]>()
-  for (const row of rows) {
-    const name = row.original.config.group ?? ''
-    groups.set(name, [...(groups.get(name) ?? []), row])
-  }
-  return [...groups].flatMap(([name, members]): Line[] => [
-    { kind: 'group', name, rows: members },
-    ...members.map(asLine),
-  ])
+/** The heading of a group: its number of runs, and mean ± deviation of every numeric column. */
+function GroupRow(props: {
+  group: GroupLine
+  columns: readonly RunColumn[]
+  template: string
+  top: number
+  chosen: number
+  isClosed: boolean
+  toggle: () => void
+  fold: () => void
+}) {
+  const { group, columns, template, top, chosen, isClosed, toggle, fold } = props
+  const count = group.runs.length
+  return (
+    <tr
+      className={classes['group']}
+      data-testid="group-row"
+      style={{ height: rowHeight, transform: `translateY(${top}px)`, gridTemplateColumns: template }}
+    >
+      <td className={classes['name']}>
+        <input
+          type="checkbox"
+          checked={chosen === count}
+          ref={(box) => {
+            if (box) box.indeterminate = chosen > 0 && chosen < count
+          }}
+          onChange={toggle}
+          aria-label={`Select group ${group.name}`}
+        />
+        <button type="button" className={classes['fold']} onClick={fold} aria-expanded={!isClosed}>
+          {isClosed ? <IconChevronRight size={14} /> : <IconChevronDown size={14} />}
+          <span className={classes['title']} title={group.name}>
+            {group.name === 'none' ? 'Without' : group.name}
+          </span>
+        </button>
+        <span className={classes['count']}>{count === 1 ? '1 run' : `${count} runs`}</span>
+      </td>
+      {columns.map((column) => {
+        const { mean, deviation } = group.means.get(column.id) ?? { mean: null, deviation: null }
+        if (!column.format || mean === null) return <td key={column.id} />
+        const around = deviation === null ? '' : `± ${column.format(deviation)}`
+        return (
+          <td key={column.id} className={classes['cell']} data-numeric title="mean ± standard deviation">
+            <span>{column.format(mean)}</span>
+            <span>{around}</span>
+          </td>
+        )
+      })}
+      <td />
+    </tr>
+  )
 }

@@ -15,7 +15,16 @@ const colours: Record<RunState, string> = {
   lost: 'grape',
 }
 
-export function StateBadge({ run, size = 'sm' }: { run: RunView; size?: 'sm' | 'md' }) {
+/** `plain`: the reason as a title, for lists of many. */
+export function StateBadge({
+  run,
+  size = 'sm',
+  plain = false,
+}: {
+  run: RunView
+  size?: 'sm' | 'md'
+  plain?: boolean
+}) {
   const reason =
     run.error?.message ??
     run.waitingFor ??
@@ -28,11 +37,12 @@ export function StateBadge({ run, size = 'sm' }: { run: RunView; size?: 'sm' | '
       tt="none"
       flex="none"
       data-testid="run-state"
+      {...(plain && reason ? { title: reason } : {})}
     >
       {run.state}
     </Badge>
   )
-  return reason ? (
+  return reason && !plain ? (
     <Tooltip label={reason} maw={360}>
       {badge}
     </Tooltip>
