@@ -35,6 +35,8 @@ async function main(): Promise<void> {
     nodeToken: values['node-token'] ?? process.env['RANKSCOPE_NODE_TOKEN'] ?? null,
   })
   process.stdout.write(`Rankscope is ready: ${server.address}\n`)
+  // Not one of them is expected; none is worth ending the server for, with the runs that rely on it.
+  process.on('unhandledRejection', (error) => server.app.log.error(error))
   let isClosing = false
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {

@@ -233,6 +233,35 @@ describe('a run', () => {
     node.close()
   })
 
+  it('changes in a list by the fields that changed, where a page watches rows (P16)', async () => {
+    const browser = bench.browser()
+    const watched = await browser.socket.emitWithAck('watch', { runs: 'rows', nodes: false })
+    expect(watched).toEqual({ ok: true, value: null })
+    const made = await bench.post('/api/runs', {
+      configs: Array.from({ length: 150 }, (_, seed) => sampleConfig({ seed })),
+    })
+    const runIds = (made.json() as { runs: RunView[] }).runs.map((run) => run.runId)
+    const known = new Map<string, Record<string, unknown>>()
+    const apply = () => {
+      for (const row of browser.rows.items.splice(0))
+        known.set(row.runId, { ...known.get(row.runId), ...row })
+      return runIds.map((runId) => known.get(runId)?.['queuePosition'])
+    }
+    const places = Array.from({ length: 150 }, (_, index) => index + 1)
+    while (apply().at(-1) !== 150) await browser.rows.count(1)
+    expect(apply()).toEqual(places)
+    expect(known.get(runIds[7]!)).toMatchObject({
+      state: 'queued',
+      settings: { 'method.name': 'lora', seed: 7 },
+    })
+    await bench.post(`/api/runs/${runIds[0]}/commands`, { command: 'stop' })
+    while (apply().at(-1) !== 149) await browser.rows.count(1)
+    expect(apply()).toEqual([null, ...places.slice(0, -1)])
+    expect(browser.runs.items).toEqual([])
+    expect(browser.nodes.items).toEqual([])
+    browser.close()
+  })
+
   it('that is deleted vanishes from every browser', async () => {
     const browser = bench.browser()
     const { runId } = await bench.createRun(sampleConfig())

@@ -4,6 +4,7 @@ import type { RunBook } from './runs/run-book.ts'
 import type { Scheduler } from './scheduler/shell.ts'
 import type { NodeHub } from './sockets/node-hub.ts'
 import type { Store } from './store/store.ts'
+import type { StoreHealth } from './store/store-health.ts'
 import type { SweepBook } from './sweeps/sweep-book.ts'
 import type { Views } from './views.ts'
 
@@ -14,6 +15,7 @@ export type Services = {
   nodeHub: NodeHub
   scheduler: Scheduler
   views: Views
+  health: StoreHealth
   sweeps: SweepBook
   now: () => number
   startedMs: number

@@ -8,10 +8,12 @@ import {
   browserNamespace,
   largestMessageBytes,
   nodeNamespace,
+  RankscopeError,
   wireParser,
 } from '@rankscope/protocol'
 import { Server } from 'socket.io'
 import { Access, isLoopback, keptToken, newToken } from './access.ts'
+import { lockFolder } from './folder-lock.ts'
 import { type App, createApp } from './http/app.ts'
 import { NodeBook } from './nodes/node-book.ts'
 import { RunBook } from './runs/run-book.ts'
@@ -20,6 +22,7 @@ import { BrowserHub } from './sockets/browser-hub.ts'
 import { NodeHub } from './sockets/node-hub.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 import type { Store } from './store/store.ts'
+import { StoreHealth } from './store/store-health.ts'
 import { SweepBook } from './sweeps/sweep-book.ts'
 import { Views } from './views.ts'
 
@@ -34,6 +37,8 @@ export type ServerOptions = {
   /** For nodes. null: the one kept in the data folder, made at the first start. */
   nodeToken: string | null
   dashboardFolder: string
+  /** For tests of a full disk: pages that the database may have; null leaves it to the disk. */
+  maxPages: number | null
   times: SchedulerTimes
   now: () => number
   /** For silence and waiting. */
@@ -56,6 +61,7 @@ export const defaultOptions: Omit<ServerOptions, 'dataFolder'> = {
   host: '127.0.0.1',
   token: null,
   nodeToken: null,
+  maxPages: null,
   dashboardFolder: fileURLToPath(new URL('../../apps/dashboard/dist', import.meta.url)),
   times: {
     heartbeatEveryMs: 2000,
@@ -73,19 +79,40 @@ export async function startServer(
   given: Partial<ServerOptions> & Pick<ServerOptions, 'dataFolder'>,
 ): Promise<RunningServer> {
   const options: ServerOptions = { ...defaultOptions, ...given }
+  const { dataFolder } = options
+  const unlock = lockFolder(dataFolder)
+  const opened: (() => unknown)[] = [unlock]
+  try {
+    return await start(options, opened, unlock)
+  } catch (error) {
+    for (const close of opened.reverse()) await close()
+    throw error
+  }
+}
+
+/** `opened`: how to close what was opened, in order. */
+async function start(
+  options: ServerOptions,
+  opened: (() => unknown)[],
+  unlock: () => void,
+): Promise<RunningServer> {
   const { now, awake, dataFolder, host } = options
   const browserToken = options.token ?? (isLoopback(host) ? null : newToken())
   const access = new Access(browserToken, options.nodeToken ?? keptToken(dataFolder, 'node-token'))
 
-  const store = await openSqliteStore(join(dataFolder, 'rankscope.db'))
+  const report = (error: unknown) => app.log.error(error)
+  const file = await openSqliteStore(join(dataFolder, 'rankscope.db'), { maxPages: options.maxPages })
+  opened.push(() => file.close())
+  const health = new StoreHealth(file, report)
+  opened.push(() => health.close())
+  const store = health.watched()
   const runs = await RunBook.open(store)
   const nodes = await NodeBook.open(store, { now, awake })
   const nodeHub = new NodeHub({ runs, nodes })
-  const report = (error: unknown) => app.log.error(error)
   const scheduler = new Scheduler({ runs, nodes, links: nodeHub, times: options.times, now, awake, report })
   const views = new Views(runs, nodes, scheduler)
   const sweeps = await SweepBook.open({ store, runs, scheduler, report })
-  const services = { store, runs, nodes, nodeHub, scheduler, views, sweeps, now, startedMs: now() }
+  const services = { store, runs, nodes, nodeHub, scheduler, views, sweeps, health, now, startedMs: now() }
   const app = await createApp(services, { access, dashboardFolder: options.dashboardFolder })
 
   const io = new Server(app.server, {
@@ -95,17 +122,30 @@ export async function startServer(
     serveClient: false,
     maxHttpBufferSize: largestMessageBytes,
   })
-  const browserHub = new BrowserHub({ runs, views, read: store.recordsAfter })
+  const { stop: stopPurging, start: purgeAgain } = keepPurging(store, runs, report)
+  const roomAgain = () => {
+    nodes.saveAgain()
+    purgeAgain()
+    scheduler.wake()
+  }
+  const browserHub = new BrowserHub({
+    runs,
+    views,
+    read: store.recordsAfter,
+    health: () => health.current(),
+    report,
+  })
   runs.on('run', (run) => browserHub.runChanged(run.runId))
   nodes.on('node', (nodeId) => browserHub.nodeChanged(nodeId))
-  scheduler.onWaiting = (runIds) => {
-    for (const runId of runIds) browserHub.runChanged(runId)
+  scheduler.onWaiting = (runIds) => browserHub.waitingChanged(runIds)
+  health.onChange = () => {
+    browserHub.healthChanged()
+    if (health.current().status === 'ok') roomAgain()
   }
   nodeHub.listen(io.of(nodeNamespace), access, scheduler)
   browserHub.listen(io.of(browserNamespace), access)
-  const stopPurging = keepPurging(store, runs, report)
 
-  await app.listen({ port: options.port, host })
+  await listen(app, options)
   scheduler.start()
   const { port } = app.server.address() as { port: number }
   const name = reachableName(host)
@@ -123,8 +163,32 @@ export async function startServer(
       await app.close()
       await scheduler.stop()
       await stopPurging()
+      health.close()
       await store.close()
+      unlock()
     },
+  }
+}
+
+/** ADDRESS_UNUSABLE names the port or address that is taken, forbidden or not of this machine. */
+async function listen(app: App, { port, host }: ServerOptions): Promise<void> {
+  try {
+    await app.listen({ port, host })
+  } catch (cause) {
+    const reasons: Record<string, [why: string, hint: string]> = {
+      EADDRINUSE: ['another program listens there', 'stop it, or take another port with --port'],
+      EACCES: ['this user may not', 'take a port above 1023 with --port'],
+      EADDRNOTAVAIL: ['it is no address of this machine', 'name another with --host'],
+      ENOTFOUND: ['no machine has that name', 'name another with --host'],
+    }
+    const [why, hint] = reasons[(cause as NodeJS.ErrnoException).code ?? ''] ?? [
+      String(cause),
+      'look at --host and --port',
+    ]
+    throw new RankscopeError('ADDRESS_UNUSABLE', `cannot listen on ${host} port ${port}: ${why}`, {
+      hint,
+      cause,
+    })
   }
 }
 
@@ -136,7 +200,11 @@ function reachableName(host: string): string {
 }
 
 /** Removes the records of deleted runs bit by bit, also those left from before a restart. */
-function keepPurging(store: Store, runs: RunBook, report: (error: unknown) => void): () => Promise<void> {
+function keepPurging(
+  store: Store,
+  runs: RunBook,
+  report: (error: unknown) => void,
+): { start: () => void; stop: () => Promise<void> } {
   let isStopped = false
   let work: Promise<void> | null = null
   const purge = async () => {
@@ -151,8 +219,9 @@ function keepPurging(store: Store, runs: RunBook, report: (error: unknown) => vo
   }
   runs.on('deleted', start)
   start()
-  return async () => {
+  const stop = async () => {
     isStopped = true
     await work
   }
+  return { start, stop }
 }

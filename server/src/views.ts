@@ -4,6 +4,7 @@ import { isActive } from '@rankscope/protocol'
 import { type NodeBook, toNodeView } from './nodes/node-book.ts'
 import type { RunBook } from './runs/run-book.ts'
 import { toRunView } from './runs/run-view.ts'
+import type { Waiting } from './scheduler/place.ts'
 import type { Scheduler } from './scheduler/shell.ts'
 
 export class Views {
@@ -22,8 +23,8 @@ export class Views {
     return run ? toRunView(run, this.#scheduler.waiting(runId)) : null
   }
 
-  runs(): RunView[] {
-    return this.#runs.list().map((run) => toRunView(run, this.#scheduler.waiting(run.runId)))
+  waiting(runId: string): Waiting | undefined {
+    return this.#scheduler.waiting(runId)
   }
 
   node(nodeId: string): NodeView | null {

@@ -9,6 +9,8 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   NOT_FOUND: 404,
   ILLEGAL_TRANSITION: 409,
   STORE_FAILED: 503,
+  STORE_FULL: 507,
+  STORE_BROKEN: 503,
   SETUP_MISSING: 503,
   INTERNAL: 500,
 }

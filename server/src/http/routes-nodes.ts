@@ -12,7 +12,7 @@ import type { Services } from '../services.ts'
 import { softwareVersion } from '../software-version.ts'
 import type { App } from './app.ts'
 
-export function addNodeRoutes(app: App, { nodes, views, now, startedMs }: Services): void {
+export function addNodeRoutes(app: App, { nodes, views, health, now, startedMs }: Services): void {
   app.get(
     '/api/nodes',
     { schema: { tags: ['nodes'], summary: 'All nodes', response: { 200: nodesAnswer } } },
@@ -45,8 +45,7 @@ export function addNodeRoutes(app: App, { nodes, views, now, startedMs }: Servic
     '/api/health',
     { schema: { tags: ['server'], summary: 'Is the server up?', response: { 200: healthAnswer } } },
     () => ({
-      status: 'ok' as const,
-      message: null,
+      ...health.current(),
       softwareVersion,
       protocolVersion,
       uptimeSeconds: (now() - startedMs) / 1000,

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events'
 import type { AwakeClock, Heartbeat, NodeHello, NodeView } from '@rankscope/protocol'
 import { attemptKey, type SchedulerNode } from '../scheduler/place.ts'
 import type { Store, StoredNode } from '../store/store.ts'
+import { isFull } from '../store/store-health.ts'
 
 type KnownNode = StoredNode & {
   online: boolean
@@ -24,6 +25,7 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
   readonly #nodes: Map<string, KnownNode>
   readonly #now: () => number
   readonly #awake: AwakeClock
+  readonly #unsaved = new Set<string>()
 
   private constructor(store: Store, nodes: StoredNode[], clocks: Clocks) {
     super()
@@ -63,7 +65,12 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
       missingSinceMs: new Map(),
     }
     const { firstSeenMs, lastSeenMs } = node
-    await this.#store.saveNode({ nodeId: node.nodeId, hello: lasting, firstSeenMs, lastSeenMs })
+    const stored = { nodeId: node.nodeId, hello: lasting, firstSeenMs, lastSeenMs }
+    // A node is welcome also while the disk is full: what it delivers then waits in its spool.
+    await this.#store.saveNode(stored).catch((error: unknown) => {
+      if (!isFull(error)) throw error
+      this.#unsaved.add(node.nodeId)
+    })
     this.#nodes.set(node.nodeId, node)
     this.emit('node', node.nodeId)
   }
@@ -90,6 +97,17 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
     // Only the time last seen would be lost with it.
     this.#store.saveNode({ nodeId, hello, firstSeenMs, lastSeenMs }).catch(() => undefined)
     this.emit('node', nodeId)
+  }
+
+  /** There is room again: nodes that could not be saved are. */
+  saveAgain(): void {
+    for (const nodeId of this.#unsaved) {
+      const node = this.#nodes.get(nodeId)
+      this.#unsaved.delete(nodeId)
+      if (!node) continue
+      const { hello, firstSeenMs, lastSeenMs } = node
+      this.#store.saveNode({ nodeId, hello, firstSeenMs, lastSeenMs }).catch(() => this.#unsaved.add(nodeId))
+    }
   }
 
   busy(nodeId: string, untilMs: number): void {

@@ -20,6 +20,7 @@ import type { NodeBook } from '../nodes/node-book.ts'
 import { nextAttemptProgress } from '../runs/projection.ts'
 import type { RunBook } from '../runs/run-book.ts'
 import type { RunChange, StoredRun } from '../store/store.ts'
+import { isFull } from '../store/store-health.ts'
 import { type Decision, decide, type Patience, type SchedulerEvent } from './decide.ts'
 import { place, type Waiting } from './place.ts'
 
@@ -144,7 +145,12 @@ export class Scheduler {
     const [runs, nodes, awakeMs] = [this.#runs.list(), this.#nodes.forScheduler(), this.#awake()]
     this.#noteQueued(awakeMs)
     const decisions = decide(runs, nodes, event, awakeMs, this.#times, this.#queuedSince)
-    for (const decision of decisions) await this.#carryOut(decision)
+    try {
+      for (const decision of decisions) await this.#carryOut(decision)
+    } catch (error) {
+      // What could not be kept is decided again when there is room. A person’s command is answered by the error.
+      if (!isFull(error) || event.kind === 'command') throw error
+    }
     this.#updateWaiting()
     return decisions
   }

@@ -2,11 +2,16 @@
 import {
   type Ack,
   type BrowserToServerEvents,
+  changeOfRow,
   errorPayload,
+  type Health,
   parseOrThrow,
-  type RunView,
+  type RunRow,
+  type RunRowChange,
   type ServerToBrowserEvents,
   subscribeRunSchema,
+  toRunRow,
+  watchSchema,
 } from '@rankscope/protocol'
 import type { Namespace, Socket } from 'socket.io'
 import { z } from 'zod'
@@ -23,6 +28,8 @@ type BrowserSocket = Socket<BrowserToServerEvents, ServerToBrowserEvents>
 const viewEveryMs = 100
 /** Packets that may wait for the network before a browser counts as slow. */
 const packetsInFlight = 8
+/** Of a longer queue the places behind are told with rows only: each start moves all of them. */
+const placesShown = 100
 
 const unsubscribeSchema = z.strictObject({ runId: z.string() })
 
@@ -32,13 +39,27 @@ export class BrowserHub {
   readonly #views: Views
   readonly #read: ReadRecords
   readonly #changedRuns = new Set<string>()
+  /** Changed by no more than a place far back in the queue: told with rows, which are small. */
+  readonly #movedRuns = new Set<string>()
   readonly #changedNodes = new Set<string>()
+  /** Rows as they were told last, while anybody listens to rows. */
+  readonly #rows = new Map<string, RunRow>()
+  readonly #health: () => Health
+  readonly #report: (error: unknown) => void
   #timer: NodeJS.Timeout | null = null
 
-  constructor(options: { runs: RunBook; views: Views; read: ReadRecords }) {
+  constructor(options: {
+    runs: RunBook
+    views: Views
+    read: ReadRecords
+    health: () => Health
+    report: (error: unknown) => void
+  }) {
     this.#runs = options.runs
     this.#views = options.views
     this.#read = options.read
+    this.#health = options.health
+    this.#report = options.report
   }
 
   listen(namespace: BrowserNamespace, access: Access): void {
@@ -57,6 +78,8 @@ export class BrowserHub {
     })
     this.#runs.on('deleted', (runId) => {
       this.#changedRuns.delete(runId)
+      this.#movedRuns.delete(runId)
+      this.#rows.delete(runId)
       for (const link of this.#links) link.runDeleted(runId)
     })
   }
@@ -65,6 +88,20 @@ export class BrowserHub {
   runChanged(runId: string): void {
     this.#changedRuns.add(runId)
     this.#schedule()
+  }
+
+  /** Places in the queue, or what runs wait for, changed. */
+  waitingChanged(runIds: readonly string[]): void {
+    for (const runId of runIds) {
+      const place = this.#views.waiting(runId)?.queuePosition ?? 0
+      if (place > placesShown) this.#movedRuns.add(runId)
+      else this.#changedRuns.add(runId)
+    }
+    this.#schedule()
+  }
+
+  healthChanged(): void {
+    for (const link of this.#links) link.health(this.#health())
   }
 
   nodeChanged(nodeId: string): void {
@@ -79,24 +116,26 @@ export class BrowserHub {
   }
 
   #welcome(socket: BrowserSocket): void {
-    const link = new BrowserLink(wireOf(socket), this.#read)
+    const link = new BrowserLink(wireOf(socket), this.#read, this.#report)
     this.#links.add(link)
+    link.health(this.#health())
     socket.on('disconnect', () => {
       link.close()
       this.#links.delete(link)
     })
     socket.on('subscribeRun', (message, acknowledge) =>
       answer(acknowledge, () => {
-        const { runId, afterCursor } = parseOrThrow(
-          subscribeRunSchema,
-          message,
-          'MESSAGE_INVALID',
-          'subscribeRun',
-        )
-        const { lastCursor } = this.#runs.get(runId)
+        const wanted = parseOrThrow(subscribeRunSchema, message, 'MESSAGE_INVALID', 'subscribeRun')
+        const { lastCursor } = this.#runs.get(wanted.runId)
         // After the acknowledgement, so that the browser knows what to expect.
-        queueMicrotask(() => link.subscribe(runId, afterCursor, this.#runs.find(runId)?.lastCursor ?? 0))
+        queueMicrotask(() => link.subscribe(wanted, this.#runs.find(wanted.runId)?.lastCursor ?? 0))
         return { lastCursor }
+      }),
+    )
+    socket.on('watch', (message, acknowledge) =>
+      answer(acknowledge, () => {
+        link.watch(parseOrThrow(watchSchema, message, 'MESSAGE_INVALID', 'watch'))
+        return null
       }),
     )
     socket.on('unsubscribeRun', (message, acknowledge) =>
@@ -112,22 +151,51 @@ export class BrowserHub {
     if (this.#timer) return
     this.#timer = setTimeout(() => {
       this.#timer = null
-      if (this.#changedRuns.size + this.#changedNodes.size > 0) this.#schedule()
+      if (this.#changedRuns.size + this.#movedRuns.size + this.#changedNodes.size > 0) this.#schedule()
     }, viewEveryMs)
-    setImmediate(() => this.#sendViews())
+    setImmediate(() => {
+      try {
+        this.#sendViews()
+      } catch (error) {
+        this.#report(error)
+      }
+    })
   }
 
   #sendViews(): void {
     const runs = [...this.#changedRuns]
-      .map((runId) => this.#views.run(runId))
-      .filter((view): view is RunView => view !== null)
-    const nodes = [...this.#changedNodes].map((nodeId) => this.#views.node(nodeId))
+    const moved = [...this.#movedRuns].filter((runId) => !this.#changedRuns.has(runId))
+    const nodes = [...this.#changedNodes]
     this.#changedRuns.clear()
+    this.#movedRuns.clear()
     this.#changedNodes.clear()
-    for (const link of this.#links) {
-      for (const view of runs) link.run(view)
-      for (const view of nodes) if (view) link.node(view)
+    const links = [...this.#links]
+    const rows = this.#changedRows(links, [...runs, ...moved])
+    for (const link of links) if (rows.length > 0) link.rows(rows)
+    for (const runId of runs) {
+      const takers = links.filter((link) => link.wantsView(runId))
+      const view = takers.length > 0 ? this.#views.run(runId) : null
+      if (view) for (const link of takers) link.run(view)
     }
+    for (const nodeId of nodes) {
+      const view = this.#views.node(nodeId)
+      if (view) for (const link of links) link.node(view)
+    }
+  }
+
+  #changedRows(links: readonly BrowserLink[], runIds: readonly string[]): RunRowChange[] {
+    if (!links.some((link) => link.wantsRows)) {
+      this.#rows.clear()
+      return []
+    }
+    return runIds.flatMap((runId) => {
+      const view = this.#views.run(runId)
+      if (!view) return []
+      const row = toRunRow(view)
+      const before = this.#rows.get(runId)
+      this.#rows.set(runId, row)
+      return (before ? changeOfRow(before, row) : row) ?? []
+    })
   }
 }
 

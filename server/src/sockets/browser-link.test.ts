@@ -1,7 +1,7 @@
-import type { RunView, StoredRecord } from '@rankscope/protocol'
+import type { RecordBody, RunView, StoredRecord } from '@rankscope/protocol'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
-import { record, scalars } from '../testing/samples.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { record, scalars, spectrum } from '../testing/samples.ts'
 import { BrowserLink, type ReadRecords, type Wire } from './browser-link.ts'
 
 const stored = (cursor: number): StoredRecord => ({
@@ -15,6 +15,9 @@ const range = (from: number, to: number) =>
 class Rig implements Wire {
   readonly sent: { event: string; cursors: number[]; view: unknown }[] = []
   committed = 0
+  readonly reported: unknown[] = []
+  /** What the next read throws. */
+  failure: Error | null = null
   congested = false
   readonly #drains: (() => void)[] = []
   readonly #reads: (() => void)[] = []
@@ -22,12 +25,15 @@ class Rig implements Wire {
 
   constructor() {
     const read: ReadRecords = (_, afterCursor, limit) =>
-      new Promise((resolve) => {
-        this.#reads.push(() =>
-          resolve(range(afterCursor + 1, Math.min(this.committed, afterCursor + Math.min(limit, 7)))),
-        )
+      new Promise((resolve, reject) => {
+        this.#reads.push(() => {
+          const { failure } = this
+          this.failure = null
+          if (failure) reject(failure)
+          else resolve(range(afterCursor + 1, Math.min(this.committed, afterCursor + Math.min(limit, 7))))
+        })
       })
-    this.link = new BrowserLink(this, read)
+    this.link = new BrowserLink(this, read, (error) => this.reported.push(error))
   }
 
   send(event: string, ...[message]: unknown[]): void {
@@ -78,7 +84,7 @@ describe('a browser link', () => {
           const rig = new Rig()
           rig.committed = before
           const after = Math.min(before, offset)
-          rig.link.subscribe('run', after, before)
+          rig.link.subscribe({ runId: 'run', afterCursor: after }, before)
           for (const step of actions) {
             if (step.kind === 'commit') rig.commit(step.count)
             else if (step.kind === 'answer') await rig.answerRead()
@@ -95,7 +101,7 @@ describe('a browser link', () => {
 
   it('keeps nothing in memory for a browser that does not read: records are read again later (P12)', async () => {
     const rig = new Rig()
-    rig.link.subscribe('run', 0, 0)
+    rig.link.subscribe({ runId: 'run', afterCursor: 0 }, 0)
     rig.congested = true
     for (let batch = 0; batch < 100; batch++) rig.commit(5)
     await rig.answerRead()
@@ -116,13 +122,97 @@ describe('a browser link', () => {
   it('subscribed anew goes on from the new cursor only', async () => {
     const rig = new Rig()
     rig.committed = 3
-    rig.link.subscribe('run', 0, 3)
-    rig.link.subscribe('run', 2, 3)
+    rig.link.subscribe({ runId: 'run', afterCursor: 0 }, 3)
+    rig.link.subscribe({ runId: 'run', afterCursor: 2 }, 3)
     await rig.settle()
     expect(rig.cursors()).toEqual([3])
     rig.link.unsubscribe('run')
     rig.commit(1)
     await rig.settle()
     expect(rig.cursors()).toEqual([3])
+  })
+
+  it('survives a store that cannot be read, and asks it again', async () => {
+    vi.useFakeTimers()
+    try {
+      const rig = new Rig()
+      rig.committed = 3
+      rig.failure = new Error('the thread died')
+      rig.link.subscribe({ runId: 'run', afterCursor: 0 }, 3)
+      await rig.answerRead()
+      expect(rig.reported).toEqual([new Error('the thread died')])
+      vi.advanceTimersByTime(1000)
+      await rig.settle()
+      expect(rig.cursors()).toEqual([1, 2, 3])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('reports what cannot be sent and leaves it out; what follows is sent', () => {
+    const rig = new Rig()
+    const send = rig.send.bind(rig)
+    rig.link.subscribe({ runId: 'run', afterCursor: 0 }, 0)
+    rig.send = () => {
+      throw new RangeError('too long')
+    }
+    rig.commit(1)
+    rig.send = send
+    rig.commit(1)
+    expect(rig.reported).toEqual([new RangeError('too long')])
+    expect(rig.cursors()).toEqual([2])
+  })
+
+  it('sends of a run only the kinds that were asked for, and values of the modules that were (P16)', () => {
+    const rig = new Rig()
+    rig.link.subscribe({ runId: 'run', afterCursor: 0, kinds: ['spectrum', 'log'], valuesOf: ['b'] }, 0)
+    const spectra = ['a', 'b'].map((module) => ({ ...spectrum(1, [2, 1]), module }) as RecordBody)
+    const bodies = [scalars(1, { loss: 1 }), ...spectra, scalars(2, { loss: 1 })]
+    rig.link.records(
+      'run',
+      bodies.map((body, index) => ({ ...record('run', index + 1, body), cursor: index + 1 })),
+    )
+    const sent = rig.sent.flatMap(({ view }) => (view as { records: StoredRecord[] }).records)
+    expect(
+      sent.map(({ cursor, body }) => [
+        cursor,
+        (body as { singularValues: Uint8Array }).singularValues.length,
+      ]),
+    ).toEqual([
+      [2, 0],
+      [3, 16],
+    ])
+    rig.link.records('run', [{ ...record('run', 5, scalars(3, { loss: 1 })), cursor: 5 }])
+    expect(rig.sent).toHaveLength(1)
+    rig.link.records('run', [
+      { ...record('run', 6, { kind: 'log', level: 'info', message: 'm' }), cursor: 6 },
+    ])
+    expect(rig.cursors()).toEqual([2, 3, 6])
+  })
+
+  it('joins changes of rows that wait, newest values last (P16)', () => {
+    const rig = new Rig()
+    rig.link.watch({ runs: 'rows', views: ['watched'], nodes: false })
+    rig.congested = true
+    rig.link.rows([
+      { runId: 'run', step: 1, name: 'a' },
+      { runId: 'other', step: 5 },
+    ])
+    rig.link.rows([{ runId: 'run', step: 2 }])
+    rig.link.run({ runId: 'run' } as RunView)
+    rig.link.run({ runId: 'watched' } as RunView)
+    rig.drain()
+    expect(rig.sent.map(({ event, view }) => [event, view])).toEqual([
+      ['run', { runId: 'watched' }],
+      [
+        'runRows',
+        {
+          rows: [
+            { runId: 'run', step: 2, name: 'a' },
+            { runId: 'other', step: 5 },
+          ],
+        },
+      ],
+    ])
   })
 })

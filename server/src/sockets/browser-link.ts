@@ -4,7 +4,17 @@
  * by page, so that nothing piles up in memory and nothing is missed or repeated. Views of runs and nodes are
  * replaced by newer ones while they wait.
  */
-import type { NodeView, RunView, ServerToBrowserEvents, StoredRecord } from '@rankscope/protocol'
+import type {
+  Health,
+  NodeView,
+  RecordKind,
+  RunRowChange,
+  RunView,
+  ServerToBrowserEvents,
+  StoredRecord,
+  SubscribeRun,
+  Watch,
+} from '@rankscope/protocol'
 
 /** What a link needs of its socket. */
 export type Wire = {
@@ -15,31 +25,77 @@ export type Wire = {
   onceDrained(callback: () => void): void
 }
 
-export type ReadRecords = (runId: string, afterCursor: number, limit: number) => Promise<StoredRecord[]>
+export type ReadRecords = (
+  runId: string,
+  afterCursor: number,
+  limit: number,
+  kinds: readonly RecordKind[] | null,
+) => Promise<StoredRecord[]>
 
-type Subscription = { runId: string; sentCursor: number; lastCursor: number; isReading: boolean }
+type Subscription = {
+  runId: string
+  sentCursor: number
+  lastCursor: number
+  isReading: boolean
+  /** null: all. */
+  kinds: readonly RecordKind[] | null
+  valuesOf: ReadonlySet<string> | null
+}
 
 const pageRecords = 500
+/** After the store could not be read it is asked again. */
+const retryMs = 1000
+const noBytes = new Uint8Array(0)
 
 export class BrowserLink {
   readonly #wire: Wire
   readonly #read: ReadRecords
+  readonly #report: (error: unknown) => void
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #waitingRuns = new Map<string, RunView>()
+  readonly #waitingRows = new Map<string, RunRowChange>()
   readonly #waitingNodes = new Map<string, NodeView>()
+  #watched: { runs: Watch['runs']; views: ReadonlySet<string>; nodes: boolean } = {
+    runs: 'views',
+    views: new Set(),
+    nodes: true,
+  }
   #awaitsDrain = false
   #isClosed = false
 
-  constructor(wire: Wire, read: ReadRecords) {
+  constructor(wire: Wire, read: ReadRecords, report: (error: unknown) => void) {
     this.#wire = wire
     this.#read = read
+    this.#report = report
   }
 
   /** From then on the browser gets exactly what comes after `afterCursor`. `lastCursor`: the run’s newest. */
-  subscribe(runId: string, afterCursor: number, lastCursor: number): void {
-    const subscription = { runId, sentCursor: afterCursor, lastCursor, isReading: false }
+  subscribe({ runId, afterCursor, kinds, valuesOf }: SubscribeRun, lastCursor: number): void {
+    const subscription: Subscription = {
+      runId,
+      sentCursor: afterCursor,
+      lastCursor,
+      isReading: false,
+      kinds: kinds ?? null,
+      valuesOf: valuesOf ? new Set(valuesOf) : null,
+    }
     this.#subscriptions.set(runId, subscription)
     void this.#catchUp(subscription)
+  }
+
+  watch({ runs, views = [], nodes }: Watch): void {
+    this.#watched = { runs, views: new Set(views), nodes }
+    if (runs !== 'rows') this.#waitingRows.clear()
+    if (runs !== 'views') this.#waitingRuns.clear()
+    if (!nodes) this.#waitingNodes.clear()
+  }
+
+  get wantsRows(): boolean {
+    return this.#watched.runs === 'rows'
+  }
+
+  wantsView(runId: string): boolean {
+    return this.#watched.runs === 'views' || this.#watched.views.has(runId)
   }
 
   unsubscribe(runId: string): void {
@@ -54,24 +110,39 @@ export class BrowserLink {
     const isNext = records[0]!.cursor === subscription.sentCursor + 1
     if (isNext && !subscription.isReading && !this.#wire.isCongested()) {
       subscription.sentCursor = subscription.lastCursor
-      this.#wire.send('records', { runId, records })
+      this.#sendRecords(subscription, records)
     } else void this.#catchUp(subscription)
   }
 
   run(view: RunView): void {
+    if (!this.wantsView(view.runId)) return
     this.#waitingRuns.set(view.runId, view)
     this.#flushViews()
   }
 
+  /** Changes of several rows; those that wait already are joined, newest values last. */
+  rows(changes: readonly RunRowChange[]): void {
+    if (!this.wantsRows) return
+    for (const change of changes)
+      this.#waitingRows.set(change.runId, { ...this.#waitingRows.get(change.runId), ...change })
+    this.#flushViews()
+  }
+
   node(view: NodeView): void {
+    if (!this.#watched.nodes) return
     this.#waitingNodes.set(view.nodeId, view)
     this.#flushViews()
+  }
+
+  health(health: Health): void {
+    this.#send('health', health)
   }
 
   runDeleted(runId: string): void {
     this.#subscriptions.delete(runId)
     this.#waitingRuns.delete(runId)
-    this.#wire.send('runDeleted', { runId })
+    this.#waitingRows.delete(runId)
+    this.#send('runDeleted', { runId })
   }
 
   close(): void {
@@ -88,15 +159,39 @@ export class BrowserLink {
           this.#resumeWhenDrained()
           break
         }
-        const { runId, sentCursor } = subscription
-        const records = await this.#read(runId, sentCursor, pageRecords)
-        if (!this.#isWanted(subscription) || records.length === 0) break
-        subscription.sentCursor = records.at(-1)!.cursor
+        const { runId, sentCursor, lastCursor, kinds } = subscription
+        const records = await this.#read(runId, sentCursor, pageRecords, kinds)
+        if (!this.#isWanted(subscription)) break
+        // Nothing of the kinds up to what was committed before the store was asked.
+        subscription.sentCursor = records.at(-1)?.cursor ?? lastCursor
         subscription.lastCursor = Math.max(subscription.lastCursor, subscription.sentCursor)
-        this.#wire.send('records', { runId, records })
+        if (records.length > 0) this.#sendRecords(subscription, records)
       }
+    } catch (error) {
+      this.#report(error)
+      setTimeout(() => {
+        if (this.#isWanted(subscription)) void this.#catchUp(subscription)
+      }, retryMs).unref()
     } finally {
       subscription.isReading = false
+    }
+  }
+
+  #sendRecords({ runId, kinds, valuesOf }: Subscription, records: readonly StoredRecord[]): void {
+    const wanted = kinds ? records.filter(({ body }) => kinds.includes(body.kind)) : records
+    if (wanted.length === 0) return
+    this.#send('records', { runId, records: wanted.map((record) => withoutValues(record, valuesOf)) })
+  }
+
+  /** What cannot be sent is reported and left out: neither the link nor the commit that it came from pays for it. */
+  #send<E extends keyof ServerToBrowserEvents>(
+    event: E,
+    ...args: Parameters<ServerToBrowserEvents[E]>
+  ): void {
+    try {
+      this.#wire.send(event, ...args)
+    } catch (error) {
+      this.#report(error)
     }
   }
 
@@ -110,9 +205,11 @@ export class BrowserLink {
       this.#resumeWhenDrained()
       return
     }
-    for (const view of this.#waitingRuns.values()) this.#wire.send('run', view)
-    for (const view of this.#waitingNodes.values()) this.#wire.send('node', view)
+    for (const view of this.#waitingRuns.values()) this.#send('run', view)
+    if (this.#waitingRows.size > 0) this.#send('runRows', { rows: [...this.#waitingRows.values()] })
+    for (const view of this.#waitingNodes.values()) this.#send('node', view)
     this.#waitingRuns.clear()
+    this.#waitingRows.clear()
     this.#waitingNodes.clear()
   }
 
@@ -126,4 +223,11 @@ export class BrowserLink {
       for (const subscription of this.#subscriptions.values()) void this.#catchUp(subscription)
     })
   }
+}
+
+/** The record, of a spectrum whose values are not wanted its measures only. */
+function withoutValues(record: StoredRecord, valuesOf: ReadonlySet<string> | null): StoredRecord {
+  const { body } = record
+  if (body.kind !== 'spectrum' || !valuesOf || valuesOf.has(body.module)) return record
+  return { ...record, body: { ...body, singularValues: noBytes } }
 }

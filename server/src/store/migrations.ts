@@ -20,7 +20,13 @@ export const sqliteTypes: ColumnTypes = {
 }
 
 export function migrations(types: ColumnTypes): MigrationProvider {
-  return { getMigrations: async () => ({ '001-first': first(types), '002-sweeps': sweeps(types) }) }
+  return {
+    getMigrations: async () => ({
+      '001-first': first(types),
+      '002-sweeps': sweeps(types),
+      '003-holders': holders(types),
+    }),
+  }
 }
 
 function first(types: ColumnTypes): Migration {
@@ -161,6 +167,30 @@ function sweeps({ real }: ColumnTypes): Migration {
         .addColumn('requestId', 'text', (column) => column.primaryKey())
         .addColumn('sweepId', 'text', (column) => column.notNull())
         .execute()
+    },
+  }
+}
+
+function holders({ bytes }: ColumnTypes): Migration {
+  return {
+    async up(db: Kysely<unknown>): Promise<void> {
+      const { schema } = db
+      await schema.createTable('probe').addColumn('filler', bytes).execute()
+      for (const table of ['holders', 'deletions'])
+        await schema
+          .createTable(table)
+          .addColumn('runId', 'text', (column) => column.notNull())
+          .addColumn('nodeId', 'text', (column) => column.notNull())
+          .addPrimaryKeyConstraint(`${table}ByRun`, ['runId', 'nodeId'])
+          .execute()
+      await schema
+        .createTable('nodeModes')
+        .addColumn('nodeId', 'text', (column) => column.primaryKey())
+        .addColumn('mode', 'text', (column) => column.notNull())
+        .addColumn('pausedRuns', 'text', (column) => column.notNull())
+        .execute()
+      await sql`insert into "holders" ("runId", "nodeId")
+        select "runId", "nodeId" from "runs" where "nodeId" is not null`.execute(db)
     },
   }
 }

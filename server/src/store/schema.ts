@@ -95,6 +95,14 @@ export type Tables = {
   }
   /** Requests that made or extended a sweep, so that one that is sent again does nothing. */
   sweepRequests: { requestId: string; sweepId: string }
+  /** Empty but for the moment in which it is tried whether there is room. */
+  probe: { filler: Uint8Array }
+  /** Nodes that were given a run, any attempt of it: they hold its files. */
+  holders: { runId: string; nodeId: string }
+  /** Deleted runs whose files a node has not yet removed. */
+  deletions: { runId: string; nodeId: string }
+  /** What people decided of nodes. `pausedRuns`: JSON, runs that go on when the node is opened again. */
+  nodeModes: { nodeId: string; mode: string; pausedRuns: string }
   /** Deleted runs whose records are still to be removed. */
   purges: { runKey: number }
 }

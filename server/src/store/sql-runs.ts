@@ -142,6 +142,15 @@ async function purgeTable(db: Kysely<Tables>, table: keyof typeof ofRun, runKey:
   return (numAffectedRows ?? 0n) > 0n
 }
 
+/** As much as an ordinary batch of records takes. */
+const probeBytes = 2 ** 18
+
+export async function probe(db: Kysely<Tables>): Promise<void> {
+  await db.deleteFrom('probe').execute()
+  await sql`insert into "probe" ("filler") values (zeroblob(${probeBytes}))`.execute(db)
+  await db.deleteFrom('probe').execute()
+}
+
 export async function saveNode(db: Kysely<Tables>, node: StoredNode): Promise<void> {
   const row = { ...node, hello: JSON.stringify(node.hello) }
   await db

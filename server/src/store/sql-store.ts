@@ -32,6 +32,7 @@ export function sqlStore(db: Kysely<Tables>): Store {
     listSweeps: () => sweeps.listSweeps(db),
     setSweepState: (sweepId, state) => sweeps.setSweepState(db, sweepId, state),
     deleteSweep: (sweepId) => sweeps.deleteSweep(db, sweepId),
+    probe: () => runs.probe(db),
     saveNode: (node) => runs.saveNode(db, node),
     listNodes: () => runs.listNodes(db),
     deleteNode: (nodeId) => runs.deleteNode(db, nodeId),

@@ -43,6 +43,7 @@ export async function openSqliteStore(
     listSweeps: method(writer, 'listSweeps'),
     setSweepState: method(writer, 'setSweepState'),
     deleteSweep: method(writer, 'deleteSweep'),
+    probe: method(writer, 'probe'),
     saveNode: method(writer, 'saveNode'),
     listNodes: method(writer, 'listNodes'),
     deleteNode: method(writer, 'deleteNode'),

@@ -140,6 +140,9 @@ export interface Store {
   /** Its runs stay. False if there is none. */
   deleteSweep(sweepId: string): Promise<boolean>
 
+  /** Writes something and takes it back: STORE_FULL while there is no room. */
+  probe(): Promise<void>
+
   saveNode(node: StoredNode): Promise<void>
   listNodes(): Promise<StoredNode[]>
   deleteNode(nodeId: string): Promise<boolean>

@@ -16,6 +16,7 @@ import {
   protocolVersion,
   type RunConfig,
   type RunRecord,
+  type RunRowChange,
   type RunView,
   type ServerToBrowserEvents,
   type ServerToNodeEvents,
@@ -197,6 +198,7 @@ export class FakeBrowser {
   readonly runs = new Inbox<RunView>()
   readonly nodes = new Inbox<NodeView>()
   readonly deleted = new Inbox<string>()
+  readonly rows = new Inbox<RunRowChange>()
 
   constructor(url: string) {
     this.socket = io(new URL(browserNamespace, url).href, {
@@ -209,6 +211,7 @@ export class FakeBrowser {
     this.socket.on('records', ({ records }) => this.records.add(...records))
     this.socket.on('run', (run) => this.runs.add(run))
     this.socket.on('node', (node) => this.nodes.add(node))
+    this.socket.on('runRows', ({ rows }) => this.rows.add(...rows))
     this.socket.on('runDeleted', ({ runId }) => this.deleted.add(runId))
   }
 
