@@ -7,24 +7,11 @@
  * k, k+K, k+2K, … (or a contiguous part), and an incomplete micro-batch at the end is dropped.
  * `sequential` is an endless stream: each micro-batch takes the next examples in order, wrapping around.
  */
-import { RankscopeError } from '@rankscope/protocol'
+import { countSteps, RankscopeError, type StepCount, type StepRule } from '@rankscope/protocol'
 import { Random } from '../random.ts'
 
-export interface SamplerSettings {
-  /** Number of training examples. */
-  examples: number
-  devices: number
-  /** Examples per device in one micro-batch. */
-  microBatchSize: number
-  /** Micro-batches per device and optimiser step. */
-  accumulation: number
-  epochs: number
-  /** Optimiser steps after which to stop; null: after the epochs. Needed for `sequential`. */
-  maxSteps: number | null
-  sampling: 'distributed' | 'sequential'
+export interface SamplerSettings extends StepRule {
   assign: 'interleave' | 'block'
-  /** Micro-batches that do not fill a step at an epoch's end: left out, stepped on their own, or leaked. */
-  remainder: 'drop' | 'step' | 'leak'
   shuffle: boolean
   /** A new order in each epoch. */
   reshuffle: boolean
@@ -48,11 +35,7 @@ export interface StepPlan {
   readonly accumulation: number
 }
 
-export interface Sampler {
-  readonly totalSteps: number
-  /** Steps as the released code counts them for its schedule: floor(epochs * micro-batches / accumulation). */
-  readonly legacyTotalSteps: number
-  readonly stepsPerEpoch: number
+export interface Sampler extends Pick<StepCount, 'totalSteps' | 'legacyTotalSteps' | 'stepsPerEpoch'> {
   plan(step: number): StepPlan
 }
 
@@ -62,12 +45,9 @@ export function createSampler(settings: SamplerSettings): Sampler {
 }
 
 function distributedSampler(settings: SamplerSettings): Sampler {
-  const { examples, devices, microBatchSize, accumulation, epochs, remainder } = settings
+  const { examples, devices, microBatchSize, accumulation, remainder } = settings
+  const { stepsPerEpoch, microBatches, leftover, ...count } = countSteps(settings)
   const perDevice = Math.ceil(examples / devices)
-  const microBatches = Math.floor(perDevice / microBatchSize)
-  const fullSteps = Math.floor(microBatches / accumulation)
-  const leftover = microBatches - fullSteps * accumulation
-  const stepsPerEpoch = fullSteps + (remainder === 'step' && leftover > 0 ? 1 : 0)
   if (stepsPerEpoch === 0)
     throw new RankscopeError(
       'DATA_EMPTY',
@@ -87,19 +67,18 @@ function distributedSampler(settings: SamplerSettings): Sampler {
     return { rows, counted }
   }
   return {
-    totalSteps: Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Number.POSITIVE_INFINITY),
-    legacyTotalSteps: Math.floor((epochs * microBatches) / accumulation),
+    ...count,
     stepsPerEpoch,
     plan(step) {
       const epoch = Math.floor(step / stepsPerEpoch)
       const first = (step % stepsPerEpoch) * accumulation
-      const count = Math.min(accumulation, microBatches - first)
-      const counted = Array.from({ length: count }, (_, j) => microBatch(epoch, first + j, true))
+      const own = Math.min(accumulation, microBatches - first)
+      const counted = Array.from({ length: own }, (_, j) => microBatch(epoch, first + j, true))
       const leaks = remainder === 'leak' && first === 0 && epoch > 0
       const leaked = Array.from({ length: leaks ? leftover : 0 }, (_, j) =>
-        microBatch(epoch - 1, fullSteps * accumulation + j, false),
+        microBatch(epoch - 1, microBatches - leftover + j, false),
       )
-      return { step, epoch, microBatches: [...leaked, ...counted], accumulation: count }
+      return { step, epoch, microBatches: [...leaked, ...counted], accumulation: own }
     },
   }
 }
@@ -111,11 +90,8 @@ function sequentialSampler(settings: SamplerSettings): Sampler {
   const orderOf = epochOrders(settings)
   const example = (position: number) =>
     orderOf(Math.floor(position / examples))[position % examples] as number
-  const totalSteps = settings.maxSteps ?? Math.ceil((settings.epochs * examples) / perStep)
   return {
-    totalSteps,
-    legacyTotalSteps: totalSteps,
-    stepsPerEpoch: examples / perStep,
+    ...countSteps(settings),
     plan(step) {
       const microBatches = Array.from({ length: accumulation }, (_, j): MicroBatchPlan => {
         const start = step * perStep + j * perMicroBatch

@@ -12,7 +12,7 @@ import {
   Title,
 } from '@mantine/core'
 import { estimateTime } from '@rankscope/experiments'
-import { type MethodName, methodNames, type RunConfig } from '@rankscope/protocol'
+import { type MethodName, methodNames, plannedSteps, type RunConfig } from '@rankscope/protocol'
 import { useMemo, useState } from 'react'
 import { useNavigate } from 'react-router'
 import { useCreateRuns, useNodes, useRuns } from '../api/queries.ts'
@@ -37,7 +37,6 @@ import { planFromJson } from './json-plan.ts'
 import { LaunchForm } from './launch-form.tsx'
 import { LaunchSummary } from './launch-summary.tsx'
 import { MethodCards } from './method-cards.tsx'
-import { plannedSteps } from './planned-steps.ts'
 import { useMemoryOutlook } from './use-memory-outlook.ts'
 import { parseVary, planSweep, variableSettings } from './vary.ts'
 import { VaryPanel } from './vary-panel.tsx'
@@ -101,7 +100,7 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
   const time = useMemo(
     () =>
       estimateTime(
-        plan.configs.map((config) => ({ config, steps: plannedSteps(config) })),
+        plan.configs.map((config) => ({ config, steps: plannedSteps(config)?.steps ?? null })),
         runs ?? [],
       ),
     [plan.configs, runs],

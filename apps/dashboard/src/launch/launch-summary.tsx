@@ -1,13 +1,12 @@
 /** What pressing Launch will do: the runs, the batch arithmetic, and everything that stands against it. */
 import { Alert, Button, Code, Group, List, Paper, Stack, Text } from '@mantine/core'
 import type { TimeEstimate } from '@rankscope/experiments'
-import { accumulationSteps, methodLabel, type RunConfig } from '@rankscope/protocol'
+import { accumulationSteps, methodLabel, plannedSteps, type RunConfig } from '@rankscope/protocol'
 import { IconRocket } from '@tabler/icons-react'
 import { formatDuration } from '../common/format.ts'
 import { ErrorNotice } from '../common/notice.tsx'
 import type { Finding } from './draft.ts'
 import { MemoryTable } from './memory-table.tsx'
-import { plannedSteps } from './planned-steps.ts'
 import type { AskedOutlook } from './use-memory-outlook.ts'
 
 type Props = {
@@ -113,13 +112,15 @@ export function LaunchSummary(props: Props) {
 function BatchArithmetic({ config }: { config: RunConfig }) {
   const { globalBatchSize, microBatchSize } = config.training
   const accumulation = accumulationSteps(config)
-  const steps = plannedSteps(config)
+  const planned = plannedSteps(config)
   return (
     <Text size="sm" c="dimmed" className="numeric" data-testid="batch-arithmetic">
       {globalBatchSize} examples per step = {microBatchSize} × {config.parallel.devices}{' '}
       {config.parallel.devices === 1 ? 'device' : 'devices'} × {accumulation}{' '}
       {accumulation === 1 ? 'accumulation step' : 'accumulation steps'}
-      {steps === null ? '' : `; ${steps.toLocaleString('en-US')} steps`}
+      {planned === null
+        ? ''
+        : `; ${planned.exact ? '' : 'at most '}${planned.steps.toLocaleString('en-US')} steps`}
     </Text>
   )
 }
