@@ -15,11 +15,7 @@ export * from './msgpack.ts'
 export * from './name.ts'
 export * from './node-events.ts'
 export * from './number.ts'
-<<<<<<< HEAD
-=======
-export * from './paper-recipes.ts'
 export * from './planned-steps.ts'
->>>>>>> b47b49f (Count steps by one rule: sampler, schedule and launch form agree on leaked micro-batches)
 export * from './presets.ts'
 export * from './rank-marks.ts'
 export * from './records.ts'
