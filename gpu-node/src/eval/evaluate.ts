@@ -46,7 +46,7 @@ export async function evaluateAccuracy(
   const generated = await generate(
     model,
     prompts.map((prompt) => template.encode(prompt)),
-    { ...options, stopTokenIds: new Set([tokenizer.endTokenId, ...model.config.endTokenIds]) },
+    { ...options, stopTokenIds: new Set([tokenizer.endTokenId, ...model.stopTokenIds]) },
     hook,
   )
   const answers = records.map((record, index): AnswerSample => {

@@ -1,23 +1,17 @@
 /**
- * `config.json` of the Llama family: llama, mistral and qwen2.
+ * `config.json` of the Llama family: llama, mistral, qwen2 and qwen3.
  *
- * Both styles are read: the old one (`rope_theta`, `rope_scaling`, `torch_dtype`) and the one that
- * transformers 5 writes (`rope_parameters`, `dtype`). Only the old one is written, because old readers silently
- * take theta = 10,000 when they find the new key alone. A variant that we would compute wrongly is refused.
+ * Both styles are read: the old one (`rope_theta`, `rope_scaling`, `torch_dtype`) and the one that transformers 5 writes
+ * (`rope_parameters`, `dtype`). Only the old one is written. What is left out takes the default that transformers has
+ * for the family; what we would compute wrongly is refused.
  */
 import { parseOrThrow, RankscopeError } from '@rankscope/protocol'
 import { z } from 'zod'
+import { checkKeys, type Family, families } from './config-keys.ts'
+import { formatRope, parseRope, type Rope } from './rope-config.ts'
 
-/** Llama 3.1's stretching of the slow rotary frequencies. */
-export interface RopeScaling {
-  readonly factor: number
-  readonly lowFrequencyFactor: number
-  readonly highFrequencyFactor: number
-  readonly originalMaxPositions: number
-}
-
-export interface LlamaConfig {
-  readonly modelType: 'llama' | 'mistral' | 'qwen2'
+export interface LlamaConfig extends Rope {
+  readonly modelType: Family
   readonly hiddenSize: number
   readonly intermediateSize: number
   readonly layers: number
@@ -28,112 +22,145 @@ export interface LlamaConfig {
   /** Longest sequence the model was made for, in tokens. */
   readonly maxPositions: number
   readonly rmsNormEpsilon: number
-  readonly ropeTheta: number
-  readonly ropeScaling: RopeScaling | null
   readonly tiedEmbeddings: boolean
-  /** Biases on q_proj, k_proj and v_proj (Qwen2). */
-  readonly attentionBias: boolean
-  /** Number of keys that a query sees, itself included, or null for all. */
+  /** Biases on q_proj, k_proj and v_proj. */
+  readonly queryKeyValueBias: boolean
+  /** A bias on o_proj. */
+  readonly outputBias: boolean
+  /** Biases on gate_proj, up_proj and down_proj. */
+  readonly mlpBias: boolean
+  /** Queries and keys are normalised head by head before they are rotated (Qwen3). */
+  readonly queryKeyNorm: boolean
+  /** Number of keys that a query sees in a sliding layer, itself included, or null where there is no such layer. */
   readonly slidingWindow: number | null
-  /** Layers below this index ignore the sliding window. */
-  readonly fullAttentionLayers: number
+  /** Per layer: its queries see the sliding window alone. */
+  readonly slidingLayers: readonly boolean[]
   readonly beginTokenId: number | null
-  /** Tokens that end a text; the first is the one that is appended to training examples. */
+  /** Tokens that end a text. */
   readonly endTokenIds: readonly number[]
 }
 
-const size = z.int().min(1)
-const tokenIds = z.union([z.int(), z.array(z.int())]).nullish()
-const ropeSchema = z
-  .object({
-    rope_type: z.string().optional(),
-    type: z.string().optional(),
-    rope_theta: z.number().positive().optional(),
-    factor: z.number().positive().optional(),
-    low_freq_factor: z.number().positive().optional(),
-    high_freq_factor: z.number().positive().optional(),
-    original_max_position_embeddings: size.optional(),
-  })
-  .nullish()
-
+/** Bounds keep a damaged file from being built; no model comes near them. */
+const size = (largest: number) => z.int().min(1).max(largest)
+const heads = size(4096)
+const tokenId = z
+  .int()
+  .min(-1)
+  .max(2 ** 31)
 const fileSchema = z.object({
-  model_type: z.enum(['llama', 'mistral', 'qwen2']),
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: size,
-  num_attention_heads: size,
-  num_key_value_heads: size.nullish(),
-  head_dim: size.nullish(),
-  vocab_size: size,
-  max_position_embeddings: size.default(2048),
-  rms_norm_eps: z.number().positive().default(1e-6),
-  rope_theta: z.number().positive().optional(),
-  rope_scaling: ropeSchema,
-  rope_parameters: ropeSchema,
+  model_type: z.enum(families),
+  hidden_size: size(2 ** 18),
+  intermediate_size: size(2 ** 21),
+  num_hidden_layers: size(2000),
+  num_attention_heads: heads,
+  num_key_value_heads: heads.nullish(),
+  head_dim: size(2 ** 14).nullish(),
+  vocab_size: size(2 ** 24),
+  max_position_embeddings: size(2 ** 31).optional(),
+  rms_norm_eps: z.number().positive().max(1).default(1e-6),
   tie_word_embeddings: z.boolean().default(false),
   attention_bias: z.boolean().nullish(),
   mlp_bias: z.boolean().nullish(),
-  sliding_window: size.nullish(),
+  sliding_window: size(2 ** 31).nullish(),
   use_sliding_window: z.boolean().nullish(),
   max_window_layers: z.int().min(0).nullish(),
+  layer_types: z.array(z.string()).nullish(),
   hidden_act: z.string().default('silu'),
-  bos_token_id: z.int().nullish(),
-  eos_token_id: tokenIds,
+  bos_token_id: tokenId.nullish(),
+  eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish(),
 })
 type ConfigFile = z.output<typeof fileSchema>
 
-/**
- * The parsed config. `file` names the source in errors. Throws MODEL_UNSUPPORTED for another family or variant,
- * MODEL_BROKEN for values that contradict one another.
- */
+/** What transformers takes where a key is absent; null for the number of query heads. */
+const defaults: Record<
+  Family,
+  { keyValueHeads: number | null; headDim: number | null; maxPositions: number }
+> = {
+  llama: { keyValueHeads: null, headDim: null, maxPositions: 2048 },
+  mistral: { keyValueHeads: 8, headDim: null, maxPositions: 131_072 },
+  qwen2: { keyValueHeads: 32, headDim: null, maxPositions: 32_768 },
+  qwen3: { keyValueHeads: 32, headDim: 128, maxPositions: 32_768 },
+}
+const defaultWindow = 4096
+const defaultWindowLayers = 28
+
+/** The parsed config. `file` names the source in errors; they are those of `readConfigFile`. */
 export function parseConfig(raw: unknown, file: string): LlamaConfig {
+  return readConfigFile(raw, file).config
+}
+
+/**
+ * The parsed config, and sentences about what it says without effect. Throws MODEL_UNSUPPORTED for another family or a
+ * variant that is not computed here, MODEL_BROKEN for values that are none or contradict one another.
+ */
+export function readConfigFile(
+  raw: unknown,
+  file: string,
+): { config: LlamaConfig; notes: readonly string[] } {
   const modelType = (raw as { model_type?: unknown } | null)?.model_type
-  if (!(fileSchema.shape.model_type.options as readonly unknown[]).includes(modelType))
-    throw unsupported(file, `model_type ${JSON.stringify(modelType)} is not of the Llama family`)
-  const fields = parseOrThrow(fileSchema, raw, 'MODEL_BROKEN', file)
-  refuseVariants(fields, file)
-  const heads = fields.num_attention_heads
-  const keyValueHeads = fields.num_key_value_heads ?? heads
-  if (heads % keyValueHeads !== 0)
+  if (!(families as readonly unknown[]).includes(modelType))
     throw new RankscopeError(
-      'MODEL_BROKEN',
-      `${file}: ${heads} attention heads cannot share ${keyValueHeads} key-value heads`,
+      'MODEL_UNSUPPORTED',
+      `${file}: model_type ${JSON.stringify(modelType)} is not of the Llama family`,
+      {
+        hint: 'Supported are Llama 2 and 3, Mistral, Qwen2 and Qwen3 folders with dense layers.',
+      },
     )
-  const headDim = fields.head_dim ?? fields.hidden_size / heads
-  if (!Number.isInteger(headDim) || headDim % 2 !== 0)
-    throw new RankscopeError('MODEL_BROKEN', `${file}: head size ${headDim} is not an even whole number`)
-  const rope = fields.rope_parameters ?? fields.rope_scaling
-  return {
-    modelType: fields.model_type,
+  const family = modelType as Family
+  const notes = checkKeys(raw as Record<string, unknown>, family, file)
+  const fields = parseOrThrow(fileSchema, raw, 'MODEL_BROKEN', file)
+  if (fields.hidden_act !== 'silu' && fields.hidden_act !== 'swish')
+    throw new RankscopeError(
+      'MODEL_UNSUPPORTED',
+      `${file}: hidden_act ${fields.hidden_act} is not supported`,
+      {
+        hint: 'Only silu is.',
+      },
+    )
+  const maxPositions = fields.max_position_embeddings ?? defaults[family].maxPositions
+  const { rope, notes: ropeNotes } = parseRope(raw, maxPositions, file)
+  const named = [fields.eos_token_id ?? []].flat()
+  const endTokenIds = named.filter((id) => id >= 0 && id < fields.vocab_size)
+  for (const id of named.filter((one) => one >= fields.vocab_size))
+    notes.push(
+      `${file}: eos_token_id ${id} is outside the vocabulary of ${fields.vocab_size}; no text ends with it`,
+    )
+  const config: LlamaConfig = {
+    modelType: family,
     hiddenSize: fields.hidden_size,
     intermediateSize: fields.intermediate_size,
     layers: fields.num_hidden_layers,
-    heads,
-    keyValueHeads,
-    headDim,
+    ...headShape(fields, file),
     vocabularySize: fields.vocab_size,
-    maxPositions: fields.max_position_embeddings,
+    maxPositions,
     rmsNormEpsilon: fields.rms_norm_eps,
-    ropeTheta: fields.rope_parameters?.rope_theta ?? fields.rope_theta ?? 10_000,
-    ropeScaling: parseRopeScaling(rope, file),
+    ...rope,
     tiedEmbeddings: fields.tie_word_embeddings,
-    attentionBias: fields.model_type === 'qwen2',
-    ...slidingWindow(fields),
-    beginTokenId: fields.bos_token_id ?? null,
-    endTokenIds: [fields.eos_token_id ?? []].flat(),
+    queryKeyValueBias: family === 'qwen2' || fields.attention_bias === true,
+    outputBias: family !== 'qwen2' && fields.attention_bias === true,
+    mlpBias: fields.mlp_bias === true,
+    queryKeyNorm: family === 'qwen3',
+    ...slidingWindow(fields, file),
+    beginTokenId: fields.bos_token_id === -1 ? null : (fields.bos_token_id ?? null),
+    endTokenIds,
   }
+  return { config, notes: [...notes, ...ropeNotes] }
 }
 
 /** The config as the JSON that transformers, PEFT and vLLM read. `dtype` is that of the stored weights. */
 export function formatConfig(config: LlamaConfig, dtype: 'float32' | 'float16' | 'bfloat16'): object {
-  const { ropeScaling, endTokenIds } = config
+  const { endTokenIds, modelType } = config
   return {
     architectures: [
-      { llama: 'LlamaForCausalLM', mistral: 'MistralForCausalLM', qwen2: 'Qwen2ForCausalLM' }[
-        config.modelType
-      ],
+      {
+        llama: 'LlamaForCausalLM',
+        mistral: 'MistralForCausalLM',
+        qwen2: 'Qwen2ForCausalLM',
+        qwen3: 'Qwen3ForCausalLM',
+      }[modelType],
     ],
-    ...(config.modelType === 'llama' ? { attention_bias: false, mlp_bias: false } : {}),
+    ...(modelType === 'llama' || modelType === 'qwen3' ? { attention_bias: config.queryKeyValueBias } : {}),
+    ...(modelType === 'llama' ? { mlp_bias: config.mlpBias } : {}),
     attention_dropout: 0,
     bos_token_id: config.beginTokenId,
     eos_token_id: endTokenIds.length > 1 ? endTokenIds : (endTokenIds[0] ?? null),
@@ -143,23 +170,13 @@ export function formatConfig(config: LlamaConfig, dtype: 'float32' | 'float16' |
     initializer_range: 0.02,
     intermediate_size: config.intermediateSize,
     max_position_embeddings: config.maxPositions,
-    model_type: config.modelType,
+    model_type: modelType,
     num_attention_heads: config.heads,
     num_hidden_layers: config.layers,
     num_key_value_heads: config.keyValueHeads,
     rms_norm_eps: config.rmsNormEpsilon,
-    rope_scaling: ropeScaling && {
-      rope_type: 'llama3',
-      factor: ropeScaling.factor,
-      low_freq_factor: ropeScaling.lowFrequencyFactor,
-      high_freq_factor: ropeScaling.highFrequencyFactor,
-      original_max_position_embeddings: ropeScaling.originalMaxPositions,
-    },
-    rope_theta: config.ropeTheta,
-    ...(config.modelType === 'llama' ? {} : { sliding_window: config.slidingWindow }),
-    ...(config.modelType === 'qwen2'
-      ? { use_sliding_window: config.slidingWindow !== null, max_window_layers: config.fullAttentionLayers }
-      : {}),
+    ...formatRope(config),
+    ...formatWindow(config),
     tie_word_embeddings: config.tiedEmbeddings,
     torch_dtype: dtype,
     use_cache: true,
@@ -167,38 +184,84 @@ export function formatConfig(config: LlamaConfig, dtype: 'float32' | 'float16' |
   }
 }
 
-/** Mistral's window holds in every layer; Qwen2's only when switched on, from `max_window_layers` upward. */
-function slidingWindow(fields: ConfigFile): Pick<LlamaConfig, 'slidingWindow' | 'fullAttentionLayers'> {
-  const window = fields.sliding_window ?? null
-  if (fields.model_type === 'mistral') return { slidingWindow: window, fullAttentionLayers: 0 }
-  if (fields.model_type === 'qwen2' && fields.use_sliding_window)
-    return { slidingWindow: window, fullAttentionLayers: fields.max_window_layers ?? 28 }
-  return { slidingWindow: null, fullAttentionLayers: fields.num_hidden_layers }
+function headShape(
+  fields: ConfigFile,
+  file: string,
+): Pick<LlamaConfig, 'heads' | 'keyValueHeads' | 'headDim'> {
+  const { keyValueHeads: shared, headDim: width } = defaults[fields.model_type]
+  const heads = fields.num_attention_heads
+  const keyValueHeads =
+    fields.num_key_value_heads === undefined ? (shared ?? heads) : (fields.num_key_value_heads ?? heads)
+  const headDim = fields.head_dim ?? width ?? fields.hidden_size / heads
+  if (heads % keyValueHeads !== 0)
+    throw broken(file, `${heads} attention heads cannot share ${keyValueHeads} key-value heads`)
+  if (!Number.isInteger(headDim) || headDim % 2 !== 0)
+    throw broken(file, `head size ${headDim} is not an even whole number`)
+  return { heads, keyValueHeads, headDim }
 }
 
-function parseRopeScaling(rope: z.output<typeof ropeSchema>, file: string): RopeScaling | null {
-  const type = rope?.rope_type ?? rope?.type ?? 'default'
-  if (!rope || type === 'default') return null
-  if (type !== 'llama3') throw unsupported(file, `rope scaling of type ${type}`)
-  const {
-    factor,
-    low_freq_factor: low,
-    high_freq_factor: high,
-    original_max_position_embeddings: original,
-  } = rope
-  if (factor === undefined || low === undefined || high === undefined || original === undefined)
-    throw new RankscopeError('MODEL_BROKEN', `${file}: rope scaling llama3 lacks one of its four numbers`)
-  return { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions: original }
+/**
+ * Mistral's window holds in every layer; Qwen's where `layer_types` says so, or from `max_window_layers` upward, and only
+ * when switched on. A window that is absent is 4096; one that is null is none.
+ */
+function slidingWindow(
+  fields: ConfigFile,
+  file: string,
+): Pick<LlamaConfig, 'slidingWindow' | 'slidingLayers'> {
+  const layers = fields.num_hidden_layers
+  const types = fields.layer_types?.map((type) => {
+    if (type === 'full_attention' || type === 'sliding_attention') return type === 'sliding_attention'
+    throw new RankscopeError('MODEL_UNSUPPORTED', `${file}: layer_types holds ${JSON.stringify(type)}`, {
+      hint: 'Supported are full_attention and sliding_attention.',
+    })
+  })
+  if (types && types.length !== layers)
+    throw broken(file, `layer_types names ${types.length} layers, num_hidden_layers is ${layers}`)
+  const window = fields.sliding_window === undefined ? defaultWindow : fields.sliding_window
+  const of = (slidingLayers: readonly boolean[]) =>
+    window !== null && slidingLayers.includes(true)
+      ? { slidingWindow: window, slidingLayers }
+      : { slidingWindow: null, slidingLayers: slidingLayers.map(() => false) }
+  const every = (sliding: boolean) => Array.from({ length: layers }, () => sliding)
+  const family = fields.model_type
+  if (family === 'llama' || family === 'mistral') {
+    const found = of(every(family === 'mistral'))
+    if (types?.some((sliding, layer) => sliding !== found.slidingLayers[layer]))
+      throw new RankscopeError(
+        'MODEL_UNSUPPORTED',
+        `${file}: layer_types asks for ${fields.layer_types?.join(', ')}; a ${family} model has one kind of attention in all layers`,
+        {
+          hint: `Take layer_types out of config.json if the model was trained as transformers computes ${family}.`,
+        },
+      )
+    return found
+  }
+  if (!fields.use_sliding_window || window === null) {
+    if (types?.includes(true))
+      throw broken(
+        file,
+        `layer_types has sliding_attention, use_sliding_window is ${fields.use_sliding_window ?? false} and sliding_window ${window}`,
+      )
+    return of(every(false))
+  }
+  const from = fields.max_window_layers ?? defaultWindowLayers
+  return of(types ?? every(false).map((_, layer) => layer >= from))
 }
 
-function refuseVariants(fields: ConfigFile, file: string): void {
-  if (fields.hidden_act !== 'silu') throw unsupported(file, `hidden_act ${fields.hidden_act} (only silu)`)
-  if (fields.mlp_bias) throw unsupported(file, 'mlp_bias')
-  if (fields.attention_bias && fields.model_type !== 'qwen2') throw unsupported(file, 'attention_bias')
+function formatWindow({ modelType, slidingWindow, slidingLayers }: LlamaConfig): object {
+  if (modelType === 'llama') return {}
+  if (modelType === 'mistral') return { sliding_window: slidingWindow }
+  const first = slidingLayers.indexOf(true)
+  return {
+    layer_types: slidingLayers.map((sliding) => (sliding ? 'sliding_attention' : 'full_attention')),
+    max_window_layers: first < 0 ? slidingLayers.length : first,
+    sliding_window: slidingWindow,
+    use_sliding_window: slidingWindow !== null,
+  }
 }
 
-function unsupported(file: string, what: string): RankscopeError {
-  return new RankscopeError('MODEL_UNSUPPORTED', `${file}: ${what}`, {
-    hint: 'Supported are Llama 2 and 3, Mistral and Qwen2 folders with dense layers.',
+function broken(file: string, what: string): RankscopeError {
+  return new RankscopeError('MODEL_BROKEN', `${file}: ${what}`, {
+    hint: 'Fetch config.json again, or take the numbers that the model was trained with.',
   })
 }

@@ -3,18 +3,25 @@
  * tensor at a time. Nothing here needs a backend.
  */
 import { createHash } from 'node:crypto'
-import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs'
+import { createReadStream, existsSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { RankscopeError } from '@rankscope/protocol'
-import { type LlamaConfig, parseConfig } from './config.ts'
+import { type LlamaConfig, readConfigFile } from './config.ts'
+import { readStopTokens } from './generation-config.ts'
+import { readJsonFile } from './json-file.ts'
 import { embeddingName, headName, type ParameterSpec, parameterSpecs, transpose } from './parameters.ts'
-import { readFloat32, type TensorInfo } from './safetensors.ts'
+import { fileAsModel, folderWithoutConfig, foreignWeights } from './recognise.ts'
+import { readFloat32, sameValues, type TensorInfo } from './safetensors.ts'
 import { openWeights } from './shards.ts'
 
 export interface ModelFolder {
   readonly folder: string
   readonly config: LlamaConfig
   readonly specs: readonly ParameterSpec[]
+  /** Tokens that end an answer. */
+  readonly stopTokenIds: readonly number[]
+  /** What its files say and is taken otherwise here, in sentences. */
+  readonly notes: readonly string[]
   /** Values of one parameter in the shape that its spec names (linear weights transposed to [in, out]). */
   read(spec: ParameterSpec): Float32Array
 }
@@ -24,24 +31,32 @@ export interface ModelFolder {
  * Throws MODEL_NOT_FOUND, MODEL_UNSUPPORTED or MODEL_BROKEN, naming file and tensor.
  */
 export function openModelFolder(folder: string): ModelFolder {
-  const config = readConfig(folder)
+  const { config: stated, notes } = readConfigOf(folder)
+  const stop = readStopTokens(folder, stated)
   const stored = openWeights(folder)
+  const foreign = foreignWeights(stored.values())
+  if (foreign) throw foreign
+  const ownHead = hasOwnHead(stated, stored)
+  const config = ownHead ? { ...stated, tiedEmbeddings: false } : stated
   const specs = parameterSpecs(config)
   const sources = new Map(specs.map((spec) => [spec.name, checkedSource(folder, stored, spec, config)]))
   for (const tensor of stored.values()) {
     if (!sources.has(tensor.name) && !mayBeIgnored(tensor.name, config))
       throw new RankscopeError(
         'MODEL_UNSUPPORTED',
-        `${tensor.file}: tensor ${tensor.name} has no place in a ${config.modelType} model`,
+        `${tensor.file}: tensor ${tensor.name} has no place in a ${config.modelType} model of this config.json`,
         {
-          hint: 'The weights belong to another architecture than config.json says.',
+          hint: 'The weights belong to another architecture than config.json says, or it lacks a key (attention_bias, mlp_bias, num_hidden_layers).',
         },
       )
   }
+  const headNote = `${join(folder, 'config.json')}: tie_word_embeddings is true, yet ${headName} is stored and differs from the embedding; it is used, and exports are untied`
   return {
     folder,
     config,
     specs,
+    stopTokenIds: stop.ids,
+    notes: [...notes, ...stop.notes, ...(ownHead ? [headNote] : [])],
     read(spec) {
       const values = readFloat32(sources.get(spec.name) as TensorInfo)
       const [inputs = 1, outputs = 1] = spec.shape
@@ -50,27 +65,29 @@ export function openModelFolder(folder: string): ModelFolder {
   }
 }
 
-/** Parses `config.json` of a folder. */
+/** Parses `config.json` of a folder. The weights may still say otherwise about the head: `openModelFolder` knows. */
 export function readConfig(folder: string): LlamaConfig {
+  return readConfigOf(folder).config
+}
+
+function readConfigOf(folder: string): ReturnType<typeof readConfigFile> {
   const file = join(folder, 'config.json')
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+  const stat = statSync(folder, { throwIfNoEntry: false })
+  if (stat?.isFile()) throw fileAsModel(folder)
+  if (!stat?.isDirectory())
     throw new RankscopeError('MODEL_NOT_FOUND', `${folder}: there is no such folder`, {
       hint: 'Give the folder that holds config.json and model.safetensors.',
     })
-  if (!existsSync(file))
-    throw new RankscopeError('MODEL_NOT_FOUND', `${folder}: the folder has no config.json`, {
-      hint: 'Give a Hugging Face model folder.',
-    })
-  return parseConfig(readJsonFile(file, 'MODEL_BROKEN'), file)
+  if (!existsSync(file)) throw folderWithoutConfig(folder)
+  return readConfigFile(readJsonFile(file, 'MODEL_BROKEN'), file)
 }
 
-/** The JSON in a file of a model folder; where it is not JSON, an error with the given code that names the file. */
-export function readJsonFile(file: string, code: 'MODEL_BROKEN' | 'TOKENIZER_BROKEN'): unknown {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'))
-  } catch (cause) {
-    throw new RankscopeError(code, `${file}: not readable as JSON`, { cause })
-  }
+/** A model that says it shares its head with the embedding, and stores another head: one whose head was trained. */
+function hasOwnHead(config: LlamaConfig, stored: ReadonlyMap<string, TensorInfo>): boolean {
+  const [head, embedding] = [stored.get(headName), stored.get(embeddingName)]
+  return (
+    config.tiedEmbeddings && head !== undefined && embedding !== undefined && !sameValues(head, embedding)
+  )
 }
 
 /** SHA-256 over the config and all weight files of a folder: the key under which results about it are cached. */

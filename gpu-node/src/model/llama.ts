@@ -2,14 +2,22 @@
  * The forward pass of the Llama family, written once in fused ops:
  *
  *   x = embedding(ids)
- *   per block:  x += o(attention(rope(q(h)), rope(k(h)), v(h)))   h = rmsNorm(x)
+ *   per block:  x += o(attention(rope(q(h)), rope(k(h)), v(h)))   h = rmsNorm(x); Qwen3 normalises q and k by head
  *               x += down(silu(gate(h)) * up(h))                  h = rmsNorm(x)
  *   loss = cross-entropy(rmsNorm(x), head, next token)
  *
  * Activations are [rows, width], rows = batch * sequence with a sequence contiguous. Every linear layer goes
  * through a `LinearHook`, which is how a fine-tuning method puts its adapter in.
  */
-import { type Scalar, type Tensor, type Tensor1D, type Tensor2D, tensor1d, tidy } from '@tensorflow/tfjs-core'
+import {
+  reshape,
+  type Scalar,
+  type Tensor,
+  type Tensor1D,
+  type Tensor2D,
+  tensor1d,
+  tidy,
+} from '@tensorflow/tfjs-core'
 import {
   add,
   causalAttention,
@@ -57,10 +65,13 @@ export function plainLinear(model: Model): LinearHook {
   return (module, x) => linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
 }
 
-/** Whole sequences from position 0, as in training. */
-export function sequencePass(model: Model, batch: number, sequence: number): Pass {
+/**
+ * Whole sequences from position 0. `context`: tokens of the text that they are of, which is longer by one where the last
+ * token is only predicted.
+ */
+export function sequencePass(model: Model, batch: number, sequence: number, context = sequence): Pass {
   return {
-    rope: model.rope.upTo(sequence),
+    rope: model.rope.upTo(sequence, context),
     ropePeriod: sequence,
     checkpointBlocks: false,
     attend: (layer, q, k, v) =>
@@ -70,8 +81,8 @@ export function sequencePass(model: Model, batch: number, sequence: number): Pas
 
 /** Heads and window of a layer's attention. */
 export function attentionShape(model: Model, layer: number) {
-  const { heads, keyValueHeads, headDim, slidingWindow, fullAttentionLayers } = model.config
-  const window = slidingWindow !== null && layer >= fullAttentionLayers ? slidingWindow : 0
+  const { heads, keyValueHeads, headDim, slidingWindow, slidingLayers } = model.config
+  const window = slidingWindow !== null && slidingLayers[layer] ? slidingWindow : 0
   return { heads, keyValueHeads, headDim, window }
 }
 
@@ -87,15 +98,20 @@ export function hiddenStates(model: Model, ids: Tensor1D, pass: Pass, hook: Line
 
 /** One transformer block: x [rows, hiddenSize] -> same shape. */
 function block(model: Model, layer: number, x: Tensor, pass: Pass, hook: LinearHook): Tensor {
-  const { heads, keyValueHeads, headDim, rmsNormEpsilon } = model.config
+  const { heads, keyValueHeads, headDim, rmsNormEpsilon, queryKeyNorm } = model.config
   const norm = (name: string, input: Tensor) =>
     rmsNorm(input, model.weight(`model.layers.${layer}.${name}.weight`), rmsNormEpsilon)
   const rotate = (input: Tensor2D, headCount: number) =>
     rope(input, pass.rope.cos, pass.rope.sin, { sequence: pass.ropePeriod, heads: headCount, headDim })
+  /** Each head of each row normalised by itself, where the model does so. */
+  const perHead = (name: string, input: Tensor2D): Tensor2D =>
+    queryKeyNorm
+      ? (reshape(norm(`self_attn.${name}`, reshape(input, [-1, headDim])), input.shape) as Tensor2D)
+      : input
 
   const h = norm('input_layernorm', x)
-  const q = rotate(hook(modulePath(layer, 'q_proj'), h), heads)
-  const k = rotate(hook(modulePath(layer, 'k_proj'), h), keyValueHeads)
+  const q = rotate(perHead('q_norm', hook(modulePath(layer, 'q_proj'), h)), heads)
+  const k = rotate(perHead('k_norm', hook(modulePath(layer, 'k_proj'), h)), keyValueHeads)
   const v = hook(modulePath(layer, 'v_proj'), h)
   const attended = hook(modulePath(layer, 'o_proj'), pass.attend(layer, q, k, v))
   const middle = add(x, attended)
@@ -122,7 +138,10 @@ export function loss(
   { checkpointBlocks = false } = {},
 ): { loss: Scalar; perToken: Tensor1D } {
   return tidy(() => {
-    const pass = { ...sequencePass(model, batch.batch, batch.sequence), checkpointBlocks }
+    const pass = {
+      ...sequencePass(model, batch.batch, batch.sequence, batch.sequence + 1),
+      checkpointBlocks,
+    }
     const x = hiddenStates(model, tensor1d(batch.inputIds, 'int32'), pass, hook)
     return crossEntropy(x, headWeight(model), tensor1d(batch.targets, 'int32'), tensor1d(batch.weights))
   })

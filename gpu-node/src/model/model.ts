@@ -13,7 +13,16 @@ export class Model {
   /** Folder that the model came from, which holds its tokenizer; null for one made in memory. */
   readonly folder: string | null
 
-  constructor(config: LlamaConfig, weights: ReadonlyMap<string, Variable>, folder: string | null) {
+  /** Tokens that end an answer. */
+  readonly stopTokenIds: readonly number[]
+
+  constructor(
+    config: LlamaConfig,
+    weights: ReadonlyMap<string, Variable>,
+    folder: string | null,
+    stopTokenIds: readonly number[] = config.endTokenIds,
+  ) {
+    this.stopTokenIds = stopTokenIds
     this.config = config
     this.weights = weights
     this.rope = new RopeTables(config)
@@ -41,5 +50,5 @@ export function loadModel(folder: string): Model {
   const weights = new Map(
     opened.specs.map((spec) => [spec.name, parameter(opened.read(spec), [...spec.shape])]),
   )
-  return new Model(opened.config, weights, folder)
+  return new Model(opened.config, weights, folder, opened.stopTokenIds)
 }

@@ -18,6 +18,7 @@ export interface ParameterSpec {
 export const embeddingName = 'model.embed_tokens.weight'
 export const headName = 'lm_head.weight'
 export const finalNormName = 'model.norm.weight'
+const queryKeyNormNames = ['q_norm', 'k_norm']
 
 /** The linear layers of a block in forward order, with the path under `model.layers.<i>.`. */
 export const linearPaths = {
@@ -85,14 +86,29 @@ export function parameterSpecs(config: LlamaConfig): ParameterSpec[] {
       const module = modulePath(layer, linear)
       const shape = linearShape(config, linear)
       specs.push({ name: `${module}.weight`, shape, transposed: true })
-      if (config.attentionBias && ['q_proj', 'k_proj', 'v_proj'].includes(linear))
-        specs.push(whole(`${module}.bias`, [shape[1]]))
+      if (hasBias(config, linear)) specs.push(whole(`${module}.bias`, [shape[1]]))
     }
+    if (config.queryKeyNorm)
+      for (const norm of queryKeyNormNames)
+        specs.push(whole(`${prefix}.self_attn.${norm}.weight`, [config.headDim]))
     specs.push(whole(`${prefix}.post_attention_layernorm.weight`, [hiddenSize]))
   }
   specs.push(whole(finalNormName, [hiddenSize]))
   if (!config.tiedEmbeddings) specs.push(whole(headName, [vocabularySize, hiddenSize]))
   return specs
+}
+
+function hasBias(config: LlamaConfig, linear: LinearName): boolean {
+  switch (linear) {
+    case 'q_proj':
+    case 'k_proj':
+    case 'v_proj':
+      return config.queryKeyValueBias
+    case 'o_proj':
+      return config.outputBias
+    default:
+      return config.mlpBias
+  }
 }
 
 export function parameterCount(config: LlamaConfig): number {

@@ -20,6 +20,7 @@ import {
   isDtype,
   isFloatDtype,
 } from './dtypes.ts'
+import { recogniseFile } from './recognise.ts'
 
 /** Where one tensor lies. */
 export interface TensorInfo {
@@ -61,6 +62,8 @@ const metadataSchema = z.record(z.string(), z.string())
 
 /** Reads and checks the header of `file`. Throws MODEL_BROKEN, naming the file and the tensor. */
 export function openSafetensors(file: string): SafetensorsFile {
+  const other = recogniseFile(file)
+  if (other) throw new RankscopeError('MODEL_BROKEN', `${file}: this is ${other.what}`, { hint: other.hint })
   const { header, bodyStart, bodyBytes } = readHeader(file)
   const { __metadata__: rawMetadata, ...rawEntries } = header
   const metadata = metadataSchema.safeParse(rawMetadata ?? {})
@@ -80,6 +83,21 @@ export function readBytes(tensor: TensorInfo): Uint8Array {
   } finally {
     closeSync(descriptor)
   }
+}
+
+/** Whether two tensors hold the same values in the same type, compared a part at a time. */
+export function sameValues(a: TensorInfo, b: TensorInfo): boolean {
+  if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false
+  const part = 2 ** 24
+  const read = (tensor: TensorInfo, start: number) =>
+    readBytes({
+      ...tensor,
+      offsetBytes: tensor.offsetBytes + start,
+      sizeBytes: Math.min(part, tensor.sizeBytes - start),
+    })
+  for (let start = 0; start < a.sizeBytes; start += part)
+    if (Buffer.compare(read(a, start), read(b, start)) !== 0) return false
+  return true
 }
 
 /** One tensor as float32, row-major. Throws MODEL_BROKEN for an integer tensor. */

@@ -2,10 +2,12 @@
  * The weight files of a Hugging Face folder: one `model.safetensors`, or several shards that
  * `model.safetensors.index.json` lists as `{"weight_map": {tensor: file}}`.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { parseOrThrow, RankscopeError } from '@rankscope/protocol'
 import { z } from 'zod'
+import { readJsonFile } from './json-file.ts'
+import { folderWithoutWeights } from './recognise.ts'
 import { openSafetensors, type TensorInfo } from './safetensors.ts'
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
@@ -15,19 +17,17 @@ export function openWeights(folder: string): ReadonlyMap<string, TensorInfo> {
   const single = join(folder, 'model.safetensors')
   if (existsSync(single)) return openSafetensors(single).tensors
   const index = join(folder, 'model.safetensors.index.json')
-  if (!existsSync(index))
-    throw new RankscopeError(
-      'MODEL_NOT_FOUND',
-      `${folder}: no model.safetensors and no model.safetensors.index.json`,
-      {
-        hint: 'Give a Hugging Face model folder with safetensors weights; convert .bin weights first.',
-      },
-    )
+  if (!existsSync(index)) throw folderWithoutWeights(folder)
   return openShards(folder, index)
 }
 
 function openShards(folder: string, index: string): ReadonlyMap<string, TensorInfo> {
-  const { weight_map: weightMap } = parseOrThrow(indexSchema, readJson(index), 'MODEL_BROKEN', index)
+  const { weight_map: weightMap } = parseOrThrow(
+    indexSchema,
+    readJsonFile(index, 'MODEL_BROKEN'),
+    'MODEL_BROKEN',
+    index,
+  )
   const shards = new Map<string, ReadonlyMap<string, TensorInfo>>()
   const tensors = new Map<string, TensorInfo>()
   for (const [name, shard] of Object.entries(weightMap)) {
@@ -44,14 +44,6 @@ function openShards(folder: string, index: string): ReadonlyMap<string, TensorIn
     tensors.set(name, tensor)
   }
   return tensors
-}
-
-function readJson(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'))
-  } catch (cause) {
-    throw new RankscopeError('MODEL_BROKEN', `${file}: not readable as JSON`, { cause })
-  }
 }
 
 function broken(file: string, what: string): RankscopeError {

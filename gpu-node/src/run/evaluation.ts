@@ -13,7 +13,9 @@ export interface EvaluationSubject {
   readonly config: RunConfig
   readonly model: Model
   readonly adaptation: Adaptation
-  readonly tokenizer: TextTokenizer
+  /** Null where there are only tokens, and nothing to answer. */
+  readonly tokenizer: TextTokenizer | null
+  readonly padTokenId: number
   readonly data: LoadedData
 }
 
@@ -21,7 +23,7 @@ export type EvaluationSplit = 'validation' | 'test'
 
 /** Null where the run has no such data. */
 export async function evaluate(
-  { config, model, adaptation, tokenizer, data }: EvaluationSubject,
+  { config, model, adaptation, tokenizer, padTokenId, data }: EvaluationSubject,
   step: number,
   split: EvaluationSplit,
   emit: RunEnvironment['emit'],
@@ -41,14 +43,14 @@ export async function evaluate(
   progress(0)
   const { linear, dispose } = adaptation.inference()
   try {
-    const lossSettings = { batchSize: settings.batchSize, padTokenId: tokenizer.padTokenId }
+    const lossSettings = { batchSize: settings.batchSize, padTokenId }
     const result = examples.length > 0 ? await evaluateLoss(model, examples, lossSettings, linear) : null
     const groups: { name: string; result: AccuracyResult }[] = []
     for (const [index, { name, records, template, scorer }] of answers.entries()) {
       if (records.length === 0) continue
       const onProgress = (share: number) => progress((index + share) / answers.length)
       const options = { ...settings, template, scorer, onProgress }
-      groups.push({ name, result: await evaluateAccuracy(model, tokenizer, records, options, linear) })
+      groups.push({ name, result: await evaluateAccuracy(model, tokenizer!, records, options, linear) })
     }
     groups
       .flatMap((group) => group.result.answers.slice(0, settings.samples))
@@ -87,14 +89,14 @@ function byType(groups: readonly { name: string; result: AccuracyResult }[]) {
 
 /** Why the loss of an evaluation is not finite: the first example and the first layer where it comes up. */
 export function evaluationFailure(
-  { model, adaptation, tokenizer, data }: EvaluationSubject,
+  { model, adaptation, padTokenId, data }: EvaluationSubject,
   { step, loss, split }: RecordBodyOf<'evaluation'>,
 ): RankscopeError {
   const { linear, dispose } = adaptation.inference()
   let where = 'the loss itself, behind the last block'
   try {
     for (const [index, example] of data[split ?? 'test']!.examples.entries()) {
-      const found = firstInForward(model, evaluationBatch([example], tokenizer.padTokenId), linear)
+      const found = firstInForward(model, evaluationBatch([example], padTokenId), linear)
       if (found === null) continue
       where = `${found}, evaluation example ${index + 1}`
       break

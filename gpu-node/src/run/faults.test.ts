@@ -44,3 +44,33 @@ describe.skipIf(faultsMissing)(`tokens ${faultsMissing ?? ''}`, () => {
     expect(losses).toEqual([])
   })
 })
+
+describe.skipIf(faultsMissing)(`config.json ${faultsMissing ?? ''}`, () => {
+  it('qwen2-layer-types: each layer sees what layer_types says', async () => {
+    const { losses } = await runFault('qwen2-layer-types')
+    expect(losses[0]).toBeCloseTo(7.225, 3)
+  })
+
+  it('rope-old-and-new-keys-disagree is refused with both', async () => {
+    const { outcome } = await runFault('rope-old-and-new-keys-disagree')
+    expect(outcome).toMatchObject(
+      failed('MODEL_BROKEN', /config\.json: rope_.* 500000 .*rope_parameters.* 10000.*contradict/),
+    )
+  })
+
+  it('tied-flag-but-own-head: the stored head is used, told, and exported', async () => {
+    const { losses, warnings } = await runFault('tied-flag-but-own-head')
+    expect(losses[0]).toBeCloseTo(6.9973, 3)
+    expect(warnings).toEqual([
+      expect.stringMatching(/tie_word_embeddings is true, yet lm_head.weight is stored/),
+    ])
+  })
+
+  it('longer-than-the-context trains, with a warning of both numbers', async () => {
+    const { outcome, warnings } = await runFault('longer-than-the-context')
+    expect(outcome).toMatchObject({ state: 'finished' })
+    expect(warnings).toEqual([
+      'the longest training example has 80 tokens; the model was made for 32 (max_position_embeddings in config.json)',
+    ])
+  })
+})

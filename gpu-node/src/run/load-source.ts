@@ -17,7 +17,8 @@ import { taskRecords } from '../tasks/index.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 
 export interface LoadDataOptions {
-  tokenizer: TextTokenizer
+  /** Null only where all sources hold tokens. */
+  tokenizer: TextTokenizer | null
   vocabularySize: number
   /** Evaluation records used of each source, from the start. */
   evaluationExamples: number
@@ -109,7 +110,8 @@ async function fromRecords(
   scorer: Scorer,
   splits: { train: ReadParts; validation: ReadParts | null; test: ReadParts | null },
 ): Promise<LoadedSource> {
-  const { tokenizer, cacheFolder: folder } = options
+  const { cacheFolder: folder } = options
+  const tokenizer = options.tokenizer!
   const { maxLength } = settings
   const name = nameOf(settings)
   const template = createTemplate(settings.template, tokenizer, options.chatTemplate)
@@ -161,12 +163,12 @@ async function fromExamples(
   const name = nameOf(settings)
   const account = new Account(name)
   // The end token ends texts, too; only a padding token of its own tells that a row was padded.
-  const padTokenId = tokenizer.padTokenId === tokenizer.endTokenId ? null : tokenizer.padTokenId
+  const padTokenId = tokenizer && tokenizer.padTokenId !== tokenizer.endTokenId ? tokenizer.padTokenId : null
   const read = async (path: string, limit: number | null, tally: Tally): Promise<ExampleSet> => {
     const file = resolvePath(path)
     if (source.kind === 'tokens')
       return readTokenFile(file, { vocabularySize, maxLength, limit: limit ?? undefined, padTokenId }, tally)
-    const set = await readTextFile(file, tokenizer, maxLength, tally, limit ?? undefined)
+    const set = await readTextFile(file, tokenizer!, maxLength, tally, limit ?? undefined)
     if (set.leftOver > 0)
       account.notes.push(`${path}: ${set.leftOver} tokens at the end do not fill a block and were left out`)
     return set

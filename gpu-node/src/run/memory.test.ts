@@ -14,7 +14,7 @@ const measured = {
   headDim: 64,
   vocabularySize: 512,
   tiedEmbeddings: true,
-  attentionBias: false,
+  queryKeyValueBias: false,
 } as LlamaConfig
 
 const estimate = (changes: Partial<RunConfigInput>, oneDevice = false) =>

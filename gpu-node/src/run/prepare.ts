@@ -1,12 +1,13 @@
 /** Everything that has to be there before the first step: backend, data, model, method, and the record that says so. */
-import { basename, dirname } from 'node:path'
-import { type RecordBodyOf, type RunConfig, requireConsistent } from '@rankscope/protocol'
+import { existsSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { RankscopeError, type RecordBodyOf, type RunConfig, requireConsistent } from '@rankscope/protocol'
 import { type SelectedBackend, selectBackend } from '../backends/select.ts'
 import { listCheckpoints } from '../checkpoint-folders.ts'
 import { ChatTemplate } from '../data/chat-template.ts'
 import { topSvdAll } from '../linalg/index.ts'
 import type { AttachContext } from '../methods/method.ts'
-import { openModelFolder, readConfig } from '../model/folder.ts'
+import { openModelFolder } from '../model/folder.ts'
 import { loadModel, type Model } from '../model/model.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
@@ -15,6 +16,7 @@ import { type OpenedCheckpoint, openNewestCheckpoint, type Progress } from '../t
 import { requireFiniteWeights } from '../train/not-finite.ts'
 import { assembleTraining, samplerOf, type TrainingSession } from '../train/session.ts'
 import { watchedTargets } from '../train/targets.ts'
+import { contextWarnings } from './context-length.ts'
 import type { RunEnvironment } from './environment.ts'
 import { type LoadedData, loadData } from './load-data.ts'
 import { describeMemory, estimateMemory, requireMemory } from './memory.ts'
@@ -25,7 +27,10 @@ export interface PreparedRun extends TrainingSession {
   readonly backend: SelectedBackend
   readonly model: Model
   readonly modelFolder: string
-  readonly tokenizer: TextTokenizer
+  /** Null where the data are tokens already, and the folder has none. */
+  readonly tokenizer: TextTokenizer | null
+  /** Fills rows up to a common length; such positions are never looked at. */
+  readonly padTokenId: number
   readonly data: LoadedData
   readonly base: BaseWeights
   /** Where the run starts: at zero, or where its checkpoint was taken. */
@@ -40,9 +45,9 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const threads = collective ? environment.threads : (config.resources.threads ?? environment.threads)
 
   const folder = resolveModelPath(config.model.path, roots)
-  const modelConfig = readConfig(folder)
+  const { config: modelConfig, notes, stopTokenIds } = openModelFolder(folder)
   emit({ kind: 'phase', phase: 'loading-data', progress: null, detail: null })
-  const tokenizer = TextTokenizer.load(folder, modelConfig.vocabularySize)
+  const tokenizer = loadTokenizer(config.data.source, folder, modelConfig.vocabularySize, warnings)
   const data = await loadData(config.data, config.seed, {
     tokenizer,
     vocabularySize: modelConfig.vocabularySize,
@@ -51,7 +56,13 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     chatTemplate: () => ChatTemplate.load(folder),
     cacheFolder,
   })
-  warnings.push(...tokenizer.notes, ...data.notes)
+  warnings.push(...notes, ...(tokenizer?.notes ?? []), ...data.notes)
+  warnings.push(...contextWarnings(modelConfig, data, config.evaluation))
+  if (tokenizer && !stopTokenIds.includes(tokenizer.endTokenId))
+    warnings.push(
+      `examples end with ${tokenizer.endToken} (${tokenizer.endTokenId}), which neither config.json nor generation_config.json names as eos_token_id: other programs will not stop there`,
+    )
+  const padTokenId = tokenizer?.padTokenId ?? 0
   const { totalSteps } = samplerOf(config, data.train.length)
 
   const longest = data.train.reduce((length, { inputIds }) => Math.max(length, inputIds.length), 1)
@@ -73,7 +84,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     config,
     model,
     examples: data.train,
-    padTokenId: tokenizer.padTokenId,
+    padTokenId,
     decompose: decomposition(emit, cacheFolder, config.seed, threads, warnings),
     warn: (message) => warnings.push(message),
     initial: checkpoint?.initial ?? null,
@@ -94,7 +105,27 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     data: [...data.counts],
   }
   const base = baseWeights(folder)
-  return { ...session, config, backend, model, modelFolder: folder, tokenizer, data, base, progress, start }
+  const surroundings = { config, backend, model, modelFolder: folder, tokenizer, padTokenId, data, base }
+  return { ...session, ...surroundings, progress, start }
+}
+
+/** Data that are tokens already need no tokenizer, and one that cannot be read does not stop them. */
+function loadTokenizer(
+  source: RunConfig['data']['source'],
+  folder: string,
+  vocabularySize: number,
+  warnings: string[],
+): TextTokenizer | null {
+  const sources = source.kind === 'mix' ? source.sources.map((one) => one.source) : [source]
+  if (sources.some(({ kind }) => kind !== 'tokens')) return TextTokenizer.load(folder, vocabularySize)
+  if (!existsSync(join(folder, 'tokenizer.json'))) return null
+  try {
+    return TextTokenizer.load(folder, vocabularySize)
+  } catch (error) {
+    if (!(error instanceof RankscopeError)) throw error
+    warnings.push(`the tokenizer is not used: ${error.message}`)
+    return null
+  }
 }
 
 function tellBackend(backend: SelectedBackend, emit: RunEnvironment['emit']): void {

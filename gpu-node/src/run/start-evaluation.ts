@@ -63,7 +63,7 @@ function key(
   const parts = function* () {
     yield JSON.stringify([version, split, method, parallel, seed, resources, evaluation, source])
     yield JSON.stringify([backend.name, backend.description, backend.threads, model.config])
-    yield tokenizer.fingerprint
+    yield tokenizer?.fingerprint ?? ''
     yield JSON.stringify(identity(modelFolder))
     for (const { inputIds, labels } of examples) yield JSON.stringify([[...inputIds], [...labels]])
     for (const { name, records } of answers) yield JSON.stringify([name, records])
