@@ -9,7 +9,8 @@ export const errorCodes = {
   CONFIG_INVALID: 'A run configuration does not fit its schema, or its settings contradict one another.',
   CONFIG_UNREADABLE: 'A configuration file is missing or is not JSON.',
   MODEL_NOT_FOUND: 'There is no model folder at the given path.',
-  MODEL_UNSUPPORTED: 'The folder holds a model that is not of the Llama family, or an unsupported variant.',
+  MODEL_UNSUPPORTED:
+    'The folder holds a model that is not of the Llama family, or a variant that is not computed here.',
   MODEL_BROKEN: 'A model file cannot be read: a missing tensor, a wrong shape, a damaged header.',
   TOKENIZER_BROKEN:
     'The tokenizer files are missing, contradict the model, or ask for what is not computed here.',

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Template as JinjaTemplate } from '@huggingface/jinja'
 import { RankscopeError } from '@rankscope/protocol'
-import { readJsonFile } from '../model/folder.ts'
+import { readJsonFile } from '../model/json-file.ts'
 import type { Turn } from './conversation.ts'
 import type { Piece } from './templates.ts'
 

@@ -4,23 +4,26 @@ import { ignoredLabel, type TokenExample } from '../data/examples.ts'
 import type { LlamaConfig } from '../model/config.ts'
 import type { LoadedData } from './load-data.ts'
 
-/** A sentence, with both numbers, for training examples and for answers that go beyond the model's context. */
+/** Sentences, with both numbers, about training examples and answers that go beyond the model's context. */
 export function contextWarnings(
   { maxPositions, ropeScaling }: LlamaConfig,
-  { train, evaluation }: LoadedData,
-  { maxNewTokens, examples }: RunConfig['evaluation'],
+  { train, validation, test }: Pick<LoadedData, 'train' | 'validation' | 'test'>,
+  { maxNewTokens }: Pick<RunConfig['evaluation'], 'maxNewTokens'>,
 ): string[] {
   // Dynamic scaling stretches the context by itself, up to its factor.
   const limit = ropeScaling?.type === 'dynamic' ? maxPositions * ropeScaling.factor : maxPositions
   const made = `the model was made for ${limit} (max_position_embeddings in config.json)`
-  const longest = most(train, ({ inputIds }) => inputIds.length)
-  const evaluated = evaluation?.examples.slice(0, examples) ?? []
-  const longestScored = most(evaluated, ({ inputIds }) => inputIds.length)
-  const longestPrompt = most(evaluated, promptLength)
+  const tooLong = (examples: readonly TokenExample[], name: string) => {
+    const longest = most(examples, ({ inputIds }) => inputIds.length)
+    return longest > limit ? [`the longest ${name} example has ${longest} tokens; ${made}`] : []
+  }
+  const answered = [validation, test].flatMap((data) => (data?.answers.length ? data.examples : []))
+  const longestPrompt = most(answered, promptLength)
   return [
-    ...(longest > limit ? [`the longest training example has ${longest} tokens; ${made}`] : []),
-    ...(longestScored > limit ? [`the longest evaluation example has ${longestScored} tokens; ${made}`] : []),
-    ...(evaluation?.answers && longestPrompt + maxNewTokens > limit
+    ...tooLong(train, 'training'),
+    ...tooLong(validation?.examples ?? [], 'validation'),
+    ...tooLong(test?.examples ?? [], 'test'),
+    ...(longestPrompt > 0 && longestPrompt + maxNewTokens > limit
       ? [
           `evaluation.maxNewTokens: the longest prompt of ${longestPrompt} tokens and ${maxNewTokens} new ones may exceed the context; ${made}`,
         ]
