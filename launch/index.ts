@@ -11,3 +11,5 @@ export const launcher = fileURLToPath(new URL('./launch.mjs', import.meta.url))
 export function launchCommand(entry: URL, ...args: string[]): [string, ...string[]] {
   return [process.execPath, launcher, fileURLToPath(entry), ...args]
 }
+
+export { endOnFault, leaveWithParent, withParent } from './parent.ts'

@@ -1,13 +1,14 @@
 /** A server and one GPU node on this machine, each a process of its own: for `npm start`, the demo and the browser tests. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
-import { launchCommand } from '@rankscope/launch'
+import { launchCommand, withParent } from '@rankscope/launch'
 import { RankscopeError } from '@rankscope/protocol'
+import { takeProcessLock } from './process-lock.mjs'
 
 const root = resolve(import.meta.dirname, '..')
 
@@ -104,8 +105,9 @@ function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExp
   const [program, ...args] = launchCommand(pathToFileURL(join(root, order.entry)), ...order.args)
   const child = spawn(program, args, {
     cwd: root,
-    env: { ...process.env, ...order.environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...withParent, ...order.environment },
+    // Over the channel it notices when this process is gone (launch/parent.ts).
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
   const gone = new Promise<string>((resolveGone) => {
     child.on('close', (code, signal) => {
@@ -156,7 +158,7 @@ export function keptNodeToken(state: string): string {
 export async function choosePort(wanted: number | null, host: string): Promise<number> {
   if (wanted !== null) {
     if (wanted === 0 || (await isFree(wanted, host))) return wanted
-    throw new RankscopeError('CONFIG_INVALID', `port ${wanted} is taken`, {
+    throw new RankscopeError('ADDRESS_UNUSABLE', `${host}:${wanted} is taken, or cannot be listened on`, {
       hint: 'name another with --port, or leave it out to have a free one chosen',
     })
   }
@@ -173,27 +175,13 @@ function isFree(port: number, host: string): Promise<boolean> {
 }
 
 /**
- * Claims the state folder for this process until it ends. Throws CONFIG_INVALID where another one is at work there:
- * two servers on one database would undo each other.
+ * Claims the state folder for this process until it ends. Throws FOLDER_IN_USE where another one is at work there: two
+ * servers on one database would undo each other.
  */
 export function claim(state: string): void {
-  const file = join(state, 'running.json')
-  mkdirSync(state, { recursive: true })
-  if (existsSync(file)) {
-    const holder = Number(readFileSync(file, 'utf8'))
-    if (isAlive(holder))
-      throw new RankscopeError('CONFIG_INVALID', `Rankscope already runs in ${state} (process ${holder})`, {
-        hint: 'end it first, or give this one a folder of its own with --state',
-      })
-  }
-  writeFileSync(file, String(process.pid))
-  process.on('exit', () => rmSync(file, { force: true }))
-}
-
-function isAlive(processId: number): boolean {
-  try {
-    return process.kill(processId, 0)
-  } catch {
-    return false
-  }
+  const holder = takeProcessLock(join(state, 'running.json'))
+  if (holder !== null)
+    throw new RankscopeError('FOLDER_IN_USE', `Rankscope already runs in ${state} (process ${holder})`, {
+      hint: 'end it first, or give this one a folder of its own with --state',
+    })
 }

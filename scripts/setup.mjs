@@ -9,21 +9,12 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { releaseProcessLock, takeProcessLock } from './process-lock.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const inRoot = (...parts) => join(root, ...parts)
@@ -179,40 +170,14 @@ function stampOf(file) {
 
 /** One set-up at a time in this checkout; whoever comes second waits, then finds little left to do. */
 async function withLock(work) {
-  mkdirSync(inRoot('.rankscope'), { recursive: true })
-  for (let waited = false; !takeLock(); waited = true) {
+  for (let waited = false; takeProcessLock(lockFile) !== null; waited = true) {
     if (!waited) say('another set-up is at work here, waiting for it …')
     await delay(200)
   }
   try {
     work()
   } finally {
-    rmSync(lockFile, { force: true })
-  }
-}
-
-function takeLock() {
-  try {
-    const file = openSync(lockFile, 'wx')
-    writeFileSync(file, String(process.pid))
-    closeSync(file)
-    process.on('exit', () => rmSync(lockFile, { force: true }))
-    return true
-  } catch {
-    if (holderIsGone()) rmSync(lockFile, { force: true })
-    return false
-  }
-}
-
-function holderIsGone() {
-  try {
-    const holder = Number(readFileSync(lockFile, 'utf8'))
-    // Between its making and its first byte the file is empty.
-    if (holder === 0) return Date.now() - statSync(lockFile).mtimeMs > 5000
-    process.kill(holder, 0)
-    return false
-  } catch (error) {
-    return error.code === 'ESRCH'
+    releaseProcessLock(lockFile)
   }
 }
 

@@ -1,5 +1,6 @@
 /** `node launch/launch.mjs server/src/main.ts`: the server until SIGTERM or SIGINT. */
 import { parseArgs } from 'node:util'
+import { endOnFault, leaveWithParent } from '@rankscope/launch'
 import { errorPayload, RankscopeError } from '@rankscope/protocol'
 import { defaultOptions, startServer } from './start-server.ts'
 
@@ -38,15 +39,16 @@ async function main(): Promise<void> {
   // Not one of them is expected; none is worth ending the server for, with the runs that rely on it.
   process.on('unhandledRejection', (error) => server.app.log.error(error))
   let isClosing = false
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.on(signal, () => {
-      if (isClosing) process.exit(1)
-      isClosing = true
-      server.close().then(
-        () => process.exit(0),
-        (error: unknown) => fail(error),
-      )
-    })
+  const leave = () => {
+    if (isClosing) process.exit(1)
+    isClosing = true
+    server.close().then(
+      () => process.exit(0),
+      (error: unknown) => fail(error),
+    )
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, leave)
+  leaveWithParent(leave)
 }
 
 function parsePort(text: string): number {
@@ -62,4 +64,8 @@ function fail(error: unknown): never {
   process.exit(1)
 }
 
+endOnFault((error) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
+  fail(error)
+})
 main().catch(fail)

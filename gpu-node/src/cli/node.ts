@@ -1,6 +1,7 @@
 /** `npm run node`: this machine as a GPU node of a server. */
 import { availableParallelism, hostname } from 'node:os'
 import { parseArgs } from 'node:util'
+import { endOnFault, leaveWithParent } from '@rankscope/launch'
 import { errorPayload, nameLengths, nameSchema, parseOrThrow, RankscopeError } from '@rankscope/protocol'
 import { probeBackends } from '../daemon/backend-report.ts'
 import { type Daemon, defaultRunEntry, startDaemon } from '../daemon/daemon.ts'
@@ -105,10 +106,14 @@ function leaveOnSignal(daemon: Daemon): void {
     console.log('leaving: runs write a checkpoint first (again to leave at once)')
     daemon.close(graceMs).then(() => process.exit(0), fail)
   }
-  process.on('SIGINT', leave)
-  process.on('SIGTERM', leave)
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(signal, leave)
+  leaveWithParent(leave)
 }
 
+endOnFault((error) => {
+  console.error(error instanceof Error ? error.stack : error)
+  fail(error)
+})
 try {
   leaveOnSignal(start())
 } catch (error) {

@@ -2,9 +2,15 @@
  * The records of a headless run as files: one JSON object per line. Numbers that JSON cannot spell (NaN, infinities)
  * are written as strings.
  */
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { fromFloat64Bytes, type RecordBody, type RunConfig, toJsonNumber } from '@rankscope/protocol'
+import {
+  fromFloat64Bytes,
+  type RecordBody,
+  type RunConfig,
+  toJsonNumber,
+  whileWriting,
+} from '@rankscope/protocol'
 import { writeJsonFile } from '../model/save.ts'
 import type { RunOutcome } from '../run/run.ts'
 
@@ -13,19 +19,23 @@ const names = ['metrics', 'spectra', 'samples', 'log'] as const
 export class RunFiles {
   readonly #folder: string
   readonly #files: Record<(typeof names)[number], number>
+  /** After a write that failed, which ends the run, nothing more is written. */
+  #hasFailed = false
   #start: Extract<RecordBody, { kind: 'start' }> | null = null
 
   /** `append`: a resumed run goes on in the files of the run before. */
   constructor(folder: string, { append }: { append: boolean }) {
     this.#folder = folder
-    const open = (name: string) => openSync(join(folder, `${name}.jsonl`), append ? 'a' : 'w')
+    const open = (name: string) => openSync(this.#pathOf(name), append ? 'a' : 'w')
     this.#files = Object.fromEntries(names.map((name) => [name, open(name)])) as Record<
       (typeof names)[number],
       number
     >
   }
 
+  /** Throws what the system says, once: DISK_FULL or FILE_UNUSABLE, with the file’s name. */
   write(body: RecordBody): void {
+    if (this.#hasFailed) return
     switch (body.kind) {
       case 'scalars':
         this.#line('metrics', { step: body.step, ...body.values })
@@ -68,8 +78,24 @@ export class RunFiles {
     writeJsonFile(join(this.#folder, 'summary.json'), speakable(content))
   }
 
+  #pathOf(name: string): string {
+    return join(this.#folder, `${name}.jsonl`)
+  }
+
+  /** A whole line or none. */
   #line(name: (typeof names)[number], value: object): void {
-    writeSync(this.#files[name], `${JSON.stringify(speakable(value))}\n`)
+    const file = this.#files[name]
+    const line = Buffer.from(`${JSON.stringify(speakable(value))}\n`)
+    const { size } = fstatSync(file)
+    try {
+      whileWriting(this.#pathOf(name), () => {
+        for (let done = 0; done < line.length; ) done += writeSync(file, line, done)
+      })
+    } catch (error) {
+      this.#hasFailed = true
+      ftruncateSync(file, size)
+      throw error
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 /** The headless command as a person runs it: files, exit codes, messages. */
 
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { launchCommand } from '@rankscope/launch'
@@ -14,6 +14,10 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'rankscope-'))
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** Why no small file system can be mounted here, or null. */
+const tmpfsMissing =
+  process.platform === 'linux' && process.getuid?.() === 0 ? null : '(a small file system needs root)'
 
 function train(...options: string[]) {
   const [program, ...args] = launchCommand(new URL('./train.ts', import.meta.url), ...options)
@@ -76,6 +80,61 @@ describe('npm run train', () => {
     expect(run.stderr).toMatch(/error RANK_TOO_LARGE: /)
     expect(JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8'))).toMatchObject({ state: 'failed' })
   })
+
+  it.skipIf(sharedMissing).each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const)('%s writes a checkpoint, exits with %i, and names it to go on from', async (signal, code) => {
+    const out = join(folder, signal)
+    const config = configFile({
+      training: { epochs: 100, maxSteps: 2000, globalBatchSize: 4, microBatchSize: 2 },
+    })
+    const [program, ...args] = launchCommand(
+      new URL('./train.ts', import.meta.url),
+      ...['--config', config, '--out', out, '--threads', '1'],
+    )
+    const child = spawn(program, args, { env: { ...process.env, XDG_CACHE_HOME: join(folder, 'cache') } })
+    let told = ''
+    const exited = new Promise<number | null>((resolve) => child.on('close', resolve))
+    child.stderr.on('data', (part: Buffer) => {
+      const before = told
+      told += part.toString()
+      if (told.includes('2000 steps') && !before.includes('2000 steps')) child.kill(signal)
+    })
+    expect(await exited, told).toBe(code)
+    const summary = JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8'))
+    expect(summary).toMatchObject({ state: 'paused', error: null })
+    expect(summary.steps).toBeLessThan(2000)
+    const checkpoint = /go on with --resume (\S+)/.exec(told)![1]!
+    expect(checkpoint).toContain(String(summary.steps).padStart(8, '0'))
+    expect(existsSync(join(checkpoint, 'manifest.json'))).toBe(true)
+  })
+
+  it('an option that does not exist has a code and its name', () => {
+    const run = train('--confg', 'x.json', '--out', folder)
+    expect(run).toMatchObject({ status: 2, stderr: expect.stringMatching(/OPTION_INVALID: .*--confg/) })
+  })
+
+  it.skipIf(sharedMissing ?? tmpfsMissing)(
+    `a full disk ends the run with DISK_FULL and the file’s name, and leaves no file aside ${sharedMissing ?? tmpfsMissing ?? ''}`,
+    () => {
+      const mount = mkdtempSync(join(tmpdir(), 'rankscope-full-'))
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount])
+      try {
+        const out = join(mount, 'out')
+        const run = train('--config', configFile({ checkpoint: { everySteps: 1 } }), '--out', out)
+        expect(run.status, run.stderr).toBe(1)
+        expect(run.stderr).toMatch(
+          /error DISK_FULL: \S*(model|state)\.safetensors: the disk is full \(ENOSPC\)/,
+        )
+        const left = readdirSync(out, { recursive: true }).map(String)
+        expect(left.filter((name) => /\.tmp|\.partial/.test(name))).toEqual([])
+      } finally {
+        execFileSync('umount', [mount])
+        rmSync(mount, { recursive: true })
+      }
+    },
+  )
 
   it('wrong arguments and unreadable configurations exit with 2 and name the reason', () => {
     expect(train('--out', folder)).toMatchObject({

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { endOnFault } from '@rankscope/launch'
 import {
   errorPayload,
   parseOrThrow,
@@ -27,9 +28,11 @@ const usage = `usage: npm run train -- --config run.json --out DIR [options]
   --no-model        write the merged model only where the configuration asks for it
 
 DIR then holds metrics.jsonl, spectra.jsonl, samples.jsonl, log.jsonl, summary.json, model/ (a Hugging Face folder),
-and checkpoints/ where the configuration asks for them. Ctrl-C stops after the step and writes a checkpoint.
+and checkpoints/ where the configuration asks for them. Ctrl-C and SIGTERM end the run after
+its step, with a checkpoint to go on from.
 
-exit code: 0 finished, 1 failed, 2 wrong arguments or configuration, 130 interrupted
+exit code: 0 finished, 1 failed, 2 wrong arguments or configuration; interrupted: 130 by Ctrl-C, 143 by SIGTERM,
+129 by SIGHUP
 `
 
 interface Arguments {
@@ -103,10 +106,7 @@ async function main(): Promise<number> {
   const files = new RunFiles(folder, { append: resume !== null })
   const line = quiet ? null : new ProgressLine(process.stderr)
   const control = new RunControl()
-  process.on('SIGINT', () => {
-    if (control.leave !== null) process.exit(130)
-    control.request('pause')
-  })
+  const interruption = pauseOnSignals(control)
   const outcome = await executeRun(config, {
     emit(body) {
       files.write(body)
@@ -120,9 +120,33 @@ async function main(): Promise<number> {
     checkpointFrom: resume,
     control,
   })
-  files.close(config, outcome)
   line?.end()
-  return report(outcome, folder)
+  const code = report(outcome, folder, interruption())
+  try {
+    files.close(config, outcome)
+  } catch (error) {
+    printError(errorPayload(error))
+    return code === 0 ? 1 : code
+  }
+  return code
+}
+
+/** Exit codes as a shell gives them: 128 and the signal’s number. */
+const signalCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
+
+/**
+ * Ctrl-C, the end of a terminal, the end of a job’s time: the run pauses after its step, with a checkpoint. A second one
+ * leaves at once. The answer tells the exit code of what came.
+ */
+function pauseOnSignals(control: RunControl): () => number {
+  let code: number = signalCodes.SIGINT
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      code = signalCodes[signal]
+      if (control.leave !== null) process.exit(code)
+      control.request('pause')
+    })
+  return () => code
 }
 
 /** Decompositions of base models, shared by all runs of a user. */
@@ -130,17 +154,17 @@ function cacheFolder(): string {
   return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'rankscope')
 }
 
-function report(outcome: RunOutcome, folder: string): number {
+function report(outcome: RunOutcome, folder: string, interruptedCode: number): number {
   switch (outcome.state) {
     case 'finished':
       console.error(`finished after ${outcome.steps} steps: ${folder}`)
       return 0
     case 'paused':
       console.error(`interrupted after ${outcome.steps} steps; go on with --resume ${outcome.checkpoint}`)
-      return 130
+      return interruptedCode
     case 'stopped':
       console.error(`stopped after ${outcome.steps} steps`)
-      return 130
+      return interruptedCode
     case 'failed':
       printError(outcome.error)
       return 1
@@ -151,6 +175,10 @@ function printError({ code, message, hint }: { code: string; message: string; hi
   console.error(`error ${code}: ${message}${hint === null ? '' : `\n  ${hint}`}`)
 }
 
+endOnFault((error) => {
+  console.error(error instanceof Error ? error.stack : error)
+  printError(errorPayload(error))
+})
 try {
   process.exitCode = await (process.argv.some((word) => word === '--sweep' || word === '--recipe')
     ? runSweep()

@@ -18,6 +18,8 @@ let finished = false
 socket.on('close', () => {
   if (!finished) process.exit(1)
 })
+// A broken connection is followed by its close.
+socket.on('error', () => undefined)
 const tell = (message: FromRank) => writeMessage(socket, message)
 
 let rank = Number(process.env['OMPI_COMM_WORLD_RANK'] ?? process.env['PMI_RANK'] ?? 0)

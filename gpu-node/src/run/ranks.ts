@@ -4,8 +4,8 @@
  * with COLLECTIVE_FAILED, to be started again from its checkpoint.
  */
 
-import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -52,6 +52,7 @@ interface Told {
 
 const requestPollMs = 100
 const killAfterMs = 3000
+const endPollMs = 50
 
 /** Runs `config` with K ranks. Never throws, as executeRun. RANKSCOPE_MPIRUN names another launcher, options included. */
 export async function runRanks(config: RunConfig, environment: RunEnvironment): Promise<RunOutcome> {
@@ -82,7 +83,10 @@ export async function runRanks(config: RunConfig, environment: RunEnvironment): 
     heard.push(listen(socket, environment, told))
   })
   try {
-    await new Promise<void>((resolve) => server.listen(order.socket, resolve))
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(order.socket, resolve)
+    })
     const ended = await launch(devices, orderFile)
     // What the ranks said last may still be on its way; one that outlives its job is not waited for.
     await Promise.race([Promise.all(heard), setTimeout(killAfterMs, undefined, { ref: false })])
@@ -168,10 +172,7 @@ function launch(size: number, orderFile: string): Promise<string> {
     job.stderr.on('data', (part) => {
       complaints = (complaints + part).slice(-2000)
     })
-    const end = () => {
-      job.kill('SIGTERM')
-      globalThis.setTimeout(() => job.kill('SIGKILL'), killAfterMs).unref()
-    }
+    const end = () => endNow(job)
     process.once('exit', end)
     job.once('error', (cause) => {
       process.off('exit', end)
@@ -192,4 +193,28 @@ function launch(size: number, orderFile: string): Promise<string> {
       )
     })
   })
+}
+
+/**
+ * For the moment in which this process leaves, when no timer runs any more: asks the launcher to end its ranks, and kills
+ * it when it does not.
+ */
+function endNow(job: ChildProcess): void {
+  job.kill('SIGTERM')
+  const clock = new Int32Array(new SharedArrayBuffer(4))
+  for (let waitedMs = 0; waitedMs < killAfterMs; waitedMs += endPollMs) {
+    if (job.pid === undefined || hasEnded(job.pid)) return
+    Atomics.wait(clock, 0, 0, endPollMs)
+  }
+  job.kill('SIGKILL')
+}
+
+/** Gone, or waiting for its parent to notice, which this process no longer does. */
+function hasEnded(processId: number): boolean {
+  try {
+    const status = readFileSync(`/proc/${processId}/stat`, 'utf8')
+    return status.slice(status.lastIndexOf(')') + 2).startsWith('Z')
+  } catch {
+    return true
+  }
 }

@@ -129,8 +129,9 @@ class Run {
       await train(training, progress.step, (report) => this.#between(report))
     }
     const steps = this.#progress.step
-    if (this.#leave === 'pause' && steps < this.#prepared.training.sampler.totalSteps) return this.#pause()
-    if (this.#leave === null || this.#leave === 'pause') await this.#evaluateEnd()
+    // After the last step too: what is left (evaluation, spectra, exports) may take long.
+    if (this.#leave === 'pause') return this.#pause()
+    if (this.#leave === null) await this.#evaluateEnd()
     if (this.#leave === 'fail') return this.#fail()
     if (this.#leave === 'stop' || !this.#leads) return { state: 'stopped', steps }
     return this.#finish()

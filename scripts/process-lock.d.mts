@@ -1,0 +1,2 @@
+export function takeProcessLock(file: string): number | null
+export function releaseProcessLock(file: string): void
