@@ -49,7 +49,7 @@ export function LaunchSummary(props: Props) {
             <List size="sm" mt={4} spacing={2}>
               {configs.slice(0, listedRuns).map((config) => (
                 <List.Item key={JSON.stringify([config.method, config.seed, config.name])}>
-                  {isSweep ? config.name : methodLabel(config)}
+                  {isSweep ? config.name?.replace(`${config.group}: `, '') : methodLabel(config)}
                   {!isSweep && new Set(configs.map((other) => other.seed)).size > 1
                     ? `, seed ${config.seed}`
                     : ''}
