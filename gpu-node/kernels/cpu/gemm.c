@@ -11,18 +11,19 @@
 /* A batch of matrices with less work than this each (multiply-adds) is shared out by matrix, not by rows. */
 #define SMALL_PRODUCT 2000000
 
-/* Rows of C from which on the built-in sgemm is faster: copying B has to be worth while. */
-#if !defined(RS_OPENBLAS)
-#define FEWEST_BUILTIN_ROWS 0
-#elif RS_BUILTIN_FIRST
-#define FEWEST_BUILTIN_ROWS 64
+/* Whether the built-in sgemm is faster for a C of so many rows: copying B has to be worth while. */
+static int is_for_builtin(int64_t rows) {
+#if defined(RS_OPENBLAS)
+  return rows >= 64 && rs_builtin_is_first();
 #else
-#define FEWEST_BUILTIN_ROWS INT64_MAX
+  (void)rows;
+  return 1;
 #endif
+}
 
 void rs_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
               int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-  if (m >= FEWEST_BUILTIN_ROWS) {
+  if (is_for_builtin(m)) {
     rs_builtin_sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, NULL);
     return;
   }
@@ -41,7 +42,7 @@ int rs_gemm_low_rank(int transposed, int64_t m, int64_t n, int64_t k, const floa
     return rs_fail(RS_BAD_ARGUMENT, "gemm of %lld x %lld x %lld, rank %lld", (long long)m, (long long)n, (long long)k,
                    (long long)rank);
   int64_t ldb = transposed ? k : n, ldr = transposed ? rank : n;
-  if (m >= FEWEST_BUILTIN_ROWS && rank <= LARGEST_FUSED_RANK) {
+  if (is_for_builtin(m) && rank <= LARGEST_FUSED_RANK) {
     LowRank low_rank = {left, right, rank, transposed, scale};
     rs_builtin_sgemm(0, transposed, m, n, k, 1, a, k, b, ldb, beta, c, n, &low_rank);
   } else {

@@ -44,7 +44,7 @@ const char *rs_gemm_description(void) {
   /* The configuration reads "OpenBLAS 0.3.29 DYNAMIC_ARCH ...": its first two words are name and version. */
   const char *config = openblas_get_config();
   int words = (int)strcspn(config + rs_min(9, (int64_t)strlen(config)), " ") + 9;
-  snprintf(description, sizeof description, "%s%.*s with %s kernels", RS_BUILTIN_FIRST ? "built-in sgemm, " : "", words,
+  snprintf(description, sizeof description, "%s%.*s with %s kernels", rs_builtin_is_first() ? "built-in sgemm, " : "", words,
            config, openblas_get_corename());
 #else
   snprintf(description, sizeof description, "built-in sgemm");

@@ -14,9 +14,8 @@
 /* Columns of a panel of B, and of a tile. */
 #define PANEL (3 * LANES)
 
-/* Depth and rows of the block of A that stays in the second-level cache, beside one panel of B. */
-#define BLOCK_DEPTH 768
-#define BLOCK_ROWS 96
+/* Depth and rows of the block of A that stays in the second-level cache, beside one panel of B; see rs_choose_sgemm(). */
+static int64_t block_depth = 768, block_rows = 96;
 /* Rows of the parts with which a product ends. */
 #define TAIL_ROWS (2 * TILE_ROWS)
 /* Floats of B that are packed at once; they stay in the third-level cache. */
@@ -203,7 +202,7 @@ void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, in
   if (k < 1 || (beta != 0 && beta != 1)) scale_matrix(c, ldc, m, n, beta);
   if (k < 1) return;
   int threads = rs_team(m * n * k, 1000000);
-  int64_t depth_part = even_part(k, BLOCK_DEPTH, 4, 1), row_part = even_part(m, BLOCK_ROWS, TILE_ROWS, threads);
+  int64_t depth_part = even_part(k, block_depth, 4, 1), row_part = even_part(m, block_rows, TILE_ROWS, threads);
   int64_t widest = rs_min(n, PACKED_FLOATS / depth_part / PANEL * PANEL), padded = (widest + PANEL - 1) / PANEL * PANEL;
   /* The last part of each thread, cut small: the one that is done first has less to wait for. */
   int64_t tail = threads > 1 ? rs_min(m, threads * row_part) : 0, rank = low_rank == NULL ? 0 : low_rank->rank;
@@ -237,4 +236,20 @@ void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, in
     rs_scratch_free(packed_a);
   }
   rs_scratch_free(packed);
+}
+
+static int builtin_first = RS_BUILTIN_FIRST;
+
+int rs_builtin_is_first(void) { return builtin_first; }
+
+int rs_choose_sgemm(int builtin, int64_t depth, int64_t rows) {
+#if !defined(RS_OPENBLAS)
+  if (!builtin) return rs_fail(RS_BAD_ARGUMENT, "there is no OpenBLAS to choose");
+#endif
+  if ((depth != 0 && (depth < 16 || depth > 4096)) || (rows != 0 && (rows < 16 || rows > 4096)))
+    return rs_fail(RS_BAD_ARGUMENT, "blocks of %lld x %lld", (long long)rows, (long long)depth);
+  builtin_first = builtin != 0;
+  if (depth != 0) block_depth = depth;
+  if (rows != 0) block_rows = rows;
+  return RS_OK;
 }

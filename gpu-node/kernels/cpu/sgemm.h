@@ -7,14 +7,24 @@
 #include "../rankscope.h"
 
 /*
- * With 512-bit registers it is up to a tenth faster than OpenBLAS 0.3.21; on other processors OpenBLAS's assembly is
- * ahead.
+ * What multiplies until rs_choose_sgemm() is called: with 512-bit registers the built-in sgemm, elsewhere OpenBLAS's
+ * assembly. Which is faster depends on the processor, so the set-up measures it (gpu-node/kernels/tune.ts).
  */
 #if defined(__AVX512F__)
 #define RS_BUILTIN_FIRST 1
 #else
 #define RS_BUILTIN_FIRST 0
 #endif
+
+/*
+ * From now on, on all threads: the built-in sgemm with blocks of this depth and these rows (0: those of before), or, with
+ * `builtin` 0, OpenBLAS. To be called before the first product. RS_BAD_ARGUMENT where there is no OpenBLAS, or a block is
+ * not within 16 to 4096.
+ */
+RS_API int rs_choose_sgemm(int builtin, int64_t block_depth, int64_t block_rows);
+
+/* What rs_choose_sgemm() chose, or what holds without it. */
+int rs_builtin_is_first(void);
 
 /*
  * scale left op(right): left is m x rank; right is rank x n or, transposed, n x rank. All row-major and without gaps.

@@ -3,10 +3,12 @@
  * and how threads wait.
  *
  * A container may export OPENBLAS_CORETYPE: forcing older kernels halves the speed on newer processors, yet old
- * OpenBLAS versions compute wrong results on processors that they mistake. So each choice is tried in a child
- * process that checks products and an SVD (openblas-probe.ts); the first that passes is kept, and remembered in a
- * file by processor and library. RANKSCOPE_OPENBLAS_CORETYPE=<type> overrides all this; the value `inherit` leaves
- * the environment as it is.
+ * OpenBLAS versions compute wrong results on processors that they mistake, and on one newer than they are they may detect
+ * the slowest kernels that they have. So each choice is tried in a child process that checks products and an SVD
+ * (openblas-probe.ts). The set-up (gpu-node/kernels/tune.ts) also measures them and keeps the fastest that computes right,
+ * in a file by processor and library; without it, the first that computes right is taken. Measuring belongs to the set-up
+ * alone: two processes that measured for themselves could choose differently, and their results would differ in bits.
+ * RANKSCOPE_OPENBLAS_CORETYPE=<type> overrides all this; the value `inherit` leaves the environment as it is.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -29,8 +31,15 @@ import { buildFolder, processor } from '../../kernels/built-library.ts'
 /** Variables to set before the library loads; null removes one. */
 type Environment = Readonly<Record<string, string | null>>
 
+const ratesSchema = z.object({ sgemm: z.number(), dgemm: z.number() })
+const probeSchema = z.object({ core: z.string(), rates: ratesSchema.nullable() })
 const verdictSchema = z.union([
-  z.object({ environment: z.record(z.string(), z.string().nullable()), core: z.string() }),
+  z.object({
+    environment: z.record(z.string(), z.string().nullable()),
+    core: z.string(),
+    /** GFLOP/s of one thread, where it was measured. */
+    rates: ratesSchema.nullable(),
+  }),
   z.object({ failures: z.array(z.string()) }),
 ])
 type Verdict = z.infer<typeof verdictSchema>
@@ -69,7 +78,39 @@ function prepare(library: string | null): string | undefined {
   return undefined
 }
 
-/** The environments to try, fastest first. */
+/**
+ * Chooses by measuring, unless that was done before on this processor with this library. Returns a sentence for people.
+ */
+export function tuneOpenblas(library: string): string {
+  const known = recall(library)
+  const verdict =
+    known && 'rates' in known && known.rates !== null ? known : remember(library, decideByRate(library))
+  if ('failures' in verdict) return `computes wrong results (${verdict.failures.join('; ')})`
+  const { core, rates } = verdict
+  return `${core} kernels${rates === null ? '' : `, ${rates.sgemm.toFixed(0)} and ${rates.dgemm.toFixed(0)} GFLOP/s a thread in float32 and float64`}`
+}
+
+/** How much faster another choice must be than the one that OpenBLAS makes itself. */
+const worthChanging = 1.05
+
+function decideByRate(library: string): Verdict {
+  const failures: string[] = []
+  let best: Exclude<Verdict, { failures: string[] }> | null = null
+  const score = (rates: z.infer<typeof ratesSchema> | null) =>
+    Math.sqrt((rates?.sgemm ?? 0) * (rates?.dgemm ?? 0))
+  for (const environment of candidates()) {
+    const result = runProbe(library, environment, '--rates')
+    if (result.status !== 0) {
+      failures.push(failureOf(environment, result))
+      continue
+    }
+    const found = { environment, ...probeSchema.parse(JSON.parse(result.stdout)) }
+    if (best === null || score(found.rates) > worthChanging * score(best.rates)) best = found
+  }
+  return best ?? { failures }
+}
+
+/** The environments to try; that of OpenBLAS's own choice first. */
 function candidates(): Environment[] {
   const asItIs: Environment = {}
   const detected: Environment = { OPENBLAS_CORETYPE: null, OPENBLAS_L2_SIZE: null }
@@ -81,20 +122,28 @@ function decide(library: string): Verdict {
   const failures: string[] = []
   for (const environment of candidates()) {
     const result = runProbe(library, environment)
-    if (result.status === 0) return { environment, core: result.stdout.trim() }
-    const lastLine = result.stderr.trim().split('\n').at(-1) ?? ''
-    failures.push(`${environment['OPENBLAS_CORETYPE'] ?? 'detected'}: ${result.signal ?? lastLine}`)
+    if (result.status === 0) return { environment, ...probeSchema.parse(JSON.parse(result.stdout)) }
+    failures.push(failureOf(environment, result))
   }
   return { failures }
 }
 
-function runProbe(library: string, environment: Environment) {
+function failureOf(environment: Environment, { signal, stderr }: ReturnType<typeof runProbe>): string {
+  const lastLine = stderr.trim().split('\n').at(-1) ?? ''
+  return `${environment['OPENBLAS_CORETYPE'] ?? 'detected'}: ${signal ?? lastLine}`
+}
+
+function runProbe(library: string, environment: Environment, ...options: string[]) {
   const variables = { ...process.env, OMP_WAIT_POLICY: 'passive' } as Record<string, string>
   for (const [name, value] of Object.entries(environment)) {
     if (value === null) delete variables[name]
     else variables[name] = value
   }
-  const [program, ...args] = launchCommand(new URL('./openblas-probe.ts', import.meta.url), library)
+  const [program, ...args] = launchCommand(
+    new URL('./openblas-probe.ts', import.meta.url),
+    library,
+    ...options,
+  )
   return spawnSync(program, args, { env: variables, encoding: 'utf8', timeout: 60_000 })
 }
 
@@ -102,7 +151,7 @@ function verdictFile(library: string): string {
   const { size, mtimeMs } = statSync(library)
   // The variables themselves are part of the key, since one candidate leaves them as they are.
   const inherited = `${process.env['OPENBLAS_CORETYPE']} ${process.env['OPENBLAS_L2_SIZE']}`
-  const key = `1 ${processor()} ${realpathSync(library)} ${size} ${mtimeMs} ${inherited}`
+  const key = `2 ${processor()} ${realpathSync(library)} ${size} ${mtimeMs} ${inherited}`
   return join(buildFolder, `openblas-${createHash('sha256').update(key).digest('hex').slice(0, 12)}.json`)
 }
 

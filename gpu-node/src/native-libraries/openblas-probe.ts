@@ -1,6 +1,7 @@
 /**
  * Checks an OpenBLAS in a process of its own: `openblas-probe.ts <library>` prints the name of the processor whose
- * kernels it chose, and fails (or crashes) when a product or an SVD is wrong.
+ * kernels it chose and, after `--rates`, how fast they multiply, as JSON; it fails (or crashes) when a product or an SVD is
+ * wrong.
  */
 import koffi from 'koffi'
 
@@ -111,4 +112,23 @@ for (const threads of [1, 2]) {
   checkSvd(60, 45)
   checkSvd(90, 150)
 }
-console.log(coreName())
+
+/** GFLOP/s of one thread in a square product: the best of several, since other processes only ever slow it down. */
+function rateOf(single: boolean): number {
+  const n = 512
+  const make = () => (single ? new Float32Array(n * n) : new Float64Array(n * n))
+  const [a, b, c] = [fill(make(), 1), fill(make(), 2), make()]
+  const gemm = single ? sgemm : dgemm
+  let best = 0
+  const until = performance.now() + 250
+  for (let round = 0; round < 4 || performance.now() < until; round++) {
+    const start = performance.now()
+    gemm(rowMajor, plain, plain, n, n, n, 1, a, n, b, n, 0, c, n)
+    best = Math.max(best, (2 * n ** 3) / 1e6 / (performance.now() - start))
+  }
+  return best
+}
+
+setThreads(1)
+const rates = process.argv.includes('--rates') ? { sgemm: rateOf(true), dgemm: rateOf(false) } : null
+console.log(JSON.stringify({ core: coreName(), rates }))

@@ -1,6 +1,8 @@
 /** The CPU build of the kernels: its library, loaded once per thread, as the device backend wants it. */
+import { basename } from 'node:path'
 import koffi from 'koffi'
 import { findBuiltLibrary } from '../../../kernels/built-library.ts'
+import { readTuning, sgemmText, wishedSgemm } from '../../../kernels/sgemm-choice.ts'
 import { prepareOpenblas } from '../../native-libraries/openblas-environment.ts'
 import { bindDeviceCalls } from '../device/device-calls.ts'
 import type { DeviceLibrary } from '../device/device-library.ts'
@@ -30,7 +32,15 @@ function load(): Loaded {
 }
 
 function bind(path: string): DeviceLibrary {
-  const calls = bindDeviceCalls(koffi.load(path))
+  const handle = koffi.load(path)
+  // Chosen before anything multiplies; a product is described as it then is.
+  const choice = wishedSgemm() ?? readTuning(basename(path))?.choice
+  if (choice) {
+    const choose = handle.func('int rs_choose_sgemm(int builtin, int64_t depth, int64_t rows)')
+    if (choose(choice.product === 'built-in' ? 1 : 0, choice.depth, choice.rows) !== 0)
+      throw new Error(`it has no product ${sgemmText(choice)}`)
+  }
+  const calls = bindDeviceCalls(handle)
   return {
     ...calls,
     name: 'native',

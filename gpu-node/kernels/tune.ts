@@ -1,0 +1,104 @@
+/**
+ * Measures, once per processor and build, which kernels multiply fastest here among those that compute right: OpenBLAS's
+ * by processor type, and the built-in product by the size of its blocks against OpenBLAS. Called by the build; about ten
+ * seconds of one core.
+ *
+ * As a process of its own, `tune.ts LIBRARY`, it measures the products of that library and prints the rates as JSON.
+ */
+import { spawnSync } from 'node:child_process'
+import { basename } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { launchCommand } from '@rankscope/launch'
+import koffi from 'koffi'
+import { z } from 'zod'
+import { prepareOpenblas, tuneOpenblas } from '../src/native-libraries/openblas-environment.ts'
+import { readTuning, type SgemmChoice, sgemmText, writeTuning } from './sgemm-choice.ts'
+
+/** The one that holds where nothing was measured comes first; another has to be faster by this factor. */
+const worthChanging = 1.04
+
+const blocks: readonly [depth: number, rows: number][] = [
+  [768, 96],
+  [512, 96],
+  [384, 96],
+  [256, 96],
+  [192, 96],
+  [384, 192],
+  [256, 192],
+  [1024, 48],
+]
+
+export function sgemmCandidates(hasOpenblas: boolean): SgemmChoice[] {
+  const builtIn = blocks.map(([depth, rows]): SgemmChoice => ({ product: 'built-in', depth, rows }))
+  return hasOpenblas ? [...builtIn, { product: 'openblas', depth: 0, rows: 0 }] : builtIn
+}
+
+/** The fastest, or the first unless another is clearly faster. Rates in the order of the candidates. Pure. */
+export function fastest(candidates: readonly SgemmChoice[], rates: readonly number[]): SgemmChoice {
+  const best = rates.indexOf(Math.max(...rates))
+  return rates[best]! > worthChanging * rates[0]! ? candidates[best]! : candidates[0]!
+}
+
+/** Measures what has not been measured yet and keeps it; returns a sentence for people. */
+export function tune(library: string, openblas: string | null): string {
+  const blas = openblas === null ? '' : `OpenBLAS: ${tuneOpenblas(openblas)}; `
+  const known = readTuning(basename(library))
+  if (known) return `${blas}products: ${sgemmText(known.choice)}`
+  const [program, ...args] = launchCommand(new URL('./tune.ts', import.meta.url), library, openblas ?? '')
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: 120_000 })
+  if (status !== 0) return `${blas}products were not measured: ${stderr.trim().split('\n').at(-1) ?? ''}`
+  const candidates = sgemmCandidates(openblas !== null)
+  const rates = z.array(z.number()).length(candidates.length).parse(JSON.parse(stdout))
+  const choice = fastest(candidates, rates)
+  const named = Object.fromEntries(
+    candidates.map((candidate, index) => [sgemmText(candidate), Math.round(rates[index]! * 10) / 10]),
+  )
+  writeTuning({ library: basename(library), choice, rates: named })
+  return `${blas}products: ${sgemmText(choice)}, ${Math.max(...rates).toFixed(0)} GFLOP/s a thread`
+}
+
+/** Rows, columns and depth as in a step: forward, backward to the input, gradient of the weight (A transposed). */
+const shapes: readonly { m: number; n: number; k: number; turned: boolean }[] = [
+  { m: 512, n: 1024, k: 768, turned: false },
+  { m: 512, n: 768, k: 2048, turned: false },
+  { m: 768, n: 1024, k: 512, turned: true },
+]
+const rounds = 12
+
+/** GFLOP/s of each candidate: the best of some rounds per shape, in turns, then the geometric mean over the shapes. */
+function measure(library: string, hasOpenblas: boolean): number[] {
+  const handle = koffi.load(library)
+  const choose = handle.func('int rs_choose_sgemm(int builtin, int64_t depth, int64_t rows)')
+  const setThreads = handle.func('int rs_set_threads(int threads)')
+  const size = 'int64_t'
+  const gemm = handle.func('rs_gemm', 'int', [
+    ...['int', 'int', size, size, size, 'float', 'void *', size, 'void *', size, 'float', 'void *', size],
+    ...[size, size, size, size],
+  ])
+  setThreads(1)
+  const candidates = sgemmCandidates(hasOpenblas)
+  const best = candidates.map(() => shapes.map(() => 0))
+  const largest = Math.max(...shapes.flatMap(({ m, n, k }) => [m * n, m * k, k * n]))
+  const [a, b, c] = [0, 1, 2].map((seed) =>
+    Float32Array.from({ length: largest }, (_, index) => Math.sin(index * 0.37 + seed)),
+  )
+  for (let round = 0; round <= rounds; round++)
+    for (const [index, { product, depth, rows }] of candidates.entries()) {
+      choose(product === 'built-in' ? 1 : 0, depth, rows)
+      for (const [place, { m, n, k, turned }] of shapes.entries()) {
+        const start = performance.now()
+        gemm(turned ? 1 : 0, 0, m, n, k, 1, a, turned ? m : k, b, n, 0, c, n, 1, 0, 0, 0)
+        const rate = (2 * m * n * k) / 1e6 / (performance.now() - start)
+        // The first round only warms up.
+        if (round > 0) best[index]![place] = Math.max(best[index]![place]!, rate)
+      }
+    }
+  return best.map((rates) => Math.exp(rates.reduce((sum, rate) => sum + Math.log(rate), 0) / rates.length))
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [, , library = '', openblas = ''] = process.argv
+  const objection = prepareOpenblas(openblas === '' ? null : openblas)
+  if (objection) throw new Error(objection)
+  console.log(JSON.stringify(measure(library, openblas !== '')))
+}
