@@ -118,8 +118,11 @@ function installNpmPackages() {
 function buildKernels() {
   const key = kernelsKey()
   const built = run(process.execPath, ['launch/launch.mjs', 'gpu-node/kernels/build.ts'])
-  if (built) writeFileSync(kernelsStamp, key)
-  else say('  without the native kernels training runs on the wasm backend, several times slower')
+  if (built) {
+    // What is not measured falls back to what holds on most processors.
+    run(process.execPath, ['launch/launch.mjs', 'gpu-node/src/native-libraries/tune-products.ts'])
+    writeFileSync(kernelsStamp, key)
+  } else say('  without the native kernels training runs on the wasm backend, several times slower')
   return built
 }
 

@@ -23,7 +23,6 @@ import {
   sourceFolder,
 } from './built-library.ts'
 import { type Compiler, findCompiler, findOpenblas, type Openblas } from './toolchain.ts'
-import { tune } from './tune.ts'
 
 const run = promisify(execFile)
 
@@ -127,7 +126,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   } else {
     const done = result.kind === 'built' ? 'built' : 'up to date'
     console.log(`Native kernels: ${done} (${result.compiler}; ${result.openblas ?? 'built-in sgemm'})`)
-    console.log(`Native kernels: ${tune(result.path, result.openblas)}`)
     if (!result.openblas)
       console.log(
         'OpenBLAS would bring the LAPACK that spectra are fastest with; on Debian: apt-get install libopenblas-openmp-dev',

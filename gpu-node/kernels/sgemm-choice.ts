@@ -1,6 +1,6 @@
 /**
  * Which float32 product the native kernels use: the built-in one with blocks of some size, or OpenBLAS. The set-up
- * measures it once per processor, library and build (tune.ts) and keeps it beside the library; the loader only reads. Two
+ * measures it once per processor, library and build (tune-products.ts) and keeps it beside the library; the loader only reads. Two
  * processes that measured for themselves could choose differently, and their results would differ in bits.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'

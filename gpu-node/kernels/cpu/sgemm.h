@@ -8,7 +8,7 @@
 
 /*
  * What multiplies until rs_choose_sgemm() is called: with 512-bit registers the built-in sgemm, elsewhere OpenBLAS's
- * assembly. Which is faster depends on the processor, so the set-up measures it (gpu-node/kernels/tune.ts).
+ * assembly. Which is faster depends on the processor, so the set-up measures it (gpu-node/src/native-libraries/tune-products.ts).
  */
 #if defined(__AVX512F__)
 #define RS_BUILTIN_FIRST 1

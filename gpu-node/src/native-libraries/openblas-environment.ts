@@ -5,7 +5,7 @@
  * A container may export OPENBLAS_CORETYPE: forcing older kernels halves the speed on newer processors, yet old
  * OpenBLAS versions compute wrong results on processors that they mistake, and on one newer than they are they may detect
  * the slowest kernels that they have. So each choice is tried in a child process that checks products and an SVD
- * (openblas-probe.ts). The set-up (gpu-node/kernels/tune.ts) also measures them and keeps the fastest that computes right,
+ * (openblas-probe.ts). The set-up (gpu-node/src/native-libraries/tune-products.ts) also measures them and keeps the fastest that computes right,
  * in a file by processor and library; without it, the first that computes right is taken. Measuring belongs to the set-up
  * alone: two processes that measured for themselves could choose differently, and their results would differ in bits.
  * RANKSCOPE_OPENBLAS_CORETYPE=<type> overrides all this; the value `inherit` leaves the environment as it is.

@@ -1,9 +1,8 @@
 /**
  * Measures, once per processor and build, which kernels multiply fastest here among those that compute right: OpenBLAS's
- * by processor type, and the built-in product by the size of its blocks against OpenBLAS. Called by the build; about ten
- * seconds of one core.
- *
- * As a process of its own, `tune.ts LIBRARY`, it measures the products of that library and prints the rates as JSON.
+ * by processor type, and the built-in product by the size of its blocks against OpenBLAS. The set-up calls it as a process
+ * of its own, after the kernels were built; about ten seconds of one core. With `--measure` it measures the products, in the
+ * environment that was chosen for OpenBLAS, and prints the rates as JSON.
  */
 import { spawnSync } from 'node:child_process'
 import { basename } from 'node:path'
@@ -11,8 +10,9 @@ import { pathToFileURL } from 'node:url'
 import { launchCommand } from '@rankscope/launch'
 import koffi from 'koffi'
 import { z } from 'zod'
-import { prepareOpenblas, tuneOpenblas } from '../src/native-libraries/openblas-environment.ts'
-import { readTuning, type SgemmChoice, sgemmText, writeTuning } from './sgemm-choice.ts'
+import { findBuiltLibrary } from '../../kernels/built-library.ts'
+import { readTuning, type SgemmChoice, sgemmText, writeTuning } from '../../kernels/sgemm-choice.ts'
+import { prepareOpenblas, tuneOpenblas } from './openblas-environment.ts'
 
 /** The one that holds where nothing was measured comes first; another has to be faster by this factor. */
 const worthChanging = 1.04
@@ -40,11 +40,11 @@ export function fastest(candidates: readonly SgemmChoice[], rates: readonly numb
 }
 
 /** Measures what has not been measured yet and keeps it; returns a sentence for people. */
-export function tune(library: string, openblas: string | null): string {
+function tune(library: string, openblas: string | null): string {
   const blas = openblas === null ? '' : `OpenBLAS: ${tuneOpenblas(openblas)}; `
   const known = readTuning(basename(library))
   if (known) return `${blas}products: ${sgemmText(known.choice)}`
-  const [program, ...args] = launchCommand(new URL('./tune.ts', import.meta.url), library, openblas ?? '')
+  const [program, ...args] = launchCommand(new URL('./tune-products.ts', import.meta.url), '--measure')
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: 120_000 })
   if (status !== 0) return `${blas}products were not measured: ${stderr.trim().split('\n').at(-1) ?? ''}`
   const candidates = sgemmCandidates(openblas !== null)
@@ -97,8 +97,11 @@ function measure(library: string, hasOpenblas: boolean): number[] {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const [, , library = '', openblas = ''] = process.argv
-  const objection = prepareOpenblas(openblas === '' ? null : openblas)
-  if (objection) throw new Error(objection)
-  console.log(JSON.stringify(measure(library, openblas !== '')))
+  const built = findBuiltLibrary()
+  if ('missing' in built) throw new Error(built.missing)
+  if (process.argv.includes('--measure')) {
+    const objection = prepareOpenblas(built.openblas)
+    if (objection) throw new Error(objection)
+    console.log(JSON.stringify(measure(built.path, built.openblas !== null)))
+  } else console.log(`Native kernels: ${tune(built.path, built.openblas)}`)
 }

@@ -1,10 +1,10 @@
 /** Choosing a product: by its rate, with a bias for what holds anyway; every choice computes the same product. */
 import koffi from 'koffi'
 import { describe, expect, it } from 'vitest'
-import { loadNativeLibrary } from '../src/backends/native/native-library.ts'
-import { findBuiltLibrary } from './built-library.ts'
-import { sgemmText, wishedSgemm } from './sgemm-choice.ts'
-import { fastest, sgemmCandidates } from './tune.ts'
+import { findBuiltLibrary } from '../../kernels/built-library.ts'
+import { sgemmText, wishedSgemm } from '../../kernels/sgemm-choice.ts'
+import { loadNativeLibrary } from '../backends/native/native-library.ts'
+import { fastest, sgemmCandidates } from './tune-products.ts'
 
 describe('the choice of a product', () => {
   const candidates = sgemmCandidates(true)
