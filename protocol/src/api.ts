@@ -176,6 +176,8 @@ export const evaluationsAnswer = z.strictObject({
       examples: z.int(),
       loss: jsonNumber.nullable(),
       accuracy: jsonNumber.nullable(),
+      /** Absent: the test split. */
+      split: z.enum(['validation', 'test']).exactOptional(),
       byType: z.record(z.string(), z.strictObject({ examples: z.int(), accuracy: jsonNumber })),
     }),
   ),

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { errorCodeSchema, type errorPayloadSchema } from './errors.ts'
 import type { MemoryPlan } from './memory-estimate.ts'
 import { idSchema, nameLengths, nameSchema, pathSchema } from './name.ts'
+import type { DataPreview, PreviewRequest } from './preview.ts'
 import { runRecordSchema } from './records.ts'
 import { runConfigSchema } from './run-config.ts'
 
@@ -160,6 +161,7 @@ export type ServerToNodeEvents = {
   assign: (assignment: Assignment, ack: (answer: Ack<null>) => void) => void
   command: (command: NodeCommand, ack: (answer: Ack<null>) => void) => void
   estimate: (request: EstimateRequest, ack: (answer: Ack<MemoryPlan>) => void) => void
+  preview: (request: PreviewRequest, ack: (answer: Ack<DataPreview>) => void) => void
   deleteRun: (request: DeleteRun, ack: (answer: Ack<DeletedRun>) => void) => void
   /** Whether the daemon behind this link is alive. */
   present: (ack: (answer: Ack<null>) => void) => void

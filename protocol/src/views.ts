@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { errorPayloadSchema } from './errors.ts'
 import { heartbeatSchema, nodeHelloSchema } from './node-events.ts'
 import { jsonNumber } from './number.ts'
-import { phaseNames } from './records.ts'
+import { dataCountsSchema, phaseNames } from './records.ts'
 import { runConfigSchema } from './run-config.ts'
 import { runStateSchema } from './run-state.ts'
 
@@ -39,6 +39,8 @@ export const runViewSchema = z.strictObject({
       totalParameters: z.int(),
       modules: z.array(z.strictObject({ name: z.string(), rows: z.int(), columns: z.int() })),
       warnings: z.array(z.string()),
+      /** What the data gave; empty where the run was started by an older version. */
+      data: z.array(dataCountsSchema).default([]),
     })
     .nullable(),
   summary: z.record(z.string(), z.union([jsonNumber, z.null()])).nullable(),

@@ -9,6 +9,7 @@ import { writeTextDurably } from '../durable-files.ts'
 import { readConfig } from '../model/folder.ts'
 import { planMemory } from '../run/memory.ts'
 import { resolveModelPath } from '../run/paths.ts'
+import { previewData } from '../run/preview.ts'
 import type { Backends } from './backend-report.ts'
 import { type Link, openLink } from './link.ts'
 import { allowedFolder, findData, findModels, processorDevice, usableMemoryBytes } from './offerings.ts'
@@ -128,6 +129,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     command: (command) => supervisor.command(command),
     estimate: (config) =>
       planMemory(config, readConfig(resolveModelPath(config.model.path, roots)), memoryBytes),
+    preview: (request) => previewData(request, roots),
     deleteRun: (runId) => supervisor.forget(runId),
     delivered: () => supervisor.relieved(),
     delayed: (record) => supervisor.tellOfDelay(record),

@@ -6,6 +6,7 @@ import {
   type Ack,
   type Assignment,
   assignmentSchema,
+  type DataPreview,
   deleteRunSchema,
   type ErrorPayload,
   errorPayload,
@@ -18,7 +19,9 @@ import {
   type NodeToServerEvents,
   nodeCommandSchema,
   nodeNamespace,
+  type PreviewRequest,
   parseOrThrow,
+  previewRequestSchema,
   protocolVersion,
   RankscopeError,
   type RunConfig,
@@ -44,6 +47,7 @@ export interface LinkOptions {
   command(command: NodeCommand): void
   /** What a run would need here. Throws a coded error where it could not run at all. */
   estimate(config: RunConfig): MemoryPlan
+  preview(request: PreviewRequest): Promise<DataPreview>
   /** A run was deleted: removes its folders. Resolves to what that frees. */
   deleteRun(runId: string): Promise<number>
   readonly delivered: DeliveryOptions['delivered']
@@ -139,6 +143,12 @@ export function openLink(options: LinkOptions): Link {
   socket.on('estimate', (message, ack) =>
     answer(ack, () =>
       options.estimate(parseOrThrow(estimateRequestSchema, message, 'MESSAGE_INVALID', 'estimate').config),
+    ),
+  )
+
+  socket.on('preview', (message, ack) =>
+    answer(ack, () =>
+      options.preview(parseOrThrow(previewRequestSchema, message, 'MESSAGE_INVALID', 'preview')),
     ),
   )
 

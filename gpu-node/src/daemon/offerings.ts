@@ -50,7 +50,7 @@ export function findData(roots: readonly string[], report: Report): DataFile[] {
   const found = roots.flatMap((root) =>
     folders(root, dataDepth, report).flatMap((folder) =>
       entries(folder).flatMap((entry) => {
-        if (!entry.isFile() || !/\.(jsonl?|jsonl\.gz|txt)$/.test(entry.name)) return []
+        if (!entry.isFile() || !/\.((jsonl?|csv|tsv|txt)(\.gz)?|parquet)$/.test(entry.name)) return []
         const path = join(folder, entry.name)
         // It may have gone since the folder was read.
         const stat = statSync(path, { throwIfNoEntry: false })

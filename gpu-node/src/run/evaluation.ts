@@ -1,6 +1,7 @@
 /** Evaluation of a run: loss and exact-match accuracy of the weights as they are now, told as records. */
 import { RankscopeError, type RecordBodyOf, type RunConfig } from '@rankscope/protocol'
 import { evaluationBatch } from '../data/batch.ts'
+import type { Sampler } from '../data/sampler.ts'
 import { type AccuracyResult, evaluateAccuracy, evaluateLoss } from '../eval/evaluate.ts'
 import type { Adaptation } from '../methods/method.ts'
 import type { Model } from '../model/model.ts'
@@ -17,13 +18,14 @@ export interface EvaluationSubject {
   readonly tokenizer: TextTokenizer | null
   readonly padTokenId: number
   readonly data: LoadedData
+  readonly training: { readonly sampler: Pick<Sampler, 'totalSteps'> }
 }
 
 export type EvaluationSplit = 'validation' | 'test'
 
 /** Null where the run has no such data. */
 export async function evaluate(
-  { config, model, adaptation, tokenizer, padTokenId, data }: EvaluationSubject,
+  { config, model, adaptation, tokenizer, padTokenId, data, training }: EvaluationSubject,
   step: number,
   split: EvaluationSplit,
   emit: RunEnvironment['emit'],
@@ -52,8 +54,10 @@ export async function evaluate(
       const options = { ...settings, template, scorer, onProgress }
       groups.push({ name, result: await evaluateAccuracy(model, tokenizer!, records, options, linear) })
     }
+    // After the last step both splits are scored; one set of completions is enough to read, and that of the test.
+    const isLast = split === 'validation' && data.test !== null && step === training.sampler.totalSteps
     groups
-      .flatMap((group) => group.result.answers.slice(0, settings.samples))
+      .flatMap((group) => (isLast ? [] : group.result.answers.slice(0, settings.samples)))
       .forEach((answer, index) => {
         emit({ kind: 'sample', step, index, ...answer })
       })

@@ -159,7 +159,9 @@ export class TextTokenizer {
   tokenText(id: number): string {
     const token = this.#textOf.get(id)
     if (token === undefined) return ''
-    return this.#special.has(id) ? token : this.#join([token])
+    if (this.#special.has(id)) return token
+    // Within a text: at its beginning, decoders take a space away.
+    return this.#join(['a', token]).slice(this.#join(['a']).length)
   }
 
   /** The text of `ids` without special tokens, to the letter: no space before punctuation is taken out. */

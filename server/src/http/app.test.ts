@@ -106,6 +106,19 @@ describe('the HTTP API', () => {
     expect((await ask())[0]?.plans[0]).toEqual({ memory: null, error })
   })
 
+  it('asks a node for the first examples of a configuration, and passes its error on', async () => {
+    const examples = [{ source: 'a', tokens: [{ id: 5, text: ' x', trained: true }], length: 1 }]
+    node.preview = { ok: true, value: { examples, counts: [], notes: ['careful'] } }
+    const ask = (nodeId: string | null) =>
+      bench.post('/api/preview', { config: sampleConfig({}), examples: 3, nodeId })
+    const answered = { nodeId: 'node-a', examples, counts: [], notes: ['careful'] }
+    expect((await ask(null)).json()).toEqual(answered)
+    expect((await ask('node-a')).json()).toEqual(answered)
+    node.preview = { ok: false, error: { code: 'DATA_BROKEN', message: 'a.jsonl:3: no', hint: null } }
+    expect((await ask(null)).json()).toMatchObject({ code: 'DATA_BROKEN', message: 'a.jsonl:3: no' })
+    expect((await ask('nobody')).json()).toMatchObject({ code: 'NODE_LOST' })
+  })
+
   it('answers every reading route as its schema says', async () => {
     expect((await get('/api/runs', runsAnswer)).runs).toHaveLength(1)
     expect((await get('/api/nodes', nodesAnswer)).nodes).toMatchObject([{ state: 'online', runIds: [runId] }])

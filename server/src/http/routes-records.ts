@@ -215,8 +215,9 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
         request.params.runId,
         'evaluation',
         request.query,
-        ({ step, examples, loss, accuracy, byType }) => ({
+        ({ step, examples, loss, accuracy, split, byType }) => ({
           step,
+          ...(split && { split }),
           examples,
           loss: loss === null ? null : toJsonNumber(loss),
           accuracy: accuracy === null ? null : toJsonNumber(accuracy),

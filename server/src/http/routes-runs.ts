@@ -12,6 +12,8 @@ import {
   estimateBody,
   idSchema,
   isActive,
+  previewAnswer,
+  previewBody,
   RankscopeError,
   type RunConfig,
   requireConsistent,
@@ -149,6 +151,27 @@ export function addRunRoutes(app: App, { runs, nodes, nodeHub, scheduler, views,
           plans: await Promise.all(request.body.configs.map((config) => plan(nodeId, config))),
         }))
       return { nodes: await Promise.all(asked) }
+    },
+  )
+
+  app.post(
+    '/api/preview',
+    {
+      schema: {
+        tags,
+        summary: 'The first examples of a configuration as the model would see them, from a node',
+        body: previewBody,
+        response: { 200: previewAnswer, ...errors },
+      },
+    },
+    async (request) => {
+      const { nodeId: wanted, ...asked } = request.body
+      const nodeId = wanted ?? nodes.list().find(({ online }) => online)?.nodeId
+      if (nodeId === undefined)
+        throw new RankscopeError('NOT_FOUND', 'no node is online', {
+          hint: 'Data lies on nodes: start one, or wait until one has come back.',
+        })
+      return { nodeId, ...(await nodeHub.preview(nodeId, asked)) }
     },
   )
 

@@ -2,6 +2,7 @@
 import {
   type Ack,
   type Assignment,
+  type DataPreview,
   type ErrorPayload,
   errorPayload,
   heartbeatSchema,
@@ -12,7 +13,9 @@ import {
   type NodeHello,
   type NodeToServerEvents,
   nodeHelloSchema,
+  type PreviewRequest,
   parseOrThrow,
+  previewSchema,
   protocolVersion,
   RankscopeError,
   type RunConfig,
@@ -36,6 +39,8 @@ const answerMs = 15_000
 const presentMs = 3000
 /** Somebody is looking at the launch form. */
 const estimateMs = 5000
+/** A tokenizer of a hundred thousand tokens is read first. */
+const previewMs = 20_000
 
 export class NodeHub implements NodeLinks {
   readonly #sockets = new Map<string, NodeSocket>()
@@ -145,10 +150,6 @@ export class NodeHub implements NodeLinks {
 
   /** What a run would need on a node. Throws the node's own error, or NODE_LOST where it does not answer. */
   async estimate(nodeId: string, config: RunConfig): Promise<MemoryPlan> {
-    const silence = {
-      ok: false,
-      error: new RankscopeError('NODE_LOST', 'the node does not answer').toPayload(),
-    } as const
     const ack: Ack<MemoryPlan> =
       (await this.#sockets
         .get(nodeId)
@@ -159,10 +160,27 @@ export class NodeHub implements NodeLinks {
     return parseOrThrow(memoryPlanSchema, ack.value, 'MESSAGE_INVALID', 'the node’s answer to estimate')
   }
 
+  /** The first examples of a run's data, from a node. Throws the node's own error, or NODE_LOST where it does not answer. */
+  async preview(nodeId: string, request: PreviewRequest): Promise<DataPreview> {
+    const ack: Ack<DataPreview> =
+      (await this.#sockets
+        .get(nodeId)
+        ?.timeout(previewMs)
+        .emitWithAck('preview', request)
+        .catch(() => silence)) ?? silence
+    if (!ack.ok) throw RankscopeError.fromPayload(ack.error)
+    return parseOrThrow(previewSchema, ack.value, 'MESSAGE_INVALID', 'the node’s answer to preview')
+  }
+
   disconnect(nodeId: string): void {
     this.#sockets.get(nodeId)?.disconnect(true)
   }
 }
+
+const silence = {
+  ok: false,
+  error: new RankscopeError('NODE_LOST', 'the node does not answer').toPayload(),
+} as const
 
 /** Every message is answered, by a value or by a coded error. */
 async function answer<T>(acknowledge: unknown, work: () => Promise<T>): Promise<void> {

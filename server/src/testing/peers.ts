@@ -7,6 +7,7 @@ import {
   type Assignment,
   type BrowserToServerEvents,
   browserNamespace,
+  type DataPreview,
   type MemoryPlan,
   type NodeCommand,
   type NodeHello,
@@ -137,6 +138,8 @@ export class FakeNode {
   isPresent = true
   /** How estimates are answered; null: not at all. */
   memory: Ack<MemoryPlan> | null = null
+  /** How previews are answered; null: not at all. */
+  preview: Ack<DataPreview> | null = null
   /** How assignments are answered. */
   answer: Ack<null> = { ok: true, value: null }
   readonly #nodeId: string
@@ -161,6 +164,9 @@ export class FakeNode {
     })
     this.socket.on('estimate', (_, acknowledge) => {
       if (this.memory) acknowledge(this.memory)
+    })
+    this.socket.on('preview', (_, acknowledge) => {
+      if (this.preview) acknowledge(this.preview)
     })
     this.socket.on('command', (command, acknowledge) => {
       this.commands.add(command)

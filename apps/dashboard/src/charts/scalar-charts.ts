@@ -53,6 +53,27 @@ export const accuracyChart: ScalarChartDefinition = {
 export const scalarCharts: readonly ScalarChartDefinition[] = [
   {
     ...plain,
+    key: 'validationLoss',
+    name: scalarNames.validationLoss,
+    title: 'Validation loss',
+    yTitle: 'nats per token',
+    help: 'Cross-entropy on the validation split: examples that are neither trained on nor in the final score.',
+    markers: true,
+    always: false,
+  },
+  {
+    ...plain,
+    key: 'validationAccuracy',
+    name: scalarNames.validationAccuracy,
+    title: 'Validation accuracy',
+    yTitle: 'exact matches',
+    help: 'Share of validation prompts whose greedy completion matches the reference answer.',
+    markers: true,
+    format: 'percent',
+    always: false,
+  },
+  {
+    ...plain,
     key: 'evalLoss',
     name: scalarNames.evaluationLoss,
     title: 'Test loss',

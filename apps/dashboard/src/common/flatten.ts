@@ -11,6 +11,7 @@ export function flattenConfig(value: unknown, prefix = ''): [path: string, text:
 function leafText(value: unknown): string {
   if (value === null || value === undefined) return 'none'
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(leafText).join(', ')
+  if (typeof value === 'object') return JSON.stringify(value)
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
   if (typeof value === 'number' && value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e7))
     return value.toExponential().replace('e+', 'e')

@@ -14,6 +14,7 @@ import {
 } from '@mantine/core'
 import { useContext } from 'react'
 import { FormContext, type FormState } from './form-context.ts'
+import { ListField } from './list-field.tsx'
 import { NumberField } from './number-field.tsx'
 import { getAt } from './path.ts'
 import { childrenOf, type Field, initialValues } from './schema.ts'
@@ -73,7 +74,7 @@ export function FieldInput({ field, path }: Props) {
         />
       )
     case 'text': {
-      const offers = form.offers[path]
+      const offers = form.offers[offerPath(path)]
       const text = value === null || value === undefined ? '' : String(value)
       const set = (next: string) => change(next === '' && field.nullable ? null : next)
       return offers ? (
@@ -143,6 +144,16 @@ export function FieldInput({ field, path }: Props) {
           onChange={(words) => change(words.length === 0 && field.nullable ? null : words)}
         />
       )
+    case 'list':
+      return (
+        <ListField
+          field={field}
+          path={path}
+          value={value}
+          wrapper={wrapper}
+          entry={(place) => <FieldInputs fields={field.fields} path={place} />}
+        />
+      )
     case 'object':
       if (field.nullable) {
         return (
@@ -199,6 +210,11 @@ export function FieldInput({ field, path }: Props) {
     default:
       return field satisfies never
   }
+}
+
+/** Sources of a mix name the same files as a source alone. */
+function offerPath(path: string): string {
+  return path.replace(/^data\.source\.sources\.\d+\.source\./, 'data.source.')
 }
 
 /** The paper’s mute scalar, where the literal form is first chosen. */

@@ -166,6 +166,11 @@ function useOffers(): Record<string, string[]> {
     const online = (nodes ?? []).filter((node) => node.state === 'online')
     const models = [...new Set(online.flatMap((node) => node.hello.models.map((model) => model.path)))]
     const data = [...new Set(online.flatMap((node) => node.hello.data.map((file) => file.path)))]
-    return { 'model.path': models, 'data.source.path': data, 'data.source.evaluationPath': data }
+    return {
+      'model.path': models,
+      'data.source.path': data,
+      'data.source.evaluationPath': data,
+      'data.source.validationPath': data,
+    }
   }, [nodes])
 }

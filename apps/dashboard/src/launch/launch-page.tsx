@@ -6,6 +6,7 @@ import {
   Loader,
   SegmentedControl,
   Select,
+  Space,
   Stack,
   Switch,
   Text,
@@ -18,6 +19,7 @@ import { useNavigate } from 'react-router'
 import { useCreateRuns, useNodes, useRuns } from '../api/queries.ts'
 import { useCreateSweep } from '../api/sweeps.ts'
 import { useViewChoice, useViewFlag, useViewList, useViewText } from '../common/view-state.ts'
+import { DataPreview } from './data-preview.tsx'
 import {
   type Base,
   type Changes,
@@ -204,6 +206,8 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
               ) : null}
             </Stack>
           )}
+          <Space h="md" />
+          <DataPreview config={plan.configs[0] ?? null} />
         </Grid.Col>
         <Grid.Col span={{ base: 12, md: 4, xl: 3 }}>
           <div style={{ position: 'sticky', top: 68 }}>

@@ -24,6 +24,8 @@ export type Field = FieldBase &
     | { kind: 'choices'; options: string[] }
     /** A list of free words. */
     | { kind: 'words'; nullable: boolean }
+    /** A list of objects. */
+    | { kind: 'list'; fields: Field[] }
     | { kind: 'object'; fields: Field[]; nullable: boolean }
     /** One of several objects, told apart by `discriminator`. */
     | { kind: 'variants'; discriminator: string; variants: { value: string; fields: Field[] }[] }
@@ -109,6 +111,7 @@ function shapeOf(key: string, schema: JsonSchema, nullable: boolean) {
     case 'boolean':
       return { kind: 'flag' }
     case 'array':
+      if (schema.items?.type === 'object') return { kind: 'list', fields: fieldsOf(schema.items) }
       return schema.items?.enum
         ? { kind: 'choices', options: schema.items.enum as string[] }
         : { kind: 'words', nullable }
@@ -136,6 +139,11 @@ function initialValue(field: Field): unknown {
     return { ...initialValues(field.fields), ...((field.initial as object | undefined) ?? {}) }
   if (field.initial !== undefined) return structuredClone(field.initial)
   if (field.kind === 'choice') return field.options[0]
+  if (field.kind === 'list') return []
+  if (field.kind === 'variants') {
+    const [first] = field.variants
+    return { [field.discriminator]: first?.value, ...initialValues(first?.fields ?? []) }
+  }
   return field.kind === 'text' ? '' : null
 }
 

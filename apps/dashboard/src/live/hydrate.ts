@@ -43,6 +43,7 @@ const fetchers: Record<LoadedTopic, (store: RunStore) => Promise<Fetched>> = {
           examples: evaluation.examples,
           loss: evaluation.loss === null ? null : fromJsonNumber(evaluation.loss),
           accuracy: evaluation.accuracy === null ? null : fromJsonNumber(evaluation.accuracy),
+          ...(evaluation.split && { split: evaluation.split }),
           byType: Object.fromEntries(
             Object.entries(evaluation.byType).map(([name, type]) => [
               name,

@@ -218,7 +218,10 @@ export class RunStore {
         this.spectra.add(entryFromRecord(body))
         break
       case 'evaluation':
-        this.evaluations = [...this.evaluations.filter((other) => other.step !== body.step), body]
+        this.evaluations = [
+          ...this.evaluations.filter(({ step, split }) => step !== body.step || split !== body.split),
+          body,
+        ]
         break
       case 'log':
         this.logs.push({

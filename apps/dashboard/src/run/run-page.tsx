@@ -9,6 +9,7 @@ import { useViewChoice } from '../common/view-state.ts'
 import { useRunStores } from '../live/live-context.tsx'
 import { useShortcuts } from '../shell/shortcuts.ts'
 import { ConfigPanel } from './config-panel.tsx'
+import { DataPanel } from './data-panel.tsx'
 import { FilesPanel } from './files-panel.tsx'
 import { LogPanel } from './log-panel.tsx'
 import { ModulesPanel } from './modules-panel.tsx'
@@ -18,11 +19,12 @@ import { SamplesPanel } from './samples-panel.tsx'
 import { WhenLoaded } from './when-loaded.tsx'
 
 const topics = ['spectra', 'evaluations', 'logs', 'samples', 'files'] as const
-const tabs = ['charts', 'modules', 'samples', 'logs', 'config', 'files'] as const
+const tabs = ['charts', 'modules', 'samples', 'data', 'logs', 'config', 'files'] as const
 const tabLabels: Record<(typeof tabs)[number], string> = {
   charts: 'Charts',
   modules: 'Modules',
   samples: 'Samples',
+  data: 'Data',
   logs: 'Log',
   config: 'Configuration',
   files: 'Files',
@@ -82,6 +84,9 @@ export function RunPage() {
           <WhenLoaded store={store} topic="samples">
             {(shown) => <SamplesPanel store={shown} run={run} />}
           </WhenLoaded>
+        </Tabs.Panel>
+        <Tabs.Panel value="data">
+          <DataPanel run={run} />
         </Tabs.Panel>
         <Tabs.Panel value="logs">
           <WhenLoaded store={store} topic="logs">

@@ -28,7 +28,8 @@ export function SamplesPanel({ store, run }: { store: RunStore; run: RunView }) 
     )
   }
   const step = steps.includes(Number(stepText)) && stepText !== '' ? Number(stepText) : steps[0]!
-  const evaluation = store.evaluations.find((candidate) => candidate.step === step)
+  // The last step has both: the samples are those of the test.
+  const evaluation = store.evaluations.findLast((candidate) => candidate.step === step)
   const shown = store.samples.filter((sample) => sample.step === step).sort((a, b) => a.index - b.index)
   return (
     <Stack gap="sm">
@@ -45,7 +46,8 @@ export function SamplesPanel({ store, run }: { store: RunStore; run: RunView }) 
         {evaluation ? (
           <Text size="sm" c="dimmed">
             {evaluation.accuracy === null ? '' : `${formatPercent(evaluation.accuracy)} of `}
-            {formatExact(evaluation.examples)} examples
+            {formatExact(evaluation.examples)} {evaluation.split === 'validation' ? 'validation' : 'test'}{' '}
+            examples
             {Object.entries(evaluation.byType).map(
               ([type, { accuracy }]) => `, ${type} ${formatPercent(accuracy)}`,
             )}
