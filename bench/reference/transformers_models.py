@@ -9,7 +9,7 @@ rule that the suite knows as well, so that no file of weights is kept and the su
 
     python bench/reference/transformers_models.py --exports FOLDER
 
-loads each model below FOLDER, which bench/exports.ts wrote with `expected.json` beside it, and prints what it computes.
+loads each model below FOLDER, which bench/transformers.ts wrote with `expected.json` beside it, and prints what it computes.
 """
 import json
 import os

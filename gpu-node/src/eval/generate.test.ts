@@ -69,6 +69,20 @@ describe('greedy generation with the key-value cache', () => {
   it.each([
     ['full attention', {}],
     ['a sliding window', { sliding_window: 3 }],
+    [
+      'norms of queries and keys and a window in one layer',
+      {
+        ...{ model_type: 'qwen3', head_dim: 4, use_sliding_window: true, sliding_window: 3 },
+        layer_types: ['full_attention', 'sliding_attention'],
+      },
+    ],
+    [
+      'biases and YaRN',
+      {
+        ...{ model_type: 'llama', attention_bias: true, mlp_bias: true },
+        rope_scaling: { rope_type: 'yarn', factor: 2 },
+      },
+    ],
   ])(
     'gives what reading everything again gives, for prompts of different lengths, with %s',
     async (_, changes) => {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memory, tensor } from '@tensorflow/tfjs-core'
@@ -6,11 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cpuBackend } from '../backends/cpu.ts'
 import { evaluationBatch } from '../data/batch.ts'
 import { valueAndGradients } from '../ops/index.ts'
-import { readConfigFile } from './config.ts'
+import { writeReferenceModel } from '../testing/reference-model.ts'
 import { loss } from './llama.ts'
 import { loadModel } from './model.ts'
-import { parameterSpecs } from './parameters.ts'
-import { writeSafetensors } from './safetensors.ts'
 import { saveModel } from './save.ts'
 
 interface Case {
@@ -34,30 +32,6 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Uniform numbers from a linear congruential generator that the tensor's name seeds (FNV-1a). */
-function valuesOf(name: string, count: number): Float32Array {
-  let state = 2_166_136_261
-  for (const byte of Buffer.from(name)) state = Math.imul(state ^ byte, 16_777_619) >>> 0
-  const [center, width] = name.endsWith('norm.weight') ? [1, 0.5] : [0, 0.8]
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return center + width * (state / 2 ** 32 - 0.5)
-  })
-}
-
-async function writeModel(name: string, config: object): Promise<string> {
-  const path = join(folder, name)
-  mkdirSync(path)
-  writeFileSync(join(path, 'config.json'), JSON.stringify(config))
-  const tensors = parameterSpecs(readConfigFile(config, 'config.json').config).map((spec) => {
-    const shape = spec.transposed ? [...spec.shape].reverse() : spec.shape
-    const count = shape.reduce((product, size) => product * size, 1)
-    return { name: spec.name, shape, dtype: 'F32' as const, values: () => valuesOf(spec.name, count) }
-  })
-  await writeSafetensors(join(path, 'model.safetensors'), tensors)
-  return path
-}
-
 async function lossOf(path: string, ids: number[]): Promise<number> {
   const model = loadModel(path)
   const tokens = Int32Array.from(ids)
@@ -72,7 +46,7 @@ async function lossOf(path: string, ids: number[]): Promise<number> {
 describe('the loss that transformers computes, from the folder and from its export', () => {
   it.each(cases)('$name', async ({ name, config, ids, loss: expected }) => {
     const before = memory().numTensors
-    const path = await writeModel(name, config)
+    const path = await writeReferenceModel(join(folder, name), config)
     expect(Math.abs((await lossOf(path, ids)) - expected)).toBeLessThan(1e-5)
     const model = loadModel(path)
     await saveModel(join(path, 'export'), model)
@@ -85,7 +59,7 @@ describe('the loss that transformers computes, from the folder and from its expo
 describe('gradients of what Qwen3 and biases add', () => {
   it('follow finite differences', async () => {
     const { config, ids } = cases.find(({ name }) => name === 'qwen3, tied, attention bias')!
-    const model = loadModel(await writeModel('gradients', config))
+    const model = loadModel(await writeReferenceModel(join(folder, 'gradients'), config))
     const tokens = Int32Array.from(ids)
     const batch = evaluationBatch([{ inputIds: tokens, labels: tokens }], 0)
     const value = () => {

@@ -2,13 +2,14 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type RecordBody, type RecordBodyOf, runConfigSchema } from '@rankscope/protocol'
+import { type RecordBody, type RecordBodyOf, runConfigSchema, targetModuleNames } from '@rankscope/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../model/config.ts'
 import { openModelFolder } from '../model/folder.ts'
 import { headName, parameterSpecs } from '../model/parameters.ts'
 import { writeModelFolder } from '../model/save.ts'
 import { Random } from '../random.ts'
+import { writeReferenceModel } from '../testing/reference-model.ts'
 import { executeRun, RunControl } from './run.ts'
 
 let root: string
@@ -60,7 +61,8 @@ async function run(model: string, source: object, changes: object = {}) {
     emit: (body) => void records.push(body),
   })
   const start = records.find((body): body is RecordBodyOf<'start'> => body.kind === 'start')
-  return { outcome, warnings: start?.warnings ?? [] }
+  const losses = records.flatMap((body) => (body.kind === 'scalars' ? (body.values['train/loss'] ?? []) : []))
+  return { outcome, losses, warnings: start?.warnings ?? [] }
 }
 
 function writeTokens(): string {
@@ -140,5 +142,31 @@ describe('models', () => {
         (path) => `model.layers.0.${path}.weight`,
       ),
     )
+  })
+
+  it.each<[string, object]>([
+    ['full', {}],
+    ['lora', { rank: 2 }],
+    ['pissa', { rank: 2 }],
+    ['hd-pissa', { rank: 2 }],
+    ['dora', { rank: 2 }],
+    ['mora', { rank: 2 }],
+    ['hira', { rank: 2 }],
+    ['lora-dwu', { rank: 2 }],
+  ])('with biases start %s where the model stands, whatever it adapts', async (name, settings) => {
+    const line = readFileSync(join(import.meta.dirname, '../model/reference.jsonl'), 'utf8')
+      .split('\n')
+      .find((text) => text.includes('attention and MLP bias'))!
+    const { config, ids, loss } = JSON.parse(line) as { config: object; ids: number[]; loss: number }
+    const model = await writeReferenceModel(join(root, `biased-${name}`), config)
+    const file = join(root, 'reference-tokens.jsonl')
+    writeFileSync(file, `${JSON.stringify({ input_ids: ids, labels: ids })}\n`)
+    const { losses } = await run(
+      model,
+      { kind: 'tokens', path: file },
+      { method: { name, ...settings }, targetModules: [...targetModuleNames] },
+    )
+    expect(Math.abs(losses[0]! - loss)).toBeLessThan(1e-4)
+    expect(losses[1]).not.toBe(losses[0])
   })
 })
