@@ -22,6 +22,8 @@ export const scalarNames = {
   accuracy: 'eval/accuracy', // share of exact matches, 0..1
   validationLoss: 'validation/loss', // nats per token
   validationAccuracy: 'validation/accuracy', // share of exact matches, 0..1
+  /** On the text that training does not touch, before and after. */
+  untouchedLoss: 'untouched/loss', // nats per token
   residentMemoryBytes: 'system/residentMemoryBytes',
   /** Over processes alone: what this one received from the others in a step. */
   receivedBytes: 'system/receivedBytes',
@@ -212,6 +214,10 @@ const recordBody = {
     finalLoss: anyNumber.nullable(),
     evaluationLoss: anyNumber.nullable(),
     accuracy: anyNumber.nullable(),
+    /** Nats per token on the text that training does not touch, after minus before; positive: something was forgotten. */
+    forgetting: anyNumber.nullable().exactOptional(),
+    /** The loss behind it, after training. */
+    untouchedLoss: anyNumber.nullable().exactOptional(),
     /** After the last step, where the run has validation data: what settings are chosen by. */
     validationLoss: anyNumber.nullable().exactOptional(),
     validationAccuracy: anyNumber.nullable().exactOptional(),

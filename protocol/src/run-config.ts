@@ -155,6 +155,11 @@ export const evaluationSchema = z.strictObject({
     title: 'Samples',
     description: 'Completions recorded per evaluation for reading.',
   }),
+  forgetting: field(pathSchema().nullable().default(null), {
+    title: 'Text for forgetting',
+    description:
+      'A text that training does not touch: its loss per token after training minus before is recorded as forgetting. A plain text file, or the word generated for text like what the built-in model was made from; empty measures none.',
+  }),
 })
 
 export const spectraSchema = z.strictObject({

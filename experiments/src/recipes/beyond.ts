@@ -18,6 +18,12 @@ const dataAsk: Ask = {
   title: 'Training file',
   hint: 'your copy of MetaMathQA, as JSON or JSONL',
 }
+const textAsk: Ask = {
+  key: 'text',
+  kind: 'data',
+  title: 'Untouched text',
+  hint: 'plain text that training does not touch, for forgetting: PEFT takes rows of Wikipedia',
+}
 const testAsk: Ask = {
   key: 'mathTest',
   kind: 'data',
@@ -38,7 +44,7 @@ export const ownLearningRates: Recipe = {
   says: 'A comparison at one learning rate compares learning rates: arXiv 2602.04998 retested nine variants of LoRA, PiSSA among them, each at its own rate, and all landed within one to two percent. The paper of HD-PiSSA uses one rate for all. This recipe gives each method seven rates and three seeds.',
   reading:
     'LoRA with both scales (rsLoRA is alpha / √r), PiSSA, HD-PiSSA summed and averaged over devices, and full fine-tuning. The best rate of each is chosen on validation data and reported on test data.',
-  asks: [modelAsk, dataAsk, testAsk],
+  asks: [modelAsk, dataAsk, testAsk, textAsk],
   cost: '126 runs: at 7 billion parameters months of a GPU; at a billion, days.',
   smallMinutes: 45,
   compare:
@@ -51,7 +57,7 @@ export const ownLearningRates: Recipe = {
         ...paperBase,
         model: { path: files['model'] },
         data: { ...records(files['math'], files['mathTest'], 'gsm8k'), ...{ validationShare: 0.01 } },
-        evaluation: { examples: 1319, maxNewTokens: 1024 },
+        evaluation: { examples: 1319, maxNewTokens: 1024, forgetting: files['text'] },
       },
       methods: ownSettings({ rank: 16 }),
       axes: [
@@ -70,6 +76,7 @@ export const ownLearningRates: Recipe = {
           ...smallBase.data,
           source: { ...smallBase.data.source, task: 'mix', validationExamples: 128 },
         },
+        evaluation: { ...smallBase.evaluation, forgetting: 'generated' },
         spectra: { everySteps: null, atEnd: true },
       },
       methods: Object.fromEntries(
@@ -93,8 +100,8 @@ export const peftComparison: Recipe = {
   title: 'PEFT’s public comparison, with the rows it lacks',
   says: 'The PEFT library keeps a public comparison of its methods: Llama-3.2-3B trained on MetaMathQA for 5,000 steps, scored on GSM8K. Its table has accuracy, memory, time and forgetting. It has no PiSSA and no HD-PiSSA row, and no column for the rank of what was learned.',
   reading:
-    'Rank 32, a batch of 4 and a learning rate of 1e-4 as its LoRA rows have; HD-PiSSA on four devices with the same batch in all. Forgetting is measured here where a text that training does not touch is named.',
-  asks: [{ ...modelAsk, hint: 'the folder of Llama-3.2-3B on the node' }, dataAsk, testAsk],
+    'Rank 32, a batch of 4 and a learning rate of 1e-4 as its LoRA rows have; HD-PiSSA on four devices with the same batch in all. Forgetting is the loss on untouched text, after minus before.',
+  asks: [{ ...modelAsk, hint: 'the folder of Llama-3.2-3B on the node' }, dataAsk, testAsk, textAsk],
   cost: 'Six runs of 5,000 steps: hours each on a GPU of 24 GB.',
   smallMinutes: 4,
   compare: 'Test accuracy, training time, trainable parameters and effective rank per method.',
@@ -110,7 +117,7 @@ export const peftComparison: Recipe = {
         schedule: { kind: 'cosine', warmupRatio: 0.1 },
         parallel: { devices: 4 },
         training: { maxSteps: 5000, globalBatchSize: 4, microBatchSize: 1 },
-        evaluation: { examples: 1319, maxNewTokens: 300 },
+        evaluation: { examples: 1319, maxNewTokens: 300, forgetting: files['text'] },
         spectra: { everySteps: 500, atEnd: true },
       },
       methods: ownSettings({ rank: 32 }),
@@ -119,7 +126,7 @@ export const peftComparison: Recipe = {
   small: () =>
     sweep({
       name: 'PEFT’s comparison, small',
-      base: smallBase,
+      base: { ...smallBase, evaluation: { ...smallBase.evaluation, forgetting: 'generated' } },
       methods: smallMethods,
       axes: [{ path: 'method', values: ['lora', 'dora', 'pissa', 'hd-pissa', 'hira', 'full'] }],
     }),

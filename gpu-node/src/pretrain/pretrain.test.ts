@@ -7,10 +7,10 @@ import { cpuBackend } from '../backends/cpu.ts'
 import { openModelFolder } from '../model/folder.ts'
 import { Random } from '../random.ts'
 import { taskRecords } from '../tasks/index.ts'
+import { pretrainingDocument } from '../tasks/pretraining-text.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { specialTokens, tokenizerConfig, trainTokenizer } from './bpe.ts'
 import { miniConfig, pretrain } from './pretrain.ts'
-import { pretrainingDocument } from './text.ts'
 
 const documents = (seed: number, count: number) => {
   const random = new Random(seed)

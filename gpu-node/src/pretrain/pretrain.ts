@@ -11,12 +11,12 @@ import { loadModel } from '../model/model.ts'
 import { saveModel, writeJsonFile, writeModelFolder } from '../model/save.ts'
 import { Random } from '../random.ts'
 import { taskRecords } from '../tasks/index.ts'
+import { pretrainingDocument } from '../tasks/pretraining-text.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { assembleTraining } from '../train/session.ts'
 import { type StepReport, train } from '../train/trainer.ts'
 import { specialTokens, tokenizerConfig, trainTokenizer } from './bpe.ts'
 import { initialWeights } from './initialise.ts'
-import { pretrainingDocument } from './text.ts'
 
 /** The shape of the model that the repository ships: 2.2 million parameters. */
 export const miniConfig: LlamaConfig = {

@@ -5,6 +5,7 @@ import { RankscopeError, type RecordBodyOf, type RunConfig, requireConsistent } 
 import { type SelectedBackend, selectBackend } from '../backends/select.ts'
 import { listCheckpoints } from '../checkpoint-folders.ts'
 import { ChatTemplate } from '../data/chat-template.ts'
+import type { TokenExample } from '../data/examples.ts'
 import { topSvdAll } from '../linalg/index.ts'
 import type { AttachContext } from '../methods/method.ts'
 import { openModelFolder } from '../model/folder.ts'
@@ -21,6 +22,7 @@ import type { RunEnvironment } from './environment.ts'
 import { type LoadedData, loadData } from './load-data.ts'
 import { describeMemory, estimateMemory, requireMemory } from './memory.ts'
 import { resolveDataPath, resolveModelPath } from './paths.ts'
+import { loadUntouchedText } from './untouched-text.ts'
 
 export interface PreparedRun extends TrainingSession {
   readonly config: RunConfig
@@ -32,6 +34,8 @@ export interface PreparedRun extends TrainingSession {
   /** Fills rows up to a common length; such positions are never looked at. */
   readonly padTokenId: number
   readonly data: LoadedData
+  /** The text for forgetting; null where none is asked for. */
+  readonly untouched: readonly TokenExample[] | null
   readonly base: BaseWeights
   /** Where the run starts: at zero, or where its checkpoint was taken. */
   readonly progress: Progress
@@ -56,6 +60,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     chatTemplate: () => ChatTemplate.load(folder),
     cacheFolder,
   })
+  const untouched = await loadUntouchedText(config, tokenizer, (path) => resolveDataPath(path, roots))
   warnings.push(...notes, ...(tokenizer?.notes ?? []), ...data.notes)
   warnings.push(...contextWarnings(modelConfig, data, config.evaluation))
   if (tokenizer && !stopTokenIds.includes(tokenizer.endTokenId))
@@ -91,7 +96,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     collective,
     watch: (targets) => watchedTargets(targets, modelConfig.layers, config.spectra.modules),
   })
-  const progress = checkpoint?.progress ?? { step: 0, tokens: 0, trainingSeconds: 0, baseAccuracy: null }
+  const progress = checkpoint?.progress ?? firstProgress
   const start: RecordBodyOf<'start'> = {
     kind: 'start',
     backend: backend.name,
@@ -105,8 +110,26 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     data: [...data.counts],
   }
   const base = baseWeights(folder)
-  const surroundings = { config, backend, model, modelFolder: folder, tokenizer, padTokenId, data, base }
+  const surroundings = {
+    config,
+    backend,
+    model,
+    modelFolder: folder,
+    tokenizer,
+    padTokenId,
+    data,
+    untouched,
+    base,
+  }
   return { ...session, ...surroundings, progress, start }
+}
+
+const firstProgress: Progress = {
+  step: 0,
+  tokens: 0,
+  trainingSeconds: 0,
+  baseAccuracy: null,
+  baseUntouchedLoss: null,
 }
 
 /** Data that are tokens already need no tokenizer, and one that cannot be read does not stop them. */

@@ -22,6 +22,7 @@ import { exportArtifacts } from './exports.ts'
 import { type PreparedRun, prepareRun } from './prepare.ts'
 import { runRanks } from './ranks.ts'
 import { evaluateStart } from './start-evaluation.ts'
+import { untouchedLoss } from './untouched-text.ts'
 
 export type { Roots, RunEnvironment, RunOutcome, RunRequest } from './environment.ts'
 export { RunControl } from './environment.ts'
@@ -122,6 +123,10 @@ class Run {
     if (config.evaluation.atStart && progress.step === 0 && this.#leads) {
       const result = await this.#evaluate(this.#prepared.data.test ? 'test' : 'validation')
       this.#progress = { ...this.#progress, baseAccuracy: result?.accuracy ?? null }
+    }
+    if (progress.step === 0) {
+      const baseUntouchedLoss = await this.#untouchedLoss()
+      this.#progress = { ...this.#progress, baseUntouchedLoss }
     }
     await this.#hearRequests()
     if (this.#leave === null) {
@@ -264,6 +269,18 @@ class Run {
     return result
   }
 
+  /** On the text for forgetting; null where there is none, and on the ranks that do not lead. */
+  async #untouchedLoss(): Promise<number | null> {
+    const { untouched } = this.#prepared
+    if (untouched === null || !this.#leads) return null
+    const { step } = this.#progress
+    const { emit } = this.#environment
+    emit({ kind: 'phase', phase: 'evaluating', progress: null, detail: `step ${step}, text for forgetting` })
+    const loss = await untouchedLoss(this.#prepared, untouched)
+    emit({ kind: 'scalars', step, values: { [scalarNames.untouchedLoss]: loss } })
+    return loss
+  }
+
   async #checkpoint(): Promise<string> {
     const { config, state } = this.#prepared
     const { emit, folder } = this.#environment
@@ -315,6 +332,8 @@ class Run {
     const { emit, control } = this.#environment
     const { step } = this.#progress
     const { validation, test } = this.#lastEvaluation
+    const untouched = await this.#untouchedLoss()
+    const { baseUntouchedLoss } = this.#progress
     emit({ kind: 'phase', phase: 'measuring-spectra', progress: 0, detail: null })
     await this.#spectra.settle()
     const progress = (done: number) =>
@@ -333,6 +352,10 @@ class Run {
       finalLoss: this.#lastLoss,
       evaluationLoss: test?.loss ?? null,
       accuracy: test?.accuracy ?? null,
+      ...(untouched !== null && {
+        untouchedLoss: untouched,
+        forgetting: baseUntouchedLoss === null ? null : untouched - baseUntouchedLoss,
+      }),
       ...(validation && { validationLoss: validation.loss, validationAccuracy: validation.accuracy }),
       baseAccuracy: this.#progress.baseAccuracy,
       effectiveRank: mean(({ result }) => result.measures.effectiveRank, changed),

@@ -28,7 +28,13 @@ const keeping = (rules: Partial<CheckpointRules> = {}) => ({
   rules: { keep: 2, keepBest: false, maxBytes: null, formerPlaces: [], startStep: 0, ...rules },
   score: null,
 })
-const progress = (step: number) => ({ step, tokens: 10 * step, trainingSeconds: step, baseAccuracy: null })
+const progress = (step: number) => ({
+  step,
+  tokens: 10 * step,
+  trainingSeconds: step,
+  baseAccuracy: null,
+  baseUntouchedLoss: null,
+})
 
 describe.each(everyMethod)('%s', (label, method, devices) => {
   it('goes on from a checkpoint with losses, norms and weights that are equal in every bit', async () => {

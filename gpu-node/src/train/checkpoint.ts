@@ -35,6 +35,8 @@ const progressSchema = z.strictObject({
   trainingSeconds: z.number().min(0),
   /** Accuracy of the base model, where it was measured. */
   baseAccuracy: z.number().nullable(),
+  /** Loss of the base model on the text for forgetting, where it was measured. */
+  baseUntouchedLoss: z.number().nullable().default(null),
 })
 export type Progress = z.infer<typeof progressSchema>
 

@@ -32,6 +32,7 @@ export const summaryColumns: readonly SummaryColumn[] = [
   fromSummary('numericalRank', 'Numerical rank'),
   fromSummary('tailRatio', 'Tail ratio'),
   fromSummary('frobenius', '‖ΔW‖_F'),
+  fromSummary('forgetting', 'Forgetting'),
   {
     key: 'parameters',
     title: 'Trainable',

@@ -17,7 +17,7 @@ import {
   places,
   sounds,
   words,
-} from '../tasks/lexicon.ts'
+} from './lexicon.ts'
 
 type Passage = (random: Random) => string
 
