@@ -1,5 +1,5 @@
 /** `npm run train`: one run without a server, for scripts, CI and reproduction. */
-import { mkdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -13,6 +13,7 @@ import {
 } from '@rankscope/protocol'
 import { usableMemoryBytes } from '../daemon/offerings.ts'
 import { executeRun, RunControl, type RunOutcome } from '../run/run.ts'
+import { prepareOutput } from './output-folder.ts'
 import { ProgressLine } from './progress-line.ts'
 import { RunFiles } from './run-files.ts'
 import { runSweep, sweepUsage } from './sweep.ts'
@@ -20,7 +21,7 @@ import { runSweep, sweepUsage } from './sweep.ts'
 const usage = `usage: npm run train -- --config run.json --out DIR [options]
 
   --config FILE     the run's configuration as JSON (what the dashboard shows under Config)
-  --out DIR         where everything is written
+  --out DIR         where everything is written; an older run there moves to DIR/earlier-1
   --resume DIR      checkpoint folder to go on from, e.g. OUT/checkpoints/step-00000100
   --models DIR      folder in which model names are looked up   [the models of the repository]
   --threads N       processor threads                           [all cores]
@@ -102,8 +103,9 @@ function readConfigFile(file: string, exportsModel: boolean): RunConfig {
 
 async function main(): Promise<number> {
   const { config, folder, resume, models, threads, quiet } = readArguments()
-  mkdirSync(folder, { recursive: true })
-  const files = new RunFiles(folder, { append: resume !== null })
+  const earlier = prepareOutput(folder, config, resume)
+  if (earlier !== null) console.error(`${folder} holds an older run, which moves to ${earlier}`)
+  const files = new RunFiles(folder, { resumed: resume !== null })
   const line = quiet ? null : new ProgressLine(process.stderr)
   const control = new RunControl()
   const interruption = pauseOnSignals(control)

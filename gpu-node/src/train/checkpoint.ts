@@ -119,13 +119,16 @@ export async function saveCheckpoint(
     rmSync(aside, { recursive: true, force: true })
     throw error
   }
-  prune(place, rules)
+  prune(place, progress.step, rules)
   return { path, bytes: folderBytes(path) }
 }
 
-function prune(place: string, rules: CheckpointRules): void {
+/** What lies in `place` beyond the step just saved is of another past: it neither counts nor goes. */
+function prune(place: string, saved: number, rules: CheckpointRules): void {
   const { formerPlaces, startStep } = rules
-  const all = listCheckpoints([...formerPlaces, place])
+  const all = listCheckpoints([...formerPlaces, place]).filter(
+    (checkpoint) => checkpoint.place !== place || checkpoint.step <= saved,
+  )
   const isGivenUp = (step: number, where: string) => where !== place && step > startStep
   const live = all.filter((checkpoint) => !isGivenUp(checkpoint.step, checkpoint.place))
   const unwanted = dispensable(live, rules, ({ path }) => scoreOf(path))
