@@ -41,9 +41,11 @@ export class RunFiles {
   /** Throws what the system says, once: DISK_FULL or FILE_UNUSABLE, with the file’s name. */
   write(body: RecordBody): void {
     if (this.#hasFailed) return
-    if (this.#held === null) return this.#write(body)
-    this.#held.push(body)
-    if (body.kind === 'start') this.#goOn(body.startStep)
+    if (this.#held === null) this.#write(body)
+    else {
+      this.#held.push(body)
+      if (body.kind === 'start') this.#goOn(body.startStep)
+    }
   }
 
   #write(body: RecordBody): void {
