@@ -235,8 +235,7 @@ describe('the parts of an update', () => {
       final: false,
       rows: 9,
       columns: 9,
-      frobenius,
-      measures,
+      measures: { ...measures, frobenius },
       singularValues: null,
     })
   add('total', 2, { stableRank: 4, beyondFirstOrder: 0.5, tailRatioAt2Kr: 0.1 })
@@ -272,8 +271,7 @@ describe('a measure over steps', () => {
         final,
         rows: 2,
         columns: 2,
-        frobenius: 1,
-        measures: { effectiveRank },
+        measures: { effectiveRank, frobenius: 1 },
         singularValues: null,
       } satisfies SpectrumEntry)
     add('a', 2, 7)
@@ -286,12 +284,14 @@ describe('a measure over steps', () => {
     expect(measureOverSteps(index, { measure: 'effectiveRank', module: null, part: 'total' })).toEqual({
       x: [4, 12],
       y: [2, 5],
+      incomplete: 2,
     })
     // A tail ratio at a rank that is no mark of the method is no point, not a NaN.
     expect(measureOverSteps(index, { measure: 'tailRatioAt2Kr', module: 'a', part: 'total' }).x).toEqual([])
     expect(measureOverSteps(index, { measure: 'effectiveRank', module: 'a', part: 'total' })).toEqual({
       x: [2, 4, 8, 12],
       y: [7, 1, 2, 4],
+      incomplete: 0,
     })
   })
 })
@@ -307,7 +307,6 @@ describe('spectra of several runs', () => {
         final: false,
         rows: 2,
         columns: 2,
-        frobenius: 1,
         measures: {},
         singularValues: new Float64Array([2, 1]),
       })

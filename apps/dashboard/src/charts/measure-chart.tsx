@@ -1,14 +1,15 @@
 /** A rank measure of ΔW over the steps. */
 import { Group, Select, Text } from '@mantine/core'
-import { memo, useCallback } from 'react'
+import { memo, useCallback, useMemo, useState } from 'react'
 import { shortModule } from '../common/format.ts'
 import { useViewChoice, useViewFlag } from '../common/view-state.ts'
+import { useTopicVersion } from '../live/live-context.tsx'
 import type { RunStore } from '../live/run-store.ts'
 import { ChartCard } from './chart-card.tsx'
 import { measureFigure } from './measure-figure.ts'
 import { measureChoices, measureNames, measures } from './measures.ts'
 import type { RunCurve } from './use-curves.ts'
-import type { SpectrumView } from './use-spectrum-view.ts'
+import { type SpectrumView, useMeasures } from './use-spectrum-view.ts'
 
 type Props = {
   curves: readonly RunCurve[]
@@ -24,6 +25,12 @@ export const MeasureChart = memo(function MeasureChart(props: Props) {
   const [scope, setScope] = useViewChoice('measure.over', ['mean', 'module'] as const, 'mean')
   const [logY, setLogY] = useViewFlag('measure.logy')
   const module = scope === 'module' ? view.module : null
+  const version = useTopicVersion(stores, 'spectra')
+  const [error, setError] = useState<string | null>(null)
+  const failed = useCallback((reason: unknown) => setError(String(reason)), [])
+  const parts = useMemo(() => [view.part], [view.part])
+  const names = useMemo(() => [measure], [measure])
+  useMeasures(stores, version, { modules: module, parts, measures: names }, failed)
   const build = useCallback(
     () =>
       measureFigure(
@@ -32,9 +39,9 @@ export const MeasureChart = memo(function MeasureChart(props: Props) {
           spectra: curve.store.spectra,
           everySteps: curve.run.config.spectra.everySteps,
         })),
-        { measure, module, part: view.part, logY, step: view.step, empty },
+        { measure, module, part: view.part, logY, step: view.step, empty: error ?? empty },
       ),
-    [curves, measure, module, view.part, logY, view.step, empty],
+    [curves, measure, module, view.part, logY, view.step, empty, error],
   )
   const { title, formula, source, help } = measures[measure]
   return (

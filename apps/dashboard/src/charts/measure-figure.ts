@@ -1,7 +1,7 @@
 /** Figure of a measure of ΔW over the steps: of one module, or the mean over the watched ones. Pure. */
 import type { SpectrumPart } from '@rankscope/protocol'
 import { formatExact, formatNumber } from '../common/format.ts'
-import { type SpectrumEntry, type SpectrumIndex, skippedSteps } from '../live/spectra.ts'
+import { type SpectrumIndex, skippedSteps } from '../live/spectra.ts'
 import { extentOf, rangeAround } from './axis-range.ts'
 import { envelope } from './decimate.ts'
 import { curveTable, type LineCurve, type LineFigure } from './figure.ts'
@@ -32,8 +32,10 @@ export function measureFigure(curves: readonly MeasureCurve[], options: MeasureO
     .filter((line) => line.x.length > 0)
   const drawn = lines.map(({ curve, x, y }) => lineOf(curve, x, y, options))
   const points = lines.reduce((sum, line) => sum + line.x.length, 0)
-  const left = curves.map((curve) => incompleteSteps(curve.spectra, options))
-  const incomplete = left.reduce((sum, count) => sum + count, 0)
+  const incomplete = curves.reduce(
+    (sum, curve) => sum + measureOverSteps(curve.spectra, options).incomplete,
+    0,
+  )
   const { module } = options
   const skipped =
     module === null
@@ -119,61 +121,56 @@ function lineOf(
 
 function someSpectrum(curves: readonly MeasureCurve[], { module, part }: MeasureOptions): boolean {
   return curves.some(({ spectra }) =>
-    (module === null ? watched(spectra) : [module]).some((name) => spectra.list(name, part).length > 0),
+    (module === null ? watched(spectra) : [module]).some((name) => spectra.steps(name, part).length > 0),
   )
 }
 
+type OverSteps = { x: number[]; y: number[]; incomplete: number }
+type Wanted = Pick<MeasureOptions, 'measure' | 'module' | 'part'>
+
+/** Of each index its last answers: the chart is drawn anew with every singular value that comes. */
+const answers = new WeakMap<SpectrumIndex, { version: number; byWanted: Map<string, OverSteps> }>()
+
 /**
  * The measure at each step that has it. The mean over the watched modules is of one step alone: steps at which one of
- * them has no spectrum (under load a snapshot may be left out) are left out, and counted by `incompleteSteps`.
+ * them has no spectrum (under load a snapshot may be left out) are left out, and counted as `incomplete`.
  */
-export function measureOverSteps(
-  spectra: SpectrumIndex,
-  options: Pick<MeasureOptions, 'measure' | 'module' | 'part'>,
-): { x: number[]; y: number[] } {
-  const line: { x: number[]; y: number[] } = { x: [], y: [] }
-  const { modules, bySteps } = entriesBySteps(spectra, options)
-  for (const [step, entries] of bySteps) {
-    if (entries.length < modules) continue
-    const values = entries.flatMap((entry) => measureOf(entry, options.measure) ?? [])
-    if (values.length === 0) continue
-    line.x.push(step)
-    line.y.push(values.reduce((sum, value) => sum + value, 0) / values.length)
+export function measureOverSteps(spectra: SpectrumIndex, wanted: Wanted): OverSteps {
+  let known = answers.get(spectra)
+  if (known?.version !== spectra.version) {
+    known = { version: spectra.version, byWanted: new Map() }
+    answers.set(spectra, known)
   }
-  return line
+  const name = `${wanted.measure} ${wanted.module} ${wanted.part}`
+  const answer = known.byWanted.get(name) ?? overSteps(spectra, wanted)
+  known.byWanted.set(name, answer)
+  return answer
 }
 
-/** Steps at which some of the watched modules have a spectrum and others do not. */
-function incompleteSteps(spectra: SpectrumIndex, options: Pick<MeasureOptions, 'module' | 'part'>): number {
-  const { modules, bySteps } = entriesBySteps(spectra, options)
-  return bySteps.filter(([, entries]) => entries.length < modules).length
-}
-
-/** The spectra of each step, ascending; of two of one module and step the final one. */
-function entriesBySteps(
-  spectra: SpectrumIndex,
-  { module, part }: Pick<MeasureOptions, 'module' | 'part'>,
-): { modules: number; bySteps: [step: number, entries: SpectrumEntry[]][] } {
-  const names = module === null ? watched(spectra) : [module]
-  const lists = names.map((name) => spectra.list(name, part)).filter((list) => list.length > 0)
-  const bySteps = new Map<number, Map<string, SpectrumEntry>>()
-  for (const list of lists) {
-    for (const entry of list) {
-      const entries = bySteps.get(entry.step) ?? new Map<string, SpectrumEntry>()
-      entries.set(entry.module, entry)
-      bySteps.set(entry.step, entries)
+function overSteps(spectra: SpectrumIndex, { measure, module, part }: Wanted): OverSteps {
+  const modules = module === null ? watched(spectra) : [module]
+  const bySteps = new Map<number, { count: number; sum: number }>()
+  let withMeasure = 0
+  for (const one of modules) {
+    const column = spectra.column(one, part, measure)
+    if (column.size > 0) withMeasure++
+    for (const [step, value] of column) {
+      const entry = bySteps.get(step)
+      if (entry) {
+        entry.count++
+        entry.sum += value
+      } else bySteps.set(step, { count: 1, sum: value })
     }
   }
-  const sorted = [...bySteps].sort(([a], [b]) => a - b)
-  return {
-    modules: names.length,
-    bySteps: sorted.map(([step, entries]) => [step, [...entries.values()]]),
+  const line: OverSteps = { x: [], y: [], incomplete: 0 }
+  for (const [step, { count, sum }] of [...bySteps].sort(([a], [b]) => a - b)) {
+    if (count < withMeasure) line.incomplete++
+    else {
+      line.x.push(step)
+      line.y.push(sum / count)
+    }
   }
-}
-
-/** Null where the spectrum does not have it: a tail ratio at a rank that is no mark of the method. */
-export function measureOf(entry: SpectrumEntry, measure: MeasureName): number | null {
-  return measure === 'frobenius' ? entry.frobenius : (entry.measures[measure] ?? null)
+  return line
 }
 
 function watched(spectra: SpectrumIndex): string[] {

@@ -55,7 +55,9 @@ export function PartsTable({ curves, stores, view }: Props) {
 function RunRows(props: { curve: RunCurve; rows: readonly PartRow[]; named: boolean; module: string }) {
   const { curve, rows, named, module } = props
   const { step } = rows[0]!
-  const floor = curve.store.spectra.at(module, 'total', step)?.measures['noiseFloor'] ?? null
+  const { spectra } = curve.store
+  const total = spectra.at(module, 'total', step)
+  const floor = total && spectra.measureOf(total, 'noiseFloor')
   return (
     <>
       {rows.map(({ part, frobenius, largest, tailRatio, beyond, share }) => (

@@ -17,6 +17,15 @@ export const partDashes: Record<SpectrumPart, Curve['dash']> = {
   rounding: 'dot',
 }
 
+/** Measures that the table needs. */
+export const partMeasures = [
+  'frobenius',
+  'stableRank',
+  'tailRatioAt2Kr',
+  'beyondFirstOrder',
+  'noiseFloor',
+] as const
+
 export type PartRow = {
   part: SpectrumPart
   step: number
@@ -39,22 +48,27 @@ export function partRows(spectra: SpectrumIndex, module: string, step: number | 
   const whole = step === null ? spectra.latest(module, 'total') : spectra.at(module, 'total', step)
   const at = (part: SpectrumPart) =>
     spectra.list(module, part).findLast((entry) => entry.step === whole?.step) ?? null
+  const measureAt = (part: SpectrumPart, measure: string) => {
+    const entry = at(part)
+    return entry && spectra.measureOf(entry, measure)
+  }
   const entries = spectrumParts.flatMap((part) => at(part) ?? [])
   if (entries.length < 2) return []
-  const energy = (part: SpectrumPart) => (at(part)?.measures['beyondFirstOrder'] ?? 0) ** 2
+  const energy = (part: SpectrumPart) => (measureAt(part, 'beyondFirstOrder') ?? 0) ** 2
   const both = energy('second-order') + energy('rounding')
   return entries.map((entry) => {
-    const { part, frobenius, measures } = entry
-    const stableRank = measures['stableRank'] ?? 0
-    const beyond = part === 'first-order' ? 0 : (measures['beyondFirstOrder'] ?? null)
+    const { part } = entry
+    const frobenius = measureAt(part, 'frobenius') ?? 0
+    const stableRank = measureAt(part, 'stableRank') ?? 0
+    const beyond = part === 'first-order' ? 0 : measureAt(part, 'beyondFirstOrder')
     const isShare = part === 'second-order' || part === 'rounding'
     return {
       part,
       step: entry.step,
       frobenius,
       largest: stableRank > 0 ? frobenius / Math.sqrt(stableRank) : 0,
-      tailRatio: measures['tailRatioAt2Kr'] ?? null,
-      beyond: at('total')?.measures['beyondFirstOrder'] === undefined ? null : beyond,
+      tailRatio: measureAt(part, 'tailRatioAt2Kr'),
+      beyond: measureAt('total', 'beyondFirstOrder') === null ? null : beyond,
       share: isShare && both > 0 ? energy(part) / both : null,
     }
   })

@@ -199,17 +199,18 @@ function curveAt(
     : list.findLast((other) => other.singularValues !== null && other.step <= (wanted?.step ?? 0))
   if (!entry?.singularValues) return []
   // The floor is that of the total; one line suffices where parts are overlaid.
-  const floor = part === 'total' ? (entry.measures['noiseFloor'] ?? null) : null
+  const floor = part === 'total' ? curve.store.spectra.measureOf(entry, 'noiseFloor') : null
   return [{ ...curve, entry: entry as SpectrumEntry & { singularValues: Float64Array }, floor }]
 }
 
 /** σ₁ of the largest spectrum over all steps: ‖ΔW‖_F / √(stable rank). */
 function largestOver(curves: readonly RunCurve[], module: string, part: SpectrumPart): number | null {
   let largest = 0
-  for (const curve of curves) {
-    for (const entry of curve.store.spectra.list(module, part)) {
-      const stableRank = entry.measures['stableRank'] ?? 0
-      const first = stableRank > 0 ? entry.frobenius / Math.sqrt(stableRank) : 0
+  for (const { store } of curves) {
+    const stableRanks = store.spectra.column(module, part, 'stableRank')
+    for (const [step, frobenius] of store.spectra.column(module, part, 'frobenius')) {
+      const stableRank = stableRanks.get(step) ?? 0
+      const first = stableRank > 0 ? frobenius / Math.sqrt(stableRank) : 0
       if (first > largest) largest = first
     }
   }

@@ -5,9 +5,11 @@ import { useCallback, useMemo } from 'react'
 import { Link } from 'react-router'
 import { useRuns } from '../api/queries.ts'
 import { RunCharts } from '../charts/run-charts.tsx'
+import { useCurves } from '../charts/use-curves.ts'
 import { ErrorNotice, Notice } from '../common/notice.tsx'
-import { useViewChoice, useViewFlag, useViewList } from '../common/view-state.ts'
+import { useViewChoice, useViewFlag, useViewList, useViewText } from '../common/view-state.ts'
 import { useRunStores } from '../live/live-context.tsx'
+import { LayerMapPanel } from '../spectra-views/layer-map-panel.tsx'
 import classes from './compare-page.module.css'
 import { configKey } from './config-diff.ts'
 import { DiffTable } from './diff-table.tsx'
@@ -15,7 +17,7 @@ import { RunPicker } from './run-picker.tsx'
 import { SummaryTable } from './summary-table.tsx'
 
 const topics = ['spectra'] as const
-const tabs = ['charts', 'summary', 'settings'] as const
+const tabs = ['charts', 'modules', 'summary', 'settings'] as const
 
 /** Without a choice in the address: the newest group, or the newest runs. */
 const defaultRuns = 4
@@ -33,6 +35,12 @@ export function ComparePage() {
     visible.map((run) => run.runId),
     topics,
   )
+  const curves = useCurves(visible, loaded.stores, null)
+  const [, setModule] = useViewText('module', '')
+  const openModule = (module: string) => {
+    setModule(module)
+    setTab('charts')
+  }
   const keyOf = useCallback((run: RunView) => configKey(run.config), [])
   const repeats = new Set(visible.map(keyOf)).size < visible.length
 
@@ -70,6 +78,7 @@ export function ComparePage() {
           <Tabs value={tab} onChange={(value) => setTab(value as typeof tab)} keepMounted={false}>
             <Tabs.List mb="sm">
               <Tabs.Tab value="charts">Charts</Tabs.Tab>
+              <Tabs.Tab value="modules">Layer maps</Tabs.Tab>
               <Tabs.Tab value="summary">Results</Tabs.Tab>
               <Tabs.Tab value="settings">Settings</Tabs.Tab>
               {repeats ? (
@@ -89,6 +98,9 @@ export function ComparePage() {
               ) : (
                 <RunCharts runs={visible} loaded={loaded} groupKey={grouped && repeats ? keyOf : null} />
               )}
+            </Tabs.Panel>
+            <Tabs.Panel value="modules">
+              <LayerMapPanel curves={curves} openModule={openModule} />
             </Tabs.Panel>
             <Tabs.Panel value="summary">
               <SummaryTable runs={compared} grouped={grouped && repeats} keyOf={keyOf} />

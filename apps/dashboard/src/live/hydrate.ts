@@ -4,14 +4,11 @@ import {
   filesAnswer,
   fromJsonNumber,
   logsAnswer,
-  type SpectraIndexAnswer,
   samplesAnswer,
-  spectraAnswer,
-  spectraIndexAnswer,
+  spectraModulesAnswer,
 } from '@rankscope/protocol'
 import { request } from '../api/client.ts'
 import type { LoadedTopic, RunStore } from './run-store.ts'
-import { entryFromJson } from './spectra.ts'
 
 /** Lines of a log that are fetched at a time, newest first. */
 const logPage = 2000
@@ -20,18 +17,8 @@ type Fetched = { cursor: number; load: () => void }
 
 const fetchers: Record<LoadedTopic, (store: RunStore) => Promise<Fetched>> = {
   async spectra(store) {
-    const entries: SpectraIndexAnswer['entries'] = []
-    const cursor = await pages(
-      (after) =>
-        request(`/runs/${store.runId}/spectra/index?${new URLSearchParams(after)}`, spectraIndexAnswer),
-      (answer) => entries.push(...answer.entries),
-    )
-    return {
-      cursor,
-      load: () => {
-        for (const entry of entries) store.spectra.add(entryFromJson(entry))
-      },
-    }
+    const answer = await request(`/runs/${store.runId}/spectra/modules`, spectraModulesAnswer)
+    return { cursor: answer.cursor, load: () => store.spectra.load(answer) }
   },
   async evaluations(store) {
     const answer = await request(`/runs/${store.runId}/evaluations`, evaluationsAnswer)
@@ -106,38 +93,4 @@ export async function fetchOlderLogs(store: RunStore): Promise<void> {
     logsAnswer,
   )
   store.addOlderLogs(logs, logs.length === logPage)
-}
-
-/** Singular values for a module and part: of one step, or of all steps when `step` is null. */
-export async function fetchSpectra(
-  store: RunStore,
-  selection: { module: string; part: string; step: number | null },
-  signal?: AbortSignal,
-): Promise<void> {
-  const query = new URLSearchParams({ module: selection.module, part: selection.part })
-  if (selection.step !== null) query.set('step', String(selection.step))
-  await pages(
-    (after) =>
-      request(
-        `/runs/${store.runId}/spectra?${new URLSearchParams({ ...Object.fromEntries(query), ...after })}`,
-        spectraAnswer,
-        signal ? { signal } : {},
-      ),
-    (answer) => store.addSpectra(answer.spectra.map(entryFromJson)),
-  )
-}
-
-/** All pages of an answer. The first one’s cursor: what came meanwhile comes again live, which changes nothing. */
-async function pages<T extends { next: string | null; cursor: number }>(
-  ask: (after: Record<string, string>) => Promise<T>,
-  take: (answer: T) => void,
-): Promise<number> {
-  let answer = await ask({})
-  const { cursor } = answer
-  take(answer)
-  while (answer.next !== null) {
-    answer = await ask({ after: answer.next })
-    take(answer)
-  }
-  return cursor
 }

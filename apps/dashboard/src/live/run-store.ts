@@ -7,7 +7,7 @@ import type { RecordBodyOf, RecordKind, StoredRecord } from '@rankscope/protocol
 import { Batcher } from './batcher.ts'
 import type { SeriesPoints } from './series.ts'
 import { SeriesShelf } from './series-shelf.ts'
-import { entryFromRecord, type SpectrumEntry, SpectrumIndex } from './spectra.ts'
+import { entryFromRecord, SpectrumIndex } from './spectra.ts'
 
 export const topics = ['scalars', 'spectra', 'evaluations', 'logs', 'samples', 'files'] as const
 export type Topic = (typeof topics)[number]
@@ -165,9 +165,8 @@ export class RunStore {
     return this.#cursor
   }
 
-  /** Singular values that were fetched later than the index. */
-  addSpectra(entries: readonly SpectrumEntry[]): void {
-    for (const entry of entries) this.spectra.add(entry)
+  /** Measures or singular values were fetched into the index. */
+  spectraChanged(): void {
     this.#changed('spectra')
   }
 

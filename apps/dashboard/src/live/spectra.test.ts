@@ -8,7 +8,6 @@ const entry = (step: number, change: Partial<SpectrumEntry> = {}): SpectrumEntry
   final: false,
   rows: 4,
   columns: 4,
-  frobenius: 1,
   measures: {},
   singularValues: null,
   ...change,
@@ -28,14 +27,36 @@ describe('the index of spectra', () => {
     ])
     expect(index.latest(module, 'total')?.final).toBe(true)
   })
-  it('told of a spectrum again without its values keeps those it has', () => {
+  it('knows what the server told of by its steps, measures and values as they are fetched', () => {
     const index = new SpectrumIndex()
-    index.add(entry(4, { singularValues: new Float64Array([1]) }))
-    index.add(entry(4, { frobenius: 2 }))
-    expect(index.at(module, 'total', 4)).toMatchObject({
-      frobenius: 2,
-      singularValues: new Float64Array([1]),
+    index.load({
+      groups: [{ part: 'total', final: false, modules: [module], steps: [4, 8] }],
+      shapes: { [module]: [4, 6] },
     })
+    expect(index.list(module, 'total').map(({ step, rows, columns }) => [step, rows, columns])).toEqual([
+      [4, 4, 6],
+      [8, 4, 6],
+    ])
+    expect(index.hasColumn(module, 'total', false, 'effectiveRank')).toBe(false)
+    index.addColumn(module, 'total', false, 'effectiveRank', { steps: [4, 8], values: [1, Number.NaN] })
+    index.addColumn(module, 'total', false, 'noiseFloor', { steps: [4, 8], values: [1, Number.NaN] })
+    const newest = index.latest(module, 'total')!
+    // Every spectrum has an effective rank, so NaN is its value; a noise floor it may not have.
+    expect([index.measureOf(newest, 'effectiveRank'), index.measureOf(newest, 'noiseFloor')]).toEqual([
+      Number.NaN,
+      null,
+    ])
+    index.addValues(module, 'total', 8, false, new Float64Array([2, 1]))
+    expect(index.latest(module, 'total')?.singularValues).toEqual(new Float64Array([2, 1]))
+    index.add(entry(12, { measures: { effectiveRank: 3 } }))
+    expect([...index.column(module, 'total', 'effectiveRank')]).toEqual([
+      [4, 1],
+      [8, Number.NaN],
+      [12, 3],
+    ])
+    expect(index.steps(null, 'total')).toEqual([4, 8, 12])
+    index.truncateAfter(4)
+    expect(index.steps(module, 'total')).toEqual([4])
   })
   it('gives the newest at or before a step, the first before all', () => {
     const index = new SpectrumIndex()
@@ -51,6 +72,5 @@ describe('the index of spectra', () => {
     index.add(entry(9, { module: 'model.layers.2.mlp.down_proj', final: true }))
     expect(index.modules()).toEqual([module, 'model.layers.2.mlp.down_proj', 'model.layers.10.mlp.up_proj'])
     expect(index.liveModules()).toEqual([module])
-    expect(index.finals('total')).toHaveLength(2)
   })
 })

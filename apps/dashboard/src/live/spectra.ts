@@ -1,8 +1,12 @@
-/** The spectra of one run: measures for all of them, singular values for those that came live or were asked for. */
+/**
+ * The spectra of one run: which there are; measures, in columns over the steps, of what was asked for; singular values of
+ * those that came live or were asked for. A run of 224 modules and 1000 snapshots is known by two short lists until
+ * somebody looks closer.
+ */
 import {
   fromFloat64Bytes,
-  fromJsonNumber,
   type RecordBodyOf,
+  type SpectraModulesAnswer,
   type SpectrumPart,
   targetModuleNames,
 } from '@rankscope/protocol'
@@ -15,93 +19,241 @@ export type SpectrumEntry = {
   final: boolean
   rows: number
   columns: number
-  frobenius: number
+  /** Those that came with the record, `frobenius` among them; the index knows more (`measureOf`). */
   measures: Readonly<Record<string, number>>
   /** Descending; null until they are fetched. */
   singularValues: Float64Array | null
 }
 
-type JsonEntry = {
-  step: number
-  module: string
-  part: SpectrumPart
-  final: boolean
-  rows: number
-  columns: number
-  frobenius: Parameters<typeof fromJsonNumber>[0]
-  measures: Record<string, Parameters<typeof fromJsonNumber>[0]>
-  singularValues?: Parameters<typeof fromJsonNumber>[0][]
-}
+/** A measure of one module over the steps, ascending. */
+export type MeasureColumn = { steps: ArrayLike<number>; values: ArrayLike<number> }
+
+type History = { steps: readonly number[]; final: boolean; shape: readonly [rows: number, columns: number] }
+
+/** Singular values of modules that are no longer looked at are let go beyond about so many. */
+const mostValues = 16_000_000
 
 export class SpectrumIndex {
-  /** By module and part, ascending by step; a live and a final spectrum of one step are kept side by side. */
+  /** Told by the server, by module and part. */
+  readonly #history = new Map<string, History[]>()
+  /** Came live. */
+  readonly #live = new Map<string, SpectrumEntry[]>()
+  /** Both, ascending by step; a live and a final spectrum of one step side by side. Made when first asked for. */
   readonly #lists = new Map<string, SpectrumEntry[]>()
+  readonly #places = new Map<string, { module: string; part: SpectrumPart }>()
+  /** Fetched, by module, part, final and measure. */
+  readonly #columns = new Map<string, MeasureColumn>()
+  /** Fetched, by module and part, then step and final. */
+  readonly #values = new Map<string, Map<string, Float64Array>>()
+  /** Grows with every change but those of singular values. */
+  version = 0
 
   list(module: string, part: SpectrumPart): readonly SpectrumEntry[] {
-    return this.#lists.get(key(module, part)) ?? []
+    const name = key(module, part)
+    const known = this.#lists.get(name)
+    if (known) return known
+    const entries = new Map<string, SpectrumEntry>()
+    for (const { steps, final, shape } of this.#history.get(name) ?? [])
+      for (const step of steps) {
+        const singularValues = this.#values.get(name)?.get(place(step, final)) ?? null
+        const [rows, columns] = shape
+        entries.set(place(step, final), {
+          step,
+          module,
+          part,
+          final,
+          rows,
+          columns,
+          measures: {},
+          singularValues,
+        })
+      }
+    for (const entry of this.#live.get(name) ?? []) entries.set(place(entry.step, entry.final), entry)
+    const list = [...entries.values()].sort(order)
+    this.#lists.set(name, list)
+    return list
   }
 
   /** Modules that have a spectrum, in the model’s order. */
   modules(): string[] {
-    const names = new Set<string>()
-    for (const list of this.#lists.values()) if (list[0]) names.add(list[0].module)
-    return [...names].sort(compareModules)
+    return [...new Set([...this.#places.values()].map(({ module }) => module))].sort(compareModules)
   }
 
   parts(): SpectrumPart[] {
-    const parts = new Set<SpectrumPart>()
-    for (const list of this.#lists.values()) if (list[0]) parts.add(list[0].part)
-    return [...parts]
+    return [...new Set([...this.#places.values()].map(({ part }) => part))]
   }
 
   /** Modules watched during training: those with a spectrum that is not a final one. */
   liveModules(): string[] {
-    return this.modules().filter((module) => this.list(module, 'total').some((entry) => !entry.final))
-  }
-
-  finals(part: SpectrumPart): SpectrumEntry[] {
-    return this.modules().flatMap((module) => this.list(module, part).filter((entry) => entry.final))
+    const isLive = (name: string) =>
+      (this.#history.get(name) ?? []).some(({ final }) => !final) ||
+      (this.#live.get(name) ?? []).some(({ final }) => !final)
+    return this.modules().filter((module) => isLive(key(module, 'total')))
   }
 
   /** The newest spectrum at or before a step; the first one where all come later. */
   at(module: string, part: SpectrumPart, step: number): SpectrumEntry | null {
     const list = this.list(module, part)
-    let found: SpectrumEntry | null = list[0] ?? null
-    for (const entry of list) {
-      if (entry.step > step) break
-      found = entry
-    }
-    return found
+    return list[Math.max(0, upTo(list, step) - 1)] ?? null
   }
 
   latest(module: string, part: SpectrumPart): SpectrumEntry | null {
     return this.list(module, part).at(-1) ?? null
   }
 
-  /** Put an entry in its place; the same spectrum told again replaces the old one and keeps known values. */
+  /** A measure of a spectrum; null where it has none, or it was not fetched. */
+  measureOf({ module, part, step, final, measures }: SpectrumEntry, measure: string): number | null {
+    const own = measures[measure]
+    if (own !== undefined) return own
+    return this.#inColumn(`${key(module, part)} ${final} ${measure}`, measure, step)
+  }
+
+  /** Steps of the spectra of a module and part, or of any module, ascending. */
+  steps(module: string | null, part: SpectrumPart): number[] {
+    const found = new Set<number>()
+    const lists = new Set<readonly number[]>()
+    for (const [name, place] of this.#places) {
+      if (place.part !== part || (module !== null && place.module !== module)) continue
+      for (const { steps } of this.#history.get(name) ?? []) lists.add(steps)
+      for (const { step } of this.#live.get(name) ?? []) found.add(step)
+    }
+    for (const steps of lists) for (const step of steps) found.add(step)
+    return [...found].sort((a, b) => a - b)
+  }
+
+  /** Step of the newest spectrum at or before a step (null: of all). */
+  newestStep(module: string, part: SpectrumPart, step: number | null): number | null {
+    const name = key(module, part)
+    let newest: number | null = null
+    const meet = (candidate: number | undefined) => {
+      if (candidate !== undefined && (newest === null || candidate > newest)) newest = candidate
+    }
+    for (const { steps } of this.#history.get(name) ?? [])
+      meet(steps[(step === null ? steps.length : lowerBound(steps, step + 1)) - 1])
+    for (const entry of this.#live.get(name) ?? []) if (step === null || entry.step <= step) meet(entry.step)
+    return newest
+  }
+
+  /** A measure at a step that has a spectrum; null where it has none, or it was not fetched. */
+  valueAt(module: string, part: SpectrumPart, measure: string, step: number): number | null {
+    const name = key(module, part)
+    for (const final of [true, false]) {
+      const live = (this.#live.get(name) ?? []).find((one) => one.step === step && one.final === final)
+      const found = live?.measures[measure] ?? this.#inColumn(`${name} ${final} ${measure}`, measure, step)
+      if (found !== null) return found
+    }
+    return null
+  }
+
+  #inColumn(name: string, measure: string, step: number): number | null {
+    const column = this.#columns.get(name)
+    if (!column) return null
+    const index = lowerBound(column.steps, step)
+    const value = column.values[index]!
+    return column.steps[index] === step && !isAbsent(measure, value) ? value : null
+  }
+
+  /** A measure of one module over its steps, of what is here; of a live and a final spectrum of one step the final one. */
+  column(module: string, part: SpectrumPart, measure: string): ReadonlyMap<number, number> {
+    const name = key(module, part)
+    const values = new Map<number, number>()
+    for (const final of [false, true]) {
+      const column = this.#columns.get(`${name} ${final} ${measure}`)
+      if (column)
+        for (let index = 0; index < column.steps.length; index++)
+          if (!isAbsent(measure, column.values[index]!))
+            values.set(column.steps[index]!, column.values[index]!)
+      for (const entry of this.#live.get(name) ?? [])
+        if (entry.final === final && entry.measures[measure] !== undefined)
+          values.set(entry.step, entry.measures[measure])
+    }
+    return values
+  }
+
+  /** Whether the column of a measure is here, for what the server told of. */
+  hasColumn(module: string, part: SpectrumPart, final: boolean, measure: string): boolean {
+    const name = key(module, part)
+    const told = (this.#history.get(name) ?? []).some((history) => history.final === final)
+    return !told || this.#columns.has(`${name} ${final} ${measure}`)
+  }
+
+  /** What the server tells: modules measured at the same steps share a group. */
+  load({ groups, shapes }: Pick<SpectraModulesAnswer, 'groups' | 'shapes'>): void {
+    this.version++
+    for (const { part, final, modules, steps } of groups)
+      for (const module of modules) {
+        const name = key(module, part)
+        const shape = shapes[module] ?? [0, 0]
+        this.#history.set(name, [...(this.#history.get(name) ?? []), { steps, final, shape }])
+        this.#places.set(name, { module, part })
+        this.#lists.delete(name)
+      }
+  }
+
+  addColumn(
+    module: string,
+    part: SpectrumPart,
+    final: boolean,
+    measure: string,
+    column: MeasureColumn,
+  ): void {
+    this.version++
+    this.#columns.set(`${key(module, part)} ${final} ${measure}`, column)
+  }
+
+  addValues(module: string, part: SpectrumPart, step: number, final: boolean, values: Float64Array): void {
+    const name = key(module, part)
+    const known = this.#values.get(name) ?? new Map<string, Float64Array>()
+    this.#values.set(name, known)
+    known.set(place(step, final), values)
+    const entry = this.#lists.get(name)?.find((one) => one.step === step && one.final === final)
+    if (entry) entry.singularValues ??= values
+    this.#forgetOthers(name)
+  }
+
+  /** A spectrum that came live; told again it takes the place of the old one. */
   add(entry: SpectrumEntry): void {
+    this.version++
     const name = key(entry.module, entry.part)
-    const list = this.#lists.get(name) ?? []
-    if (list.length === 0) this.#lists.set(name, list)
-    let index = list.length
-    while (index > 0 && order(list[index - 1]!, entry) > 0) index--
-    const same = index > 0 ? list[index - 1] : undefined
-    if (same && order(same, entry) === 0) {
-      list[index - 1] = { ...entry, singularValues: entry.singularValues ?? same.singularValues }
-    } else list.splice(index, 0, entry)
+    const list = this.#live.get(name) ?? []
+    const same = list.findIndex((one) => order(one, entry) === 0)
+    if (same >= 0) list[same] = entry
+    else list.push(entry)
+    this.#live.set(name, list)
+    this.#places.set(name, { module: entry.module, part: entry.part })
+    this.#lists.delete(name)
   }
 
   /** A run that went back to a checkpoint: what came after its step did not happen. */
   truncateAfter(step: number): void {
-    for (const [name, list] of this.#lists) {
-      const kept = list.filter((entry) => entry.step <= step)
-      if (kept.length === 0) this.#lists.delete(name)
-      else this.#lists.set(name, kept)
+    this.version++
+    for (const name of this.#places.keys()) {
+      const history = (this.#history.get(name) ?? [])
+        .map((one) => ({ ...one, steps: one.steps.filter((candidate) => candidate <= step) }))
+        .filter((one) => one.steps.length > 0)
+      const live = (this.#live.get(name) ?? []).filter((entry) => entry.step <= step)
+      this.#history.set(name, history)
+      this.#live.set(name, live)
+      if (history.length + live.length === 0) this.#places.delete(name)
     }
+    for (const [name, { steps, values }] of this.#columns) {
+      const kept = lowerBound(steps, step + 1)
+      this.#columns.set(name, {
+        steps: Array.from({ length: kept }, (_, index) => steps[index]!),
+        values: Array.from({ length: kept }, (_, index) => values[index]!),
+      })
+    }
+    this.#lists.clear()
   }
 
-  clear(): void {
-    this.#lists.clear()
+  #forgetOthers(kept: string): void {
+    let total = 0
+    for (const values of this.#values.values()) for (const one of values.values()) total += one.length
+    if (total <= mostValues) return
+    for (const name of [...this.#values.keys()].filter((other) => other !== kept)) {
+      this.#values.delete(name)
+      this.#lists.delete(name)
+    }
   }
 }
 
@@ -122,22 +274,6 @@ export function skippedSteps(
   )
 }
 
-export function entryFromJson(entry: JsonEntry): SpectrumEntry {
-  return {
-    step: entry.step,
-    module: entry.module,
-    part: entry.part,
-    final: entry.final,
-    rows: entry.rows,
-    columns: entry.columns,
-    frobenius: fromJsonNumber(entry.frobenius),
-    measures: Object.fromEntries(
-      Object.entries(entry.measures).map(([name, value]) => [name, fromJsonNumber(value)]),
-    ),
-    singularValues: entry.singularValues ? Float64Array.from(entry.singularValues, fromJsonNumber) : null,
-  }
-}
-
 export function entryFromRecord(body: RecordBodyOf<'spectrum'>): SpectrumEntry {
   return {
     step: body.step,
@@ -146,8 +282,7 @@ export function entryFromRecord(body: RecordBodyOf<'spectrum'>): SpectrumEntry {
     final: body.final,
     rows: body.rows,
     columns: body.columns,
-    frobenius: body.frobenius,
-    measures: body.measures,
+    measures: { ...body.measures, frobenius: body.frobenius },
     singularValues: fromFloat64Bytes(new Uint8Array(body.singularValues)),
   }
 }
@@ -177,4 +312,45 @@ function key(module: string, part: SpectrumPart): string {
 
 function order(a: SpectrumEntry, b: SpectrumEntry): number {
   return a.step - b.step || Number(a.final) - Number(b.final)
+}
+
+function place(step: number, final: boolean): string {
+  return `${step} ${final}`
+}
+
+/** How many of the entries are at or before the step. */
+function upTo(list: readonly SpectrumEntry[], step: number): number {
+  let low = 0
+  let high = list.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (list[middle]!.step <= step) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function lowerBound(steps: ArrayLike<number>, step: number): number {
+  let low = 0
+  let high = steps.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (steps[middle]! < step) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** Measures that not every spectrum has: for those NaN in a column means that it has none, for others that it is NaN. */
+const optional = new Set([
+  'tailRatioAtR',
+  'tailRatioAt2r',
+  'tailRatioAtKr',
+  'tailRatioAt2Kr',
+  'beyondFirstOrder',
+  'noiseFloor',
+])
+
+function isAbsent(measure: string, value: number): boolean {
+  return Number.isNaN(value) && optional.has(measure)
 }

@@ -1,18 +1,20 @@
 /** One run: its state and commands, its charts, and behind tabs its logs, samples, configuration and files. */
 import { Button, Loader, Stack, Tabs } from '@mantine/core'
 import { RankscopeError } from '@rankscope/protocol'
+import { useMemo } from 'react'
 import { useNavigate, useParams } from 'react-router'
 import { useRun, useRuns } from '../api/queries.ts'
 import { RunCharts } from '../charts/run-charts.tsx'
+import { useCurves } from '../charts/use-curves.ts'
 import { ErrorNotice, Notice } from '../common/notice.tsx'
-import { useViewChoice } from '../common/view-state.ts'
+import { useViewChoice, useViewText } from '../common/view-state.ts'
 import { useRunStores } from '../live/live-context.tsx'
 import { useShortcuts } from '../shell/shortcuts.ts'
+import { LayerMapPanel } from '../spectra-views/layer-map-panel.tsx'
 import { ConfigPanel } from './config-panel.tsx'
 import { DataPanel } from './data-panel.tsx'
 import { FilesPanel } from './files-panel.tsx'
 import { LogPanel } from './log-panel.tsx'
-import { ModulesPanel } from './modules-panel.tsx'
 import { RunFigures } from './run-figures-strip.tsx'
 import { RunHeader } from './run-header.tsx'
 import { SamplesPanel } from './samples-panel.tsx'
@@ -22,7 +24,7 @@ const topics = ['spectra', 'evaluations', 'logs', 'samples', 'files'] as const
 const tabs = ['charts', 'modules', 'samples', 'data', 'logs', 'config', 'files'] as const
 const tabLabels: Record<(typeof tabs)[number], string> = {
   charts: 'Charts',
-  modules: 'Modules',
+  modules: 'Layer map',
   samples: 'Samples',
   data: 'Data',
   logs: 'Log',
@@ -37,6 +39,13 @@ export function RunPage() {
   const navigate = useNavigate()
   const [tab, setTab] = useViewChoice('tab', tabs, 'charts')
   const loaded = useRunStores([runId], topics)
+  const shownRuns = useMemo(() => (run ? [run] : []), [run])
+  const curves = useCurves(shownRuns, loaded.stores, null)
+  const [, setModule] = useViewText('module', '')
+  const openModule = (module: string) => {
+    setModule(module)
+    setTab('charts')
+  }
   useShortcuts(
     tabs.map((name, index) => ({
       keys: String(index + 1),
@@ -77,7 +86,7 @@ export function RunPage() {
         </Tabs.Panel>
         <Tabs.Panel value="modules">
           <WhenLoaded store={store} topic="spectra">
-            {(shown) => <ModulesPanel store={shown} run={run} />}
+            {() => <LayerMapPanel curves={curves} openModule={openModule} />}
           </WhenLoaded>
         </Tabs.Panel>
         <Tabs.Panel value="samples">

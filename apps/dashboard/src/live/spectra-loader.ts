@@ -1,0 +1,90 @@
+/** Fetch measures and singular values of spectra into a run’s store, as columns of bytes. */
+import {
+  decodeColumn,
+  decodeSteps,
+  type SpectraMeasuresAnswer,
+  type SpectraValuesRequest,
+  type SpectrumPart,
+  spectraMeasuresAnswer,
+  spectraValuesAnswer,
+} from '@rankscope/protocol'
+import { requestColumns } from '../api/client.ts'
+import type { RunStore } from './run-store.ts'
+import type { SpectrumEntry } from './spectra.ts'
+
+export type MeasuresWanted = {
+  /** null: all that the run has. */
+  modules: readonly string[] | null
+  part: SpectrumPart
+  measures: readonly string[]
+}
+
+/** Measures over all steps, of live spectra and of final ones; what is here is not asked for again. */
+export async function fetchMeasures(store: RunStore, wanted: MeasuresWanted): Promise<void> {
+  const { part } = wanted
+  const modules = wanted.modules ?? store.spectra.modules()
+  for (const final of [false, true]) {
+    const measures = wanted.measures.filter((measure) =>
+      modules.some((module) => !store.spectra.hasColumn(module, part, final, measure)),
+    )
+    if (measures.length === 0) continue
+    let after: string | null = null
+    do {
+      const body = {
+        part,
+        final,
+        measures,
+        ...(wanted.modules === null ? {} : { modules: [...modules] }),
+        ...(after === null ? {} : { after }),
+      }
+      const answer: SpectraMeasuresAnswer = await requestColumns(
+        `/runs/${store.runId}/spectra/measures`,
+        body,
+        spectraMeasuresAnswer,
+      )
+      for (const { module, steps, values } of answer.modules) {
+        const decoded = decodeSteps(steps)
+        measures.forEach((measure, index) =>
+          store.spectra.addColumn(module, part, final, measure, {
+            steps: decoded,
+            values: decodeColumn(values[index]!, 'float64'),
+          }),
+        )
+      }
+      after = answer.next
+    } while (after !== null)
+  }
+  store.spectraChanged()
+}
+
+/** Singular values of single spectra, in the order given: the first ones are here first. */
+export async function fetchValues(
+  store: RunStore,
+  entries: readonly Pick<SpectrumEntry, 'module' | 'part' | 'step' | 'final'>[],
+  signal?: AbortSignal,
+): Promise<void> {
+  let rest = entries
+  while (rest.length > 0) {
+    const asked = rest.slice(0, valuesAtATime)
+    const items: SpectraValuesRequest['items'] = asked.map(({ module, part, step, final }) => ({
+      module,
+      part,
+      step,
+      final,
+    }))
+    const answer = await requestColumns(
+      `/runs/${store.runId}/spectra/values`,
+      { items },
+      spectraValuesAnswer,
+      signal ? { signal } : {},
+    )
+    answer.spectra.forEach((bytes, index) => {
+      const { module, part, step, final } = asked[index]!
+      if (bytes) store.spectra.addValues(module, part, step, final, decodeColumn(bytes, 'float64'))
+    })
+    store.spectraChanged()
+    rest = rest.slice(answer.next ?? asked.length)
+  }
+}
+
+const valuesAtATime = 128
