@@ -40,7 +40,7 @@ test('a run with attribution shows its parts overlaid, who holds the tail, and t
   for (const ratio of ratios) expect(ratio).toBeGreaterThan(0)
   for (const ratio of ratios) expect(ratio).toBeLessThan(0.1)
 
-  await page.getByRole('tab', { name: 'Modules' }).click()
+  await page.getByRole('tab', { name: 'Layer map' }).click()
   await expect(page.getByText('near 0 after the cliff of a method of bounded rank')).toBeVisible()
   await expect(page.getByRole('columnheader', { name: 'q_proj' })).toBeVisible()
 

@@ -14,7 +14,7 @@ import { LiveConnection } from './live/connection.ts'
 import { LiveContext } from './live/live-context.tsx'
 import { openSocket } from './live/socket.ts'
 import { ColourProvider } from './runs/colour-context.tsx'
-import { theme } from './theme.ts'
+import { cssVariables, theme } from './theme.ts'
 
 const client = new QueryClient({
   // The live feed keeps views current; a coded error is an answer, so only an unreachable server is asked again.
@@ -24,7 +24,7 @@ const live = new LiveConnection(openSocket(), cacheViews(client))
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
-    <MantineProvider theme={theme} defaultColorScheme="auto">
+    <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
       <Notifications position="bottom-right" />
       <QueryClientProvider client={client}>
         <LiveContext value={live}>

@@ -12,7 +12,7 @@ export async function downloadImage(
   format: ImageFormat,
   theme: ChartTheme,
 ): Promise<void> {
-  const plotly = await loadPlotly()
+  const plotly = await loadPlotly(figure.needs)
   const layout: Partial<Layout> = {
     ...figure.layout,
     title: { text: title, font: { size: 16 } },

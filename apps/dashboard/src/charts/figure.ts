@@ -22,7 +22,14 @@ export type FigureFacts = {
 }
 
 /** Heat maps, surfaces, and whatever a picture is exported from. */
-export type PlotlyFigure = FigureFacts & { kind: 'plotly'; traces: Data[]; layout: Partial<Layout> }
+export type PlotlyFigure = FigureFacts & {
+  kind: 'plotly'
+  traces: Data[]
+  layout: Partial<Layout>
+  /** A kind of trace beyond scatter, whose code is loaded with it. */
+  needs?: PlotlyTrace
+}
+export type PlotlyTrace = 'heatmap' | 'surface'
 
 /** Curves over one x axis. */
 export type LineFigure = FigureFacts & {

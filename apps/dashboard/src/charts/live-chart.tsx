@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'react'
 import type { RunStore } from '../live/run-store.ts'
 import { ChartFrame, type FrameStatus } from './chart-frame.tsx'
-import type { FigureFacts, PlotlyFigure } from './figure.ts'
+import type { FigureFacts, PlotlyFigure, PlotlyTrace } from './figure.ts'
 import { loadPlotly, type Plotly } from './plotly.ts'
 import { type Size, useDrawable } from './use-drawable.ts'
 
@@ -46,21 +46,42 @@ export function LiveChart(props: ChartProps<PlotlyFigure>) {
     mount: (redraw) => {
       const element = plot.current!
       let plotly: Plotly | null = null
+      let loading: PlotlyTrace | 'core' | null = null
+      const loadedTraces = new Set<PlotlyTrace>()
       let disposed = false
-      loadPlotly().then(
-        (loaded) => {
-          plotly = loaded
-          if (!disposed) redraw()
-        },
-        () =>
-          setStatus({ state: 'failed', message: 'The chart library could not be loaded; reload the page.' }),
-      )
+      const load = (needs?: PlotlyTrace) => {
+        if (loading === (needs ?? 'core')) return
+        loading = needs ?? 'core'
+        loadPlotly(needs).then(
+          (loaded) => {
+            plotly = loaded
+            loading = null
+            if (needs) loadedTraces.add(needs)
+            if (!disposed) redraw()
+          },
+          () =>
+            setStatus({
+              state: 'failed',
+              message: 'The chart library could not be loaded; reload the page.',
+            }),
+        )
+      }
+      // A lost WebGL context leaves a surface blank for good: it is made anew.
+      const onLost = () => {
+        plotly?.purge(element)
+        if (!disposed) redraw()
+      }
+      element.addEventListener('webglcontextlost', onLost, true)
       const draw = (size: Size): boolean => {
-        // Asked again once the library is there.
-        if (!plotly || disposed) return true
+        if (disposed) return true
         const plotElement = element as unknown as PlotElement
         if (plotElement._dragging) return false
         const figure = latest.current.build(size)
+        // Asked again once the library is there.
+        if (!plotly || (figure.needs && !loadedTraces.has(figure.needs))) {
+          load(figure.needs)
+          return true
+        }
         const firstTime = !element.classList.contains('js-plotly-plot')
         void plotly.react(
           element,
@@ -84,6 +105,7 @@ export function LiveChart(props: ChartProps<PlotlyFigure>) {
         draw,
         dispose: () => {
           disposed = true
+          element.removeEventListener('webglcontextlost', onLost, true)
           plotly?.purge(element)
         },
       }

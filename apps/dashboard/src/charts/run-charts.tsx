@@ -3,6 +3,7 @@ import { Group, SegmentedControl, Slider, Text } from '@mantine/core'
 import { isSettled, type RunView } from '@rankscope/protocol'
 import { useViewChoice, useViewNumber } from '../common/view-state.ts'
 import type { LoadedStores } from '../live/live-context.tsx'
+import { WaterfallChart } from '../spectra-views/waterfall-chart.tsx'
 import { emptyText } from './empty-text.ts'
 import { MeasureChart } from './measure-chart.tsx'
 import { PartsTable } from './parts-table.tsx'
@@ -75,6 +76,7 @@ export function RunCharts({ runs, loaded, groupKey }: Props) {
         <SpectrumChart curves={curves} stores={stores} view={view} empty={empty} height={344} />
         {view.parts.length > 1 ? <PartsTable curves={curves} stores={stores} view={view} /> : null}
         <MeasureChart curves={curves} stores={stores} view={view} empty={empty} height={250} />
+        {view.steps.length > 1 ? <WaterfallChart curves={curves} view={view} empty={empty} /> : null}
         {hasData(accuracyChart) ? <ScalarChart {...shared} definition={accuracyChart} height={306} /> : null}
         {scalarCharts.filter(hasData).map((definition) => (
           <ScalarChart key={definition.key} {...shared} definition={definition} />

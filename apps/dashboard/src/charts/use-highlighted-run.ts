@@ -1,7 +1,7 @@
 import { useSyncExternalStore } from 'react'
 import { currentlyPointed, subscribeToPointed } from './highlight.ts'
 
-/** The run that is being pointed at; re-renders when it is another. */
-export function useHighlightedRun(): string | null {
-  return useSyncExternalStore(subscribeToPointed, () => currentlyPointed().runId)
+/** Whether this run is being pointed at; re-renders only when that changes. */
+export function useIsHighlighted(runId: string): boolean {
+  return useSyncExternalStore(subscribeToPointed, () => currentlyPointed().runId === runId)
 }

@@ -1,10 +1,11 @@
 /** The compared runs: legend, eye, pin, remove; pointing at one highlights it in every chart. Adds others. */
-import { ActionIcon, Anchor, Group, Paper, Select, Stack, Text, Tooltip } from '@mantine/core'
+import { Paper, Select } from '@mantine/core'
 import { methodLabel, type RunView } from '@rankscope/protocol'
 import { IconEye, IconEyeOff, IconPin, IconPinFilled, IconX } from '@tabler/icons-react'
+import { memo, type ReactNode, useCallback, useRef } from 'react'
 import { Link } from 'react-router'
 import { highlightRun } from '../charts/highlight.ts'
-import { useHighlightedRun } from '../charts/use-highlighted-run.ts'
+import { useIsHighlighted } from '../charts/use-highlighted-run.ts'
 import { RunSwatch } from '../runs/run-swatch.tsx'
 import { StateBadge } from '../runs/state-badge.tsx'
 import classes from './run-picker.module.css'
@@ -19,67 +20,32 @@ type Props = {
   setPinned: (runIds: string[]) => void
 }
 
-export function RunPicker({ runs, compared, hidden, pinned, setChosen, setHidden, setPinned }: Props) {
-  const highlighted = useHighlightedRun()
+export function RunPicker(props: Props) {
+  const { runs, compared, hidden, pinned, setChosen } = props
   const ids = compared.map((run) => run.runId)
-  const others = runs.filter((run) => !ids.includes(run.runId)).sort((a, b) => b.createdMs - a.createdMs)
+  const known = new Set(ids)
+  const others = runs.filter((run) => !known.has(run.runId)).sort((a, b) => b.createdMs - a.createdMs)
+  const latest = useRef(props)
+  latest.current = props
+  const act = useCallback((runId: string, what: 'hide' | 'pin' | 'remove') => {
+    const now = latest.current
+    if (what === 'hide') now.setHidden(toggled(now.hidden, runId))
+    else if (what === 'pin') now.setPinned(toggled(now.pinned, runId))
+    else now.setChosen(now.compared.flatMap((run) => (run.runId === runId ? [] : run.runId)))
+  }, [])
   return (
     <Paper withBorder p="xs" component="section" aria-label="Compared runs" className={classes['picker']!}>
-      <Stack gap={2} component="ul" p={0} m={0}>
-        {compared.map((run) => {
-          const isHidden = hidden.includes(run.runId)
-          const isPinned = pinned.includes(run.runId)
-          return (
-            <li
-              key={run.runId}
-              className={classes['run']}
-              data-strong={highlighted === run.runId}
-              data-hidden={isHidden}
-              data-testid="compared-run"
-              onMouseEnter={() => highlightRun(run.runId)}
-              onMouseLeave={() => highlightRun(null)}
-              onFocus={() => highlightRun(run.runId)}
-              onBlur={() => highlightRun(null)}
-            >
-              <Group gap={6} wrap="nowrap">
-                <RunSwatch runId={run.runId} />
-                <Anchor
-                  component={Link}
-                  to={`/runs/${run.runId}`}
-                  size="sm"
-                  fw={500}
-                  truncate
-                  flex={1}
-                  title={run.name}
-                >
-                  {run.name}
-                </Anchor>
-                <Toggle
-                  label={isHidden ? `Show ${run.name}` : `Hide ${run.name}`}
-                  icon={isHidden ? <IconEyeOff size={14} /> : <IconEye size={14} />}
-                  onClick={() => setHidden(toggled(hidden, run.runId))}
-                />
-                <Toggle
-                  label={isPinned ? `Unpin ${run.name}` : `Pin ${run.name} to the top`}
-                  icon={isPinned ? <IconPinFilled size={14} /> : <IconPin size={14} />}
-                  onClick={() => setPinned(toggled(pinned, run.runId))}
-                />
-                <Toggle
-                  label={`Remove ${run.name}`}
-                  icon={<IconX size={14} />}
-                  onClick={() => setChosen(ids.filter((id) => id !== run.runId))}
-                />
-              </Group>
-              <Group gap={6} pl={16} wrap="nowrap">
-                <Text size="xs" c="dimmed" truncate flex={1}>
-                  {methodLabel(run.config)}
-                </Text>
-                <StateBadge run={run} />
-              </Group>
-            </li>
-          )
-        })}
-      </Stack>
+      <ul className={classes['list']}>
+        {compared.map((run) => (
+          <PickedRun
+            key={run.runId}
+            run={run}
+            isHidden={hidden.includes(run.runId)}
+            isPinned={pinned.includes(run.runId)}
+            act={act}
+          />
+        ))}
+      </ul>
       <Select
         mt="xs"
         size="xs"
@@ -96,13 +62,59 @@ export function RunPicker({ runs, compared, hidden, pinned, setChosen, setHidden
   )
 }
 
-function Toggle({ label, icon, onClick }: { label: string; icon: React.ReactNode; onClick: () => void }) {
+type PickedProps = {
+  run: RunView
+  isHidden: boolean
+  isPinned: boolean
+  act: (runId: string, what: 'hide' | 'pin' | 'remove') => void
+}
+
+/** Plain elements: a hundred of them cost little, and pointing at one draws two of them anew. */
+const PickedRun = memo(function PickedRun({ run, isHidden, isPinned, act }: PickedProps) {
+  const { runId, name } = run
+  const isHighlighted = useIsHighlighted(runId)
   return (
-    <Tooltip label={label}>
-      <ActionIcon size="xs" variant="subtle" color="gray" aria-label={label} onClick={onClick}>
-        {icon}
-      </ActionIcon>
-    </Tooltip>
+    <li
+      className={classes['run']}
+      data-strong={isHighlighted}
+      data-hidden={isHidden}
+      data-testid="compared-run"
+      onMouseEnter={() => highlightRun(runId)}
+      onMouseLeave={() => highlightRun(null)}
+      onFocus={() => highlightRun(runId)}
+      onBlur={() => highlightRun(null)}
+    >
+      <div className={classes['line']}>
+        <RunSwatch runId={runId} />
+        <Link to={`/runs/${runId}`} className={classes['name']} title={name}>
+          {name}
+        </Link>
+        <Toggle label={isHidden ? `Show ${name}` : `Hide ${name}`} onClick={() => act(runId, 'hide')}>
+          {isHidden ? <IconEyeOff size={14} /> : <IconEye size={14} />}
+        </Toggle>
+        <Toggle
+          label={isPinned ? `Unpin ${name}` : `Pin ${name} to the top`}
+          onClick={() => act(runId, 'pin')}
+        >
+          {isPinned ? <IconPinFilled size={14} /> : <IconPin size={14} />}
+        </Toggle>
+        <Toggle label={`Remove ${name}`} onClick={() => act(runId, 'remove')}>
+          <IconX size={14} />
+        </Toggle>
+      </div>
+      <div className={classes['line']}>
+        <span className={classes['method']}>{methodLabel(run.config)}</span>
+        <StateBadge run={run} plain />
+      </div>
+    </li>
+  )
+})
+
+function Toggle({ label, onClick, children }: { label: string; onClick: () => void; children: ReactNode }) {
+  return (
+    <button type="button" className={classes['toggle']} aria-label={label} title={label} onClick={onClick}>
+      {children}
+    </button>
   )
 }
 

@@ -7,6 +7,7 @@ import { useRun, useRuns } from '../api/queries.ts'
 import { RunCharts } from '../charts/run-charts.tsx'
 import { useCurves } from '../charts/use-curves.ts'
 import { ErrorNotice, Notice } from '../common/notice.tsx'
+import { usePageTitle } from '../common/page-title.ts'
 import { useViewChoice, useViewText } from '../common/view-state.ts'
 import { useRunStores } from '../live/live-context.tsx'
 import { useShortcuts } from '../shell/shortcuts.ts'
@@ -37,6 +38,7 @@ export function RunPage() {
   const { data: runs, error, refetch } = useRuns()
   const run = useRun(runId)
   const navigate = useNavigate()
+  usePageTitle(run ? run.name : 'Run')
   const [tab, setTab] = useViewChoice('tab', tabs, 'charts')
   const loaded = useRunStores([runId], topics)
   const shownRuns = useMemo(() => (run ? [run] : []), [run])

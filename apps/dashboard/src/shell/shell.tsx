@@ -10,8 +10,8 @@ import {
   useMantineColorScheme,
 } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
-import { IconDeviceDesktop, IconKeyboard, IconMoon, IconSun } from '@tabler/icons-react'
-import { type ReactNode, useEffect } from 'react'
+import { IconDeviceDesktop, IconKeyboard, IconMoon, IconSearch, IconSun } from '@tabler/icons-react'
+import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react'
 import { NavLink, useLocation, useNavigate } from 'react-router'
 import { ConnectionIndicator } from './connection-indicator.tsx'
 import classes from './shell.module.css'
@@ -34,6 +34,8 @@ const schemes = [
   { value: 'auto', label: 'As the system', icon: IconDeviceDesktop },
 ] as const
 
+const CommandPalette = lazy(async () => ({ default: (await import('./command-palette.tsx')).CommandPalette }))
+
 export function Shell({ children }: { children: ReactNode }) {
   const [menuOpen, menu] = useDisclosure(false)
   const [helpOpen, help] = useDisclosure(false)
@@ -44,6 +46,23 @@ export function Shell({ children }: { children: ReactNode }) {
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: going to another page closes the menu
   useEffect(menu.close, [pathname])
+
+  // Its code comes when it is first asked for.
+  const [paletteWanted, setPaletteWanted] = useState(false)
+  const openPalette = async () => {
+    setPaletteWanted(true)
+    const { spotlight } = await import('@mantine/spotlight')
+    spotlight.open()
+  }
+  useEffect(() => {
+    const opens = (event: KeyboardEvent) => {
+      if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || paletteWanted) return
+      event.preventDefault()
+      void openPalette()
+    }
+    window.addEventListener('keydown', opens)
+    return () => window.removeEventListener('keydown', opens)
+  })
 
   useShortcuts([
     { keys: 'g l', group: 'Go to', label: 'Launch', run: () => void navigate('/launch') },
@@ -83,6 +102,16 @@ export function Shell({ children }: { children: ReactNode }) {
         </Group>
         <Group gap={6} ml="auto" wrap="nowrap">
           <ConnectionIndicator />
+          <Tooltip label="Page, run or command (Ctrl K)">
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              onClick={() => void openPalette()}
+              aria-label="Find a page, run or command"
+            >
+              <IconSearch size={18} />
+            </ActionIcon>
+          </Tooltip>
           <Tooltip label="Keyboard shortcuts (?)">
             <ActionIcon
               variant="subtle"
@@ -123,6 +152,11 @@ export function Shell({ children }: { children: ReactNode }) {
       </AppShell.Main>
       <ShortcutDialog opened={helpOpen} close={help.close} />
       <TokenDialog />
+      {paletteWanted ? (
+        <Suspense>
+          <CommandPalette pages={pages} />
+        </Suspense>
+      ) : null}
     </AppShell>
   )
 }
