@@ -117,11 +117,16 @@ async function benchStore(folder: string): Promise<void> {
 /** From the moment at which a node emits a record to that at which a browser has it, over real sockets. */
 async function benchLatency(folder: string, runs: number, seconds: number, rate: number): Promise<void> {
   const server = await startServer({ port: 0, dataFolder: join(folder, 'server') })
-  const options = { parser: wireParser, transports: ['websocket'], forceNew: true }
   const connect = (namespace: string, token: string): Socket =>
-    io(new URL(namespace, server.url).href, { ...options, auth: { token, protocolVersion } })
+    io(new URL(namespace, server.url).href, {
+      parser: wireParser(namespace),
+      transports: ['websocket'],
+      forceNew: true,
+      extraHeaders: { authorization: `Bearer ${token}` },
+      auth: { protocolVersion },
+    })
   const node = connect(nodeNamespace, server.nodeToken)
-  const browser = connect(browserNamespace, '')
+  const browser = connect(browserNamespace, server.browserToken)
   const assigned: string[] = []
   node.on('assign', ({ runId }, acknowledge) => {
     assigned.push(runId)
@@ -144,7 +149,7 @@ async function benchLatency(folder: string, runs: number, seconds: number, rate:
   })
   await fetch(`${server.url}/api/runs`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${server.browserToken}` },
     body: JSON.stringify({ configs: Array.from({ length: runs }, () => config) }),
   })
   while (assigned.length < runs) await new Promise((resolve) => setTimeout(resolve, 10))

@@ -55,6 +55,7 @@ for (const scheme of ['light', 'dark'] as const) {
       viewport: { width: 390, height: 844 },
       colorScheme: scheme,
     })
+    await context.addCookies([await stack.cookie()])
     const page = await context.newPage()
     const errors: string[] = []
     page.on('pageerror', (error) => errors.push(error.message))

@@ -40,7 +40,9 @@ describe('a run survives', { timeout: patienceMs }, () => {
   }
   const keptSteps = async (runId: string) => {
     const query = `/api/runs/${runId}/scalars?names=train%2Floss&points=1000`
-    const answer = scalarsAnswer.parse(await (await fetch(new URL(query, stack.address))).json())
+    const answer = scalarsAnswer.parse(
+      await (await fetch(new URL(query, stack.address), { headers: stack.headers })).json(),
+    )
     return answer.series[0]!.steps
   }
   const everyStep = Array.from({ length: steps }, (_, index) => index + 1)

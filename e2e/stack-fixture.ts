@@ -21,4 +21,9 @@ export const test = base.extend<Record<never, never>, { stack: TestStack }>({
     },
     { scope: 'worker', timeout: 120_000 },
   ],
+  // As after the first visit: the browser has the cookie.
+  context: async ({ context, stack }, use) => {
+    await context.addCookies([await stack.cookie()])
+    await use(context)
+  },
 })

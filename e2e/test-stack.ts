@@ -21,9 +21,29 @@ export class TestStack {
   #node!: StackProcess
   api!: ApiClient
 
-  /** What a person would open. */
+  /** Of the dashboard’s pages, for a browser that has the cookie. */
   get address(): string {
+    return this.#server.url
+  }
+
+  /** What a person opens first: the printed address, with the token. */
+  get printedAddress(): string {
     return this.#server.address
+  }
+
+  /** What a browser has after it opened the printed address. */
+  async cookie(): Promise<{ name: string; value: string; url: string }> {
+    const { headers } = await fetch(this.printedAddress, {
+      redirect: 'manual',
+      headers: { accept: 'text/html' },
+    })
+    const [name, value] = headers.get('set-cookie')!.split(';')[0]!.split('=')
+    return { name: name!, value: value!, url: this.address }
+  }
+
+  /** For requests beside the API client. */
+  get headers(): Record<string, string> {
+    return { authorization: `Bearer ${this.#server.token}` }
   }
 
   /** A folder whose files the node reads. */
@@ -57,9 +77,9 @@ export class TestStack {
     await this.#server.gone
   }
 
-  /** The same database on the same port. */
-  async restartServer(): Promise<void> {
-    await this.#startServer(Number(new URL(this.#server.url).port))
+  /** The same database on the same port; with another token where one is given. */
+  async restartServer(token: string | null = null): Promise<void> {
+    await this.#startServer(Number(new URL(this.#server.url).port), token)
   }
 
   async stopNode(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -78,14 +98,15 @@ export class TestStack {
     rmSync(this.#state, { recursive: true, force: true })
   }
 
-  async #startServer(port: number): Promise<void> {
+  async #startServer(port: number, token: string | null = null): Promise<void> {
     this.#server = await startServerProcess({
       state: join(this.#state, 'server'),
       host: '127.0.0.1',
       port,
       nodeToken,
+      token,
       log: join(this.#state, 'logs', 'server.log'),
     })
-    this.api = new ApiClient(this.#server.url, null)
+    this.api = new ApiClient(this.#server.url, this.#server.token)
   }
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { threadId } from 'node:worker_threads'
 import * as esbuild from 'esbuild'
 import { stampOf } from './stamp.mjs'
 
@@ -83,8 +84,10 @@ function keep(stem, outputFiles, inputs) {
     [output, code.text.replace(/(?<=sourceMappingURL=).*/, `${basename(output)}.map`)],
     [`${stem}.json`, JSON.stringify({ output, inputs })],
   ]) {
-    writeFileSync(`${file}.${process.pid}`, contents)
-    renameSync(`${file}.${process.pid}`, file)
+    // Threads of one process share its id.
+    const unfinished = `${file}.${process.pid}-${threadId}`
+    writeFileSync(unfinished, contents)
+    renameSync(unfinished, file)
   }
   for (const name of former)
     if (!name.startsWith(basename(output))) rmSync(join(dirname(stem), name), { force: true })

@@ -16,9 +16,9 @@ import type { z } from 'zod'
 
 export class ApiClient {
   readonly #url: string
-  readonly #token: string | null
+  readonly #token: string
 
-  constructor(url: string, token: string | null) {
+  constructor(url: string, token: string) {
     this.#url = url
     this.#token = token
   }
@@ -61,7 +61,7 @@ export class ApiClient {
       method,
       headers: {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(this.#token === null ? {} : { authorization: `Bearer ${this.#token}` }),
+        authorization: `Bearer ${this.#token}`,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })

@@ -46,9 +46,9 @@ async function main(): Promise<void> {
   const configs = chosenRuns(values.runs, values.steps)
   // All four at once, a thread each: that they can be watched side by side is worth more than a faster first one.
   const stack = await startStack(values, { slots: configs.length })
-  const { address, url } = stack.server
+  const { address, url, token } = stack.server
   console.log(`\n  Dashboard  ${address}\n`)
-  const api = new ApiClient(url, new URL(address).searchParams.get('token'))
+  const api = new ApiClient(url, token)
   const created = (await interrupted(api, configs, values.new ?? false)) ?? (await launch(api, configs))
   await stack.node
   const runs = await watch(

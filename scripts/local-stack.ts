@@ -1,12 +1,11 @@
 /** A server and one GPU node on this machine, each a process of its own: for `npm start`, the demo and the browser tests. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createWriteStream, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
-import { launchCommand, withParent } from '@rankscope/launch'
+import { launchCommand, openPrivateState, withParent } from '@rankscope/launch'
 import { RankscopeError } from '@rankscope/protocol'
 import { takeProcessLock } from './process-lock.mjs'
 
@@ -20,10 +19,12 @@ export interface StackProcess {
 }
 
 export interface ServerProcess extends StackProcess {
-  /** For people: with the token where one is needed. */
+  /** For people: with the token. */
   readonly address: string
-  /** For programs, without a token. */
+  /** For programs, without it. */
   readonly url: string
+  /** For programs: what `Authorization: Bearer` takes. */
+  readonly token: string
   readonly nodeToken: string
 }
 
@@ -32,6 +33,9 @@ export interface ServerOptions {
   readonly host: string
   readonly port: number
   readonly nodeToken: string
+  /** For browsers. null: the one of the last start, or a new one. */
+  readonly token?: string | null
+  readonly basePath?: string | null
   readonly log: string
   /** Called at once, while the process is still starting. */
   readonly spawned?: (process: StackProcess) => void
@@ -53,16 +57,23 @@ export interface NodeOptions {
 export async function startServerProcess(options: ServerOptions): Promise<ServerProcess> {
   const { process: child, readyLine } = await start({
     entry: 'server/src/main.ts',
-    args: ['--port', String(options.port), '--host', options.host, '--data', options.state],
-    // Not on the command line, where every user of the machine could read it.
-    environment: { RANKSCOPE_NODE_TOKEN: options.nodeToken },
+    args: [
+      ...['--port', String(options.port), '--host', options.host, '--data', options.state],
+      ...(options.basePath == null ? [] : ['--base-path', options.basePath]),
+    ],
+    // Not on the command line, where every user of the machine could read them.
+    environment: {
+      RANKSCOPE_NODE_TOKEN: options.nodeToken,
+      ...(options.token == null ? {} : { RANKSCOPE_TOKEN: options.token }),
+    },
     ready: /^Rankscope is ready: (.+)$/,
     log: options.log,
     title: 'the server',
     spawned: options.spawned,
   })
   const address = readyLine[1]!
-  return { ...child, address, url: new URL(address).origin, nodeToken: options.nodeToken }
+  const { origin, searchParams } = new URL(address)
+  return { ...child, address, url: origin, token: searchParams.get('token')!, nodeToken: options.nodeToken }
 }
 
 /** Resolves when the server has welcomed the node. */
@@ -101,7 +112,7 @@ interface Start {
 
 function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExpExecArray }> {
   mkdirSync(join(order.log, '..'), { recursive: true })
-  const log = createWriteStream(order.log, { flags: 'a' })
+  const log = createWriteStream(order.log, { flags: 'a', mode: 0o600 })
   const [program, ...args] = launchCommand(pathToFileURL(join(root, order.entry)), ...order.args)
   const child = spawn(program, args, {
     cwd: root,
@@ -126,7 +137,7 @@ function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExp
   return new Promise((resolveReady, reject) => {
     const lastLines: string[] = []
     eachLine(child, (line) => {
-      log.write(`${line}\n`)
+      log.write(`${withoutToken(line)}\n`)
       lastLines.push(line)
       if (lastLines.length > 20) lastLines.shift()
       const readyLine = order.ready.exec(line)
@@ -144,14 +155,9 @@ function eachLine(child: ChildProcess, take: (line: string) => void): void {
   createInterface({ input: child.stderr! }).on('line', take)
 }
 
-/** The nodes’ token of this checkout, made at the first start. */
-export function keptNodeToken(state: string): string {
-  const file = join(state, 'node-token')
-  if (existsSync(file)) return readFileSync(file, 'utf8').trim()
-  mkdirSync(state, { recursive: true })
-  const token = randomBytes(24).toString('base64url')
-  writeFileSync(file, `${token}\n`, { mode: 0o600 })
-  return token
+/** Logs are sent to others, and stay. */
+function withoutToken(line: string): string {
+  return line.replace(/([?&]token=)[^&\s]+/g, '$1…')
 }
 
 /** The wanted port, which must be free, or the first free one from 7777 on where none is named. */
@@ -179,6 +185,7 @@ function isFree(port: number, host: string): Promise<boolean> {
  * servers on one database would undo each other.
  */
 export function claim(state: string): void {
+  openPrivateState(state, ['logs', 'running.json'])
   const holder = takeProcessLock(join(state, 'running.json'))
   if (holder !== null)
     throw new RankscopeError('FOLDER_IN_USE', `Rankscope already runs in ${state} (process ${holder})`, {

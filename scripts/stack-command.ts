@@ -1,11 +1,13 @@
 /** What `npm start` and `npm run demo` share: options, start of the stack, and an orderly end on Ctrl-C. */
+import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { ParseArgsConfig } from 'node:util'
+import { createForOwnerOnly } from '@rankscope/launch'
 import { errorPayload, RankscopeError } from '@rankscope/protocol'
+import { keptToken } from '../server/src/access.ts'
 import {
   choosePort,
   claim,
-  keptNodeToken,
   type ServerProcess,
   type StackProcess,
   startNodeProcess,
@@ -15,6 +17,8 @@ import {
 export const stackOptions = {
   port: { type: 'string' },
   host: { type: 'string' },
+  token: { type: 'string' },
+  'base-path': { type: 'string' },
   state: { type: 'string' },
   slots: { type: 'string' },
   threads: { type: 'string' },
@@ -24,7 +28,9 @@ export const stackOptions = {
 } as const satisfies ParseArgsConfig['options']
 
 export const stackUsage = `  --port N        port of the dashboard                 [7777, or the next free one]
-  --host ADDRESS  address to listen on; any but a loopback one asks browsers for a token   [127.0.0.1]
+  --host ADDRESS  address to listen on                  [127.0.0.1]
+  --token T       what browsers show (better: RANKSCOPE_TOKEN)   [the one of the last start, or made up]
+  --base-path P   where the pages lie behind a proxy, e.g. /rankscope/
   --slots N       runs that the local node trains at a time
   --threads N     processor threads of each run
   --models DIR    folder of base models that runs may use; repeatable
@@ -35,6 +41,8 @@ export const stackUsage = `  --port N        port of the dashboard              
 export interface StackValues {
   port?: string | undefined
   host?: string | undefined
+  token?: string | undefined
+  'base-path'?: string | undefined
   state?: string | undefined
   slots?: string | undefined
   threads?: string | undefined
@@ -57,6 +65,7 @@ export interface Stack {
 export async function startStack(values: StackValues, usual: { slots: number | null }): Promise<Stack> {
   const state = resolve(values.state ?? '.rankscope')
   const host = values.host ?? '127.0.0.1'
+  createForOwnerOnly()
   claim(state)
   const logs = join(state, 'logs')
   const started: StackProcess[] = []
@@ -78,13 +87,17 @@ export async function startStack(values: StackValues, usual: { slots: number | n
   })
 
   const port = await choosePort(values.port === undefined ? null : integer(values.port, '--port', 0), host)
-  const nodeToken = keptNodeToken(join(state, 'server'))
+  const serverState = join(state, 'server')
+  mkdirSync(serverState, { recursive: true })
+  const nodeToken = keptToken(serverState, 'node-token')
   const spawned = (child: StackProcess) => started.push(child)
   const serverStart = startServerProcess({
-    state: join(state, 'server'),
+    state: serverState,
     host,
     port,
     nodeToken,
+    token: values.token ?? null,
+    basePath: values['base-path'] ?? null,
     log: join(logs, 'server.log'),
     spawned,
   })

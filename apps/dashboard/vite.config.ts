@@ -6,6 +6,8 @@ export default defineConfig(({ mode }) => {
   const environment = loadEnv(mode, import.meta.dirname, 'RANKSCOPE_')
   const target = environment['RANKSCOPE_SERVER'] ?? 'http://127.0.0.1:7777'
   return {
+    // Relative: the server puts the path before it under which the pages lie.
+    base: './',
     plugins: [react()],
     // A helper inside plotly.js looks for Node’s global object.
     define: { global: 'globalThis' },

@@ -28,6 +28,7 @@ export const errorCodes = {
   NODE_LOST: 'The node stopped answering.',
   NODE_BUSY: 'The node has no free slot.',
   NODE_DUPLICATE: 'Another daemon with the same node id is connected.',
+  SERVER_BUSY: 'The server holds as many connections as it may.',
   NOT_FOUND: 'The requested thing does not exist.',
   ILLEGAL_TRANSITION: 'The run’s state does not allow that command.',
   UNAUTHORIZED: 'The token is missing or wrong.',
@@ -83,6 +84,9 @@ export class RankscopeError extends Error {
   }
 }
 
+const mostPlaces = 20
+const short = (text: string) => (text.length > 300 ? `${text.slice(0, 300)}…` : text)
+
 /** A zod error as one coded error that names each path, e.g. `optimizer.learningRate: must be > 0`. */
 export function fromZodError(
   code: ErrorCode,
@@ -90,9 +94,11 @@ export function fromZodError(
   error: z.ZodError,
   hint?: string,
 ): RankscopeError {
-  const places = error.issues.map(
-    (issue) => `${issue.path.map(String).join('.') || '(top level)'}: ${issue.message}`,
-  )
+  // Whoever sends nonsense by the megabyte does not get it back.
+  const places = error.issues
+    .slice(0, mostPlaces)
+    .map((issue) => `${short(issue.path.map(String).join('.')) || '(top level)'}: ${short(issue.message)}`)
+  if (error.issues.length > mostPlaces) places.push(`and ${error.issues.length - mostPlaces} more`)
   return new RankscopeError(code, `${subject}: ${places.join('; ')}`, {
     cause: error,
     ...(hint ? { hint } : {}),

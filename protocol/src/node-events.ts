@@ -1,9 +1,9 @@
 /**
- * Messages between a GPU node and the server, socket.io namespace `/node`, msgpack parser. Handshake auth:
- * { token, protocolVersion }. Every event is acknowledged with `Ack`.
+ * Messages between a GPU node and the server, socket.io namespace `/node`, msgpack parser. The token comes with the
+ * request that opens the socket, `Authorization: Bearer`; handshake auth: { protocolVersion }. Every event is acknowledged with `Ack`.
  */
 import { z } from 'zod'
-import { errorCodeSchema, type errorPayloadSchema } from './errors.ts'
+import { errorCodeSchema, errorPayloadSchema } from './errors.ts'
 import type { MemoryPlan } from './memory-estimate.ts'
 import { idSchema, nameLengths, nameSchema, pathSchema } from './name.ts'
 import type { DataPreview, PreviewRequest } from './preview.ts'
@@ -150,6 +150,10 @@ export const deletedRunSchema = z.strictObject({
 export type DeletedRun = z.infer<typeof deletedRunSchema>
 
 /** Every acknowledgement: a value, or a coded error. */
+export const ackSchema = z.discriminatedUnion('ok', [
+  z.strictObject({ ok: z.literal(true), value: z.unknown() }),
+  z.strictObject({ ok: z.literal(false), error: errorPayloadSchema }),
+])
 export type Ack<T> = { ok: true; value: T } | { ok: false; error: z.infer<typeof errorPayloadSchema> }
 
 export type NodeToServerEvents = {

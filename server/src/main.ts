@@ -1,16 +1,17 @@
 /** `node launch/launch.mjs server/src/main.ts`: the server until SIGTERM or SIGINT. */
 import { parseArgs } from 'node:util'
-import { endOnFault, leaveWithParent } from '@rankscope/launch'
+import { createForOwnerOnly, endOnFault, leaveWithParent } from '@rankscope/launch'
 import { errorPayload, RankscopeError } from '@rankscope/protocol'
 import { defaultOptions, startServer } from './start-server.ts'
 
-const usage = `Usage: server [--port 7777] [--host 127.0.0.1] [--data .rankscope/server] [--token T] [--node-token T]
+const usage = `Usage: server [--port 7777] [--host 127.0.0.1] [--base-path /] [--data .rankscope/server] [--token T] [--node-token T]
 
   --port N        port to listen on; 0 takes any free one
-  --host ADDRESS  address to listen on; any but a loopback one demands a token from browsers
-  --data DIR      folder of the database and of the nodes’ token
-  --token T       browsers’ token (or RANKSCOPE_TOKEN); made up where one is needed and none is given
-  --node-token T  nodes’ token (or RANKSCOPE_NODE_TOKEN); otherwise kept in DIR/node-token
+  --host ADDRESS  address to listen on
+  --base-path P   where the pages lie behind a proxy, e.g. /rankscope/
+  --data DIR      folder of the database and of the tokens
+  --token T       browsers’ token (or RANKSCOPE_TOKEN); kept in DIR/browser-token, made up where none is given
+  --node-token T  nodes’ token (or RANKSCOPE_NODE_TOKEN); kept in DIR/node-token, likewise
 `
 
 async function main(): Promise<void> {
@@ -18,6 +19,7 @@ async function main(): Promise<void> {
     options: {
       port: { type: 'string' },
       host: { type: 'string' },
+      'base-path': { type: 'string' },
       data: { type: 'string' },
       token: { type: 'string' },
       'node-token': { type: 'string' },
@@ -28,9 +30,11 @@ async function main(): Promise<void> {
     process.stdout.write(usage)
     return
   }
+  createForOwnerOnly()
   const server = await startServer({
     port: values.port === undefined ? defaultOptions.port : parsePort(values.port),
     host: values.host ?? defaultOptions.host,
+    basePath: parseBasePath(values['base-path'] ?? '/'),
     dataFolder: values.data ?? '.rankscope/server',
     token: values.token ?? process.env['RANKSCOPE_TOKEN'] ?? null,
     nodeToken: values['node-token'] ?? process.env['RANKSCOPE_NODE_TOKEN'] ?? null,
@@ -56,6 +60,16 @@ function parsePort(text: string): number {
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new RankscopeError('CONFIG_INVALID', `--port ${text} is not a port`, { hint: 'take 0 to 65535' })
   return port
+}
+
+/** With a slash at both ends. */
+function parseBasePath(text: string): string {
+  const path = text.replace(/^\/*/, '/').replace(/\/*$/, '/')
+  if (!/^\/([\w.~-]+\/)*$/.test(path) || /\/\.+\//.test(path))
+    throw new RankscopeError('CONFIG_INVALID', `--base-path ${text} is no path`, {
+      hint: 'letters, digits and - . _ ~ between slashes, such as /rankscope/',
+    })
+  return path
 }
 
 function fail(error: unknown): never {

@@ -135,7 +135,7 @@ describe('a full disk', () => {
         const deleted = await bench.server.app.inject({
           method: 'DELETE',
           url: `/api/runs/${runId}`,
-          headers: { host: 'localhost' },
+          headers: bench.headers,
         })
         expect(deleted.statusCode, deleted.body).toBeLessThan(300)
       })

@@ -2,23 +2,16 @@
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import {
-  type AwakeClock,
-  awakeClock,
-  browserNamespace,
-  largestMessageBytes,
-  nodeNamespace,
-  RankscopeError,
-  wireParser,
-} from '@rankscope/protocol'
-import { Server } from 'socket.io'
-import { Access, isLoopback, keptToken, newToken } from './access.ts'
+import { openPrivateState } from '@rankscope/launch'
+import { type AwakeClock, awakeClock, RankscopeError } from '@rankscope/protocol'
+import { Access, keptToken } from './access.ts'
 import { lockFolder } from './folder-lock.ts'
 import { type App, createApp } from './http/app.ts'
 import { NodeBook } from './nodes/node-book.ts'
 import { RunBook } from './runs/run-book.ts'
 import { Scheduler, type SchedulerTimes } from './scheduler/shell.ts'
 import { BrowserHub } from './sockets/browser-hub.ts'
+import { openDoors } from './sockets/doors.ts'
 import { NodeHub } from './sockets/node-hub.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 import type { Store } from './store/store.ts'
@@ -30,11 +23,13 @@ export type ServerOptions = {
   /** 0 takes any free port. */
   port: number
   host: string
-  /** Database and node token; created where missing. */
+  /** Where pages and API lie for browsers, e.g. `/rankscope/` behind a proxy: begins and ends with a slash. */
+  basePath: string
+  /** Database and tokens; created where missing, its owner’s alone. */
   dataFolder: string
-  /** For browsers. null: none on a loopback address, a new one on any other. */
+  /** For browsers and scripts. null: the one kept in the data folder, made at the first start. */
   token: string | null
-  /** For nodes. null: the one kept in the data folder, made at the first start. */
+  /** For nodes, likewise. */
   nodeToken: string | null
   dashboardFolder: string
   /** For tests of a full disk: pages that the database may have; null leaves it to the disk. */
@@ -46,12 +41,12 @@ export type ServerOptions = {
 }
 
 export type RunningServer = {
-  /** For people: with the token, where one is needed. */
+  /** For people: with the token. */
   address: string
   url: string
   port: number
   nodeToken: string
-  browserToken: string | null
+  browserToken: string
   app: App
   close(): Promise<void>
 }
@@ -59,6 +54,7 @@ export type RunningServer = {
 export const defaultOptions: Omit<ServerOptions, 'dataFolder'> = {
   port: 7777,
   host: '127.0.0.1',
+  basePath: '/',
   token: null,
   nodeToken: null,
   maxPages: null,
@@ -74,6 +70,9 @@ export const defaultOptions: Omit<ServerOptions, 'dataFolder'> = {
   awake: awakeClock(() => performance.now()),
 }
 
+/** What an earlier release left readable for others. */
+const stateFiles = ['rankscope.db', 'rankscope.db-wal', 'rankscope.db-shm', 'node-token', 'browser-token']
+
 /** Resolves when connections are accepted. */
 export async function startServer(
   given: Partial<ServerOptions> & Pick<ServerOptions, 'dataFolder'>,
@@ -83,6 +82,7 @@ export async function startServer(
   const unlock = lockFolder(dataFolder)
   const opened: (() => unknown)[] = [unlock]
   try {
+    openPrivateState(dataFolder, stateFiles)
     return await start(options, opened, unlock)
   } catch (error) {
     for (const close of opened.reverse()) await close()
@@ -96,9 +96,9 @@ async function start(
   opened: (() => unknown)[],
   unlock: () => void,
 ): Promise<RunningServer> {
-  const { now, awake, dataFolder, host } = options
-  const browserToken = options.token ?? (isLoopback(host) ? null : newToken())
-  const access = new Access(browserToken, options.nodeToken ?? keptToken(dataFolder, 'node-token'))
+  const { now, awake, dataFolder, host, basePath } = options
+  const browserToken = keptToken(dataFolder, 'browser-token', options.token)
+  const access = new Access(browserToken, keptToken(dataFolder, 'node-token', options.nodeToken), basePath)
 
   const report = (error: unknown) => app.log.error(error)
   const file = await openSqliteStore(join(dataFolder, 'rankscope.db'), { maxPages: options.maxPages })
@@ -115,13 +115,7 @@ async function start(
   const services = { store, runs, nodes, nodeHub, scheduler, views, sweeps, health, now, startedMs: now() }
   const app = await createApp(services, { access, dashboardFolder: options.dashboardFolder })
 
-  const io = new Server(app.server, {
-    parser: wireParser,
-    perMessageDeflate: false,
-    httpCompression: false,
-    serveClient: false,
-    maxHttpBufferSize: largestMessageBytes,
-  })
+  const doors = openDoors(app.server, access)
   const { stop: stopPurging, start: purgeAgain } = keepPurging(store, runs, report)
   const roomAgain = () => {
     nodes.saveAgain()
@@ -142,8 +136,8 @@ async function start(
     browserHub.healthChanged()
     if (health.current().status === 'ok') roomAgain()
   }
-  nodeHub.listen(io.of(nodeNamespace), access, scheduler)
-  browserHub.listen(io.of(browserNamespace), access)
+  nodeHub.listen(doors.nodes, scheduler)
+  browserHub.listen(doors.browsers)
 
   await listen(app, options)
   scheduler.start()
@@ -151,7 +145,7 @@ async function start(
   const name = reachableName(host)
   const url = `http://${name.includes(':') ? `[${name}]` : name}:${port}`
   return {
-    address: browserToken === null ? url : `${url}/?token=${encodeURIComponent(browserToken)}`,
+    address: `${url}${basePath}?token=${encodeURIComponent(browserToken)}`,
     url,
     port,
     nodeToken: access.nodeToken,
@@ -159,7 +153,7 @@ async function start(
     app,
     close: async () => {
       browserHub.close()
-      await io.close()
+      await doors.close()
       await app.close()
       await scheduler.stop()
       await stopPurging()

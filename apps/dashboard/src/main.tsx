@@ -8,6 +8,7 @@ import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { BrowserRouter } from 'react-router'
+import { basePath } from './api/base-path.ts'
 import { cacheViews } from './api/view-cache.ts'
 import { App } from './app.tsx'
 import { LiveConnection } from './live/connection.ts'
@@ -28,7 +29,7 @@ createRoot(document.getElementById('root')!).render(
       <Notifications position="bottom-right" />
       <QueryClientProvider client={client}>
         <LiveContext value={live}>
-          <BrowserRouter>
+          <BrowserRouter basename={basePath}>
             <ColourProvider>
               <App />
             </ColourProvider>

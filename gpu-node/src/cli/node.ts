@@ -1,7 +1,7 @@
 /** `npm run node`: this machine as a GPU node of a server. */
 import { availableParallelism, hostname } from 'node:os'
 import { parseArgs } from 'node:util'
-import { endOnFault, leaveWithParent } from '@rankscope/launch'
+import { createForOwnerOnly, endOnFault, leaveWithParent } from '@rankscope/launch'
 import { errorPayload, nameLengths, nameSchema, parseOrThrow, RankscopeError } from '@rankscope/protocol'
 import { probeBackends } from '../daemon/backend-report.ts'
 import { type Daemon, defaultRunEntry, startDaemon } from '../daemon/daemon.ts'
@@ -41,6 +41,7 @@ function gibibytes(count: number | null): number | null {
 }
 
 function start(): Daemon {
+  createForOwnerOnly()
   const { values } = parseArgs({
     options: {
       server: { type: 'string' },

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { freemem, hostname, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { openPrivateState } from '@rankscope/launch'
 import type { RankscopeError } from '@rankscope/protocol'
 import { writeTextDurably } from '../durable-files.ts'
 import { readConfig } from '../model/folder.ts'
@@ -54,6 +55,9 @@ export interface Daemon {
 /** The models that come with Rankscope. */
 export const builtInModels = fileURLToPath(new URL('../../../models', import.meta.url))
 
+/** What an earlier release left readable for others. */
+const stateFiles = ['node-id', 'spool.db', 'spool.db-wal', 'spool.db-shm', 'runs', 'cache']
+
 export const defaultRunEntry = new URL('./run-entry.ts', import.meta.url)
 
 export function startDaemon(options: DaemonOptions): Daemon {
@@ -68,6 +72,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
   }
   const state = resolve(options.state)
   const runsFolder = join(state, 'runs')
+  openPrivateState(state, stateFiles)
   mkdirSync(runsFolder, { recursive: true })
   const spool = openSpool(join(state, 'spool.db'))
   const nodeId = ownNodeId(join(state, 'node-id'))

@@ -26,6 +26,7 @@ import {
   RankscopeError,
   type RunConfig,
   type ServerToNodeEvents,
+  socketPlace,
   type Welcome,
   welcomeSchema,
   wireParser,
@@ -77,16 +78,20 @@ const isFinal = new Set<ErrorPayload['code']>([
 
 export function openLink(options: LinkOptions): Link {
   const { report, spool } = options
-  const socket: Socket<ServerToNodeEvents, NodeToServerEvents> = io(
-    new URL(nodeNamespace, options.url).href,
-    {
-      parser: wireParser,
-      transports: ['websocket'],
-      auth: { token: options.token, protocolVersion },
-      reconnectionDelay: options.reconnectMs.first,
-      reconnectionDelayMax: options.reconnectMs.longest,
-    },
-  )
+  const { url, path } = socketPlace(options.url, nodeNamespace)
+  // The address may have been copied with a token behind it.
+  const { origin, pathname } = new URL(options.url)
+  const place = pathname === '/' ? origin : origin + pathname
+  const socket: Socket<ServerToNodeEvents, NodeToServerEvents> = io(url, {
+    path,
+    parser: wireParser(nodeNamespace),
+    transports: ['websocket'],
+    query: { side: 'node' },
+    extraHeaders: { authorization: `Bearer ${options.token}` },
+    auth: { protocolVersion },
+    reconnectionDelay: options.reconnectMs.first,
+    reconnectionDelayMax: options.reconnectMs.longest,
+  })
   const timed = socket.timeout(ackTimeoutMs)
   /** Grows with each connection, so that work begun on an earlier one stops. */
   let connection = 0
@@ -116,9 +121,9 @@ export function openLink(options: LinkOptions): Link {
     if (!socket.active) reconnectLater()
   })
   socket.on('connect_error', (error) => {
-    const payload = errorPayloadSchema.safeParse((error as { data?: unknown }).data)
-    if (payload.success) refuse(payload.data)
-    else trouble(`cannot reach ${options.url} (${error.message}); trying again`)
+    const refusal = refusalOf(error)
+    if (refusal) refuse(refusal)
+    else trouble(`cannot reach ${place} (${error.message}); trying again`)
     if (!socket.active) reconnectLater()
   })
   socket.on('assign', (message, ack) =>
@@ -161,7 +166,7 @@ export function openLink(options: LinkOptions): Link {
       if (connection !== current) return
       everWelcomed = true
       lastTrouble = ''
-      report(`connected to ${options.url} as ${hello.name}`)
+      report(`connected to ${place} as ${hello.name}`)
       options.welcomed(welcome)
       beat = setInterval(() => void sendHeartbeat(), welcome.heartbeatEveryMs)
       await sendHeartbeat()
@@ -217,6 +222,18 @@ export function openLink(options: LinkOptions): Link {
       socket.disconnect()
     },
   }
+}
+
+/** What a server that answers has against this node: null where it does not answer, or says nothing of it. */
+function refusalOf(error: Error): ErrorPayload | null {
+  const { data, description } = error as { data?: unknown; description?: { message?: unknown } }
+  const payload = errorPayloadSchema.safeParse(data)
+  if (payload.success) return payload.data
+  // Refused before there was a socket: the library passes on the status alone.
+  if (!/Unexpected server response: 40[13]/.test(String(description?.message))) return null
+  return new RankscopeError('UNAUTHORIZED', 'the node’s token is missing or wrong', {
+    hint: 'take --token from the output of `npm start` on the server’s machine',
+  }).toPayload()
 }
 
 /** The value of an acknowledgement; throws the coded error that it carries, or MESSAGE_INVALID. */

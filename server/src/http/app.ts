@@ -7,7 +7,6 @@ import { fromZodError, RankscopeError } from '@rankscope/protocol'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
-  type FastifyReply,
   type FastifyRequest,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
@@ -15,11 +14,13 @@ import Fastify, {
 } from 'fastify'
 import { jsonSchemaTransform, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { z } from 'zod'
-import { type Access, cookieName } from '../access.ts'
+import type { Access } from '../access.ts'
 import type { Services } from '../services.ts'
 import { softwareVersion } from '../software-version.ts'
 import { serveDashboard } from './dashboard.ts'
-import { sendError } from './errors.ts'
+import { answerBrokenRequest, sendError } from './errors.ts'
+import { addGuard, rewriteUrl } from './guard.ts'
+import { notKept, securityHeaders } from './headers.ts'
 import { addNodeRoutes } from './routes-nodes.ts'
 import { addRecordRoutes } from './routes-records.ts'
 import { addRunRoutes } from './routes-runs.ts'
@@ -34,6 +35,9 @@ export type App = FastifyInstance<
   ZodTypeProvider
 >
 
+/** Of all kinds together: below what the system grants a process. */
+const mostConnections = 900
+
 export async function createApp(
   services: Services,
   options: { access: Access; dashboardFolder: string },
@@ -41,8 +45,16 @@ export async function createApp(
   const app: App = Fastify({
     bodyLimit: 4 * 2 ** 20,
     forceCloseConnections: true,
+    // Answers to what has arrived whole are not limited: exports of long runs stream for minutes.
+    requestTimeout: 60_000,
+    http: { headersTimeout: 15_000 },
     logger: { level: 'error' },
+    rewriteUrl: rewriteUrl(options.access.basePath),
+    frameworkErrors: (error, request, reply) =>
+      sendError(error, request, reply.headers({ ...securityHeaders, ...notKept })),
+    clientErrorHandler: answerBrokenRequest,
   }).withTypeProvider<ZodTypeProvider>()
+  app.server.maxConnections = mostConnections
   // Only JSON: what a form of another site can send without asking first is refused.
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (data) => {
@@ -58,7 +70,7 @@ export async function createApp(
     const known = isConfig ? new RankscopeError('CONFIG_INVALID', error.message) : error
     return sendError(known as RankscopeError, request, reply)
   })
-  app.addHook('onRequest', guard(options.access))
+  addGuard(app, options.access)
 
   await app.register(compress, {
     threshold: 1024,
@@ -82,26 +94,11 @@ export async function createApp(
   addSpectraRoutes(app, services)
   addSweepRoutes(app, services)
   addNodeRoutes(app, services)
-  await serveDashboard(app, options.dashboardFolder)
+  await serveDashboard(app, options.dashboardFolder, options.access.basePath)
   return app
 }
 
 function isCreation(request: FastifyRequest): boolean {
   const creating = ['/api/runs', '/api/sweeps', '/api/sweeps/:sweepId/runs']
   return request.method === 'POST' && creating.includes(request.routeOptions.url ?? '')
-}
-
-/** Nobody gets past without access. A page opened with `?token=` gets the cookie, and loses the token from its address. */
-function guard(access: Access) {
-  return async (request: FastifyRequest, reply: FastifyReply) => {
-    const { host, origin, cookie, authorization } = request.headers
-    const url = new URL(request.url, 'http://server')
-    const token = url.searchParams.get('token') ?? undefined
-    if (!access.allowsBrowser({ host, origin, cookie, authorization, token })) throw access.refusal
-    if (token === undefined || access.browserToken === null) return
-    reply.header(
-      'set-cookie',
-      `${cookieName}=${encodeURIComponent(access.browserToken)}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000`,
-    )
-  }
 }

@@ -1,6 +1,10 @@
 /** Coded errors as HTTP answers: the body is an ErrorPayload, the status follows from the code. */
-import { type ErrorCode, errorPayload, RankscopeError } from '@rankscope/protocol'
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
+import { type ErrorCode, type ErrorPayload, errorPayload, RankscopeError } from '@rankscope/protocol'
+import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { notKept, securityHeaders } from './headers.ts'
 
 const statuses: Partial<Record<ErrorCode, number>> = {
   CONFIG_INVALID: 422,
@@ -11,6 +15,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   STORE_FAILED: 503,
   STORE_FULL: 507,
   STORE_BROKEN: 503,
+  SERVER_BUSY: 503,
   SETUP_MISSING: 503,
   INTERNAL: 500,
 }
@@ -31,4 +36,34 @@ export function sendError(
     return reply.code(status).send({ code: 'MESSAGE_INVALID', message: error.message, hint: null })
   request.log.error(error)
   return reply.code(500).send(errorPayload(error))
+}
+
+/** What Node itself refuses, before there is a request: a header that is none, or too large, or that never ends. */
+export function answerBrokenRequest(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+  const payload: ErrorPayload = {
+    code: 'MESSAGE_INVALID',
+    message: status === 400 ? 'that is no HTTP request' : STATUS_CODES[status]!,
+    hint: null,
+  }
+  endWith(socket, status, payload)
+}
+
+/** An answer on a bare socket, and the end of it. */
+export function endWith(socket: Writable, status: number, payload: ErrorPayload): void {
+  const body = JSON.stringify(payload)
+  const headers = {
+    ...securityHeaders,
+    ...notKept,
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`)
 }

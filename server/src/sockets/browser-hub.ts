@@ -15,11 +15,9 @@ import {
 } from '@rankscope/protocol'
 import type { Namespace, Socket } from 'socket.io'
 import { z } from 'zod'
-import type { Access } from '../access.ts'
 import type { RunBook } from '../runs/run-book.ts'
 import type { Views } from '../views.ts'
 import { BrowserLink, type ReadRecords, type Wire } from './browser-link.ts'
-import { refusal } from './node-hub.ts'
 
 export type BrowserNamespace = Namespace<BrowserToServerEvents, ServerToBrowserEvents>
 type BrowserSocket = Socket<BrowserToServerEvents, ServerToBrowserEvents>
@@ -62,16 +60,7 @@ export class BrowserHub {
     this.#report = options.report
   }
 
-  listen(namespace: BrowserNamespace, access: Access): void {
-    namespace.use((socket, next) => {
-      const { headers, auth } = socket.handshake
-      const token: unknown = auth['token']
-      const { host, origin, cookie, authorization } = headers
-      const visitor = { host, origin, cookie, authorization }
-      const shown = typeof token === 'string' && token !== '' ? token : undefined
-      if (access.allowsBrowser({ ...visitor, token: shown })) next()
-      else next(refusal(access.refusal))
-    })
+  listen(namespace: BrowserNamespace): void {
     namespace.on('connection', (socket) => this.#welcome(socket))
     this.#runs.on('records', (runId, records) => {
       for (const link of this.#links) link.records(runId, records)
@@ -119,6 +108,8 @@ export class BrowserHub {
     const link = new BrowserLink(wireOf(socket), this.#read, this.#report)
     this.#links.add(link)
     link.health(this.#health())
+    // A frame that was no packet: socket.io closes the connection then.
+    socket.on('error', () => undefined)
     socket.on('disconnect', () => {
       link.close()
       this.#links.delete(link)

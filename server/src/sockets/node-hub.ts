@@ -2,6 +2,7 @@
 import {
   type Ack,
   type Assignment,
+  ackSchema,
   type DataPreview,
   type ErrorPayload,
   errorPayload,
@@ -22,7 +23,6 @@ import {
   type ServerToNodeEvents,
 } from '@rankscope/protocol'
 import type { Namespace, Socket } from 'socket.io'
-import type { Access } from '../access.ts'
 import { ingest } from '../ingest.ts'
 import type { NodeBook } from '../nodes/node-book.ts'
 import type { RunBook } from '../runs/run-book.ts'
@@ -52,12 +52,10 @@ export class NodeHub implements NodeLinks {
     this.#nodes = options.nodes
   }
 
-  listen(namespace: NodeNamespace, access: Access, scheduler: Scheduler): void {
+  listen(namespace: NodeNamespace, scheduler: Scheduler): void {
     namespace.use((socket, next) => {
-      const { token, protocolVersion: version } = socket.handshake.auth as Record<string, unknown>
-      if (!access.allowsNode(token))
-        next(refusal(new RankscopeError('UNAUTHORIZED', 'the node’s token is missing or wrong')))
-      else if (version !== protocolVersion)
+      const { protocolVersion: version } = socket.handshake.auth as Record<string, unknown>
+      if (version !== protocolVersion)
         next(
           refusal(
             new RankscopeError(
@@ -73,6 +71,8 @@ export class NodeHub implements NodeLinks {
   }
 
   #welcome(socket: NodeSocket, scheduler: Scheduler): void {
+    // A frame that was no packet: socket.io closes the connection then.
+    socket.on('error', () => undefined)
     socket.on('hello', (message, acknowledge) =>
       answer(acknowledge, async () => {
         const hello: NodeHello = parseOrThrow(nodeHelloSchema, message, 'MESSAGE_INVALID', 'hello')
@@ -136,11 +136,12 @@ export class NodeHub implements NodeLinks {
   async assign(nodeId: string, assignment: Assignment): Promise<ErrorPayload | null> {
     const socket = this.#sockets.get(nodeId)
     if (!socket) return null
-    const ack: Ack<null> = await socket
+    const ack = await socket
       .timeout(answerMs)
       .emitWithAck('assign', assignment)
       .catch(() => ({ ok: true, value: null }))
-    return ack.ok ? null : ack.error
+    const answer = parseOrThrow(ackSchema, ack, 'MESSAGE_INVALID', 'the node’s answer to assign')
+    return answer.ok ? null : answer.error
   }
 
   command(nodeId: string, command: NodeCommand): void {
@@ -150,26 +151,28 @@ export class NodeHub implements NodeLinks {
 
   /** What a run would need on a node. Throws the node's own error, or NODE_LOST where it does not answer. */
   async estimate(nodeId: string, config: RunConfig): Promise<MemoryPlan> {
-    const ack: Ack<MemoryPlan> =
+    const ack: unknown =
       (await this.#sockets
         .get(nodeId)
         ?.timeout(estimateMs)
         .emitWithAck('estimate', { config })
         .catch(() => silence)) ?? silence
-    if (!ack.ok) throw RankscopeError.fromPayload(ack.error)
-    return parseOrThrow(memoryPlanSchema, ack.value, 'MESSAGE_INVALID', 'the node’s answer to estimate')
+    const answer = parseOrThrow(ackSchema, ack, 'MESSAGE_INVALID', 'the node’s answer to estimate')
+    if (!answer.ok) throw RankscopeError.fromPayload(answer.error)
+    return parseOrThrow(memoryPlanSchema, answer.value, 'MESSAGE_INVALID', 'the node’s answer to estimate')
   }
 
   /** The first examples of a run's data, from a node. Throws the node's own error, or NODE_LOST where it does not answer. */
   async preview(nodeId: string, request: PreviewRequest): Promise<DataPreview> {
-    const ack: Ack<DataPreview> =
+    const ack: unknown =
       (await this.#sockets
         .get(nodeId)
         ?.timeout(previewMs)
         .emitWithAck('preview', request)
         .catch(() => silence)) ?? silence
-    if (!ack.ok) throw RankscopeError.fromPayload(ack.error)
-    return parseOrThrow(previewSchema, ack.value, 'MESSAGE_INVALID', 'the node’s answer to preview')
+    const answer = parseOrThrow(ackSchema, ack, 'MESSAGE_INVALID', 'the node’s answer to preview')
+    if (!answer.ok) throw RankscopeError.fromPayload(answer.error)
+    return parseOrThrow(previewSchema, answer.value, 'MESSAGE_INVALID', 'the node’s answer to preview')
   }
 
   disconnect(nodeId: string): void {
@@ -201,6 +204,6 @@ function known(socket: NodeSocket, nodeId: unknown): string {
 }
 
 /** A refused connection carries its coded error as `error.data`. */
-export function refusal(error: RankscopeError): Error & { data: ErrorPayload } {
+function refusal(error: RankscopeError): Error & { data: ErrorPayload } {
   return Object.assign(new Error(error.message), { data: error.toPayload() })
 }

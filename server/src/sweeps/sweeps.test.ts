@@ -146,7 +146,7 @@ describe('a sweep', () => {
     const gone = await bench.server.app.inject({
       method: 'DELETE',
       url: `/api/sweeps/${ids[0]}`,
-      headers: { host: 'localhost' },
+      headers: bench.headers,
     })
     expect(gone.statusCode).toBe(204)
     expect((await bench.get<{ code: string }>(`/api/sweeps/${ids[0]}`)).code).toBe('NOT_FOUND')

@@ -77,17 +77,22 @@ export class Bench {
   }
 
   browser(): FakeBrowser {
-    const browser = new FakeBrowser(this.server.url)
+    const browser = new FakeBrowser(this.server.url, this.server.browserToken)
     this.#peers.push(browser)
     return browser
   }
 
+  /** Of a script that may come in. */
+  get headers(): Record<string, string> {
+    return { host: 'localhost', authorization: `Bearer ${this.server.browserToken}` }
+  }
+
   async get<T>(path: string): Promise<T> {
-    return (await this.server.app.inject({ url: path, headers: { host: 'localhost' } })).json() as T
+    return (await this.server.app.inject({ url: path, headers: this.headers })).json() as T
   }
 
   async post(path: string, payload: object) {
-    return this.server.app.inject({ method: 'POST', url: path, payload, headers: { host: 'localhost' } })
+    return this.server.app.inject({ method: 'POST', url: path, payload, headers: this.headers })
   }
 
   async createRun(config: RunConfig): Promise<RunView> {
@@ -149,9 +154,11 @@ export class FakeNode {
     this.#nodeId = nodeId
     this.#now = now
     this.socket = io(new URL(nodeNamespace, url).href, {
-      parser: wireParser,
+      parser: wireParser(nodeNamespace),
       transports: ['websocket'],
-      auth: { token, protocolVersion },
+      query: { side: 'node' },
+      extraHeaders: { authorization: `Bearer ${token}` },
+      auth: { protocolVersion },
       forceNew: true,
       reconnection: false,
     })
@@ -206,9 +213,10 @@ export class FakeBrowser {
   readonly deleted = new Inbox<string>()
   readonly rows = new Inbox<RunRowChange>()
 
-  constructor(url: string) {
+  constructor(url: string, token: string) {
     this.socket = io(new URL(browserNamespace, url).href, {
-      parser: wireParser,
+      parser: wireParser(browserNamespace),
+      extraHeaders: { authorization: `Bearer ${token}` },
       transports: ['websocket'],
       auth: { protocolVersion },
       forceNew: true,

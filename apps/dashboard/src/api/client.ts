@@ -2,7 +2,8 @@
 import { decodeMessage, errorPayloadSchema, RankscopeError } from '@rankscope/protocol'
 import type { z } from 'zod'
 import { serverClock } from '../common/server-clock.ts'
-import { readToken } from './token.ts'
+import { basePath } from './base-path.ts'
+import { session } from './session.ts'
 
 type Options = { method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'; body?: unknown; signal?: AbortSignal }
 
@@ -46,15 +47,13 @@ export async function send(path: string, options: Options = {}): Promise<unknown
 
 /** The response to a request that was accepted; everything else becomes a coded error. */
 async function open(path: string, options: Options): Promise<Response> {
-  const token = readToken()
   const sentMs = Date.now()
   let response: Response
   try {
-    response = await fetch(`/api${path}`, {
+    response = await fetch(`${basePath}api${path}`, {
       method: options.method ?? 'GET',
       headers: {
         ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(token ? { authorization: `Bearer ${token}` } : {}),
       },
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
       ...(options.signal ? { signal: options.signal } : {}),
@@ -67,6 +66,7 @@ async function open(path: string, options: Options): Promise<Response> {
     })
   }
   serverClock.note(sentMs, Date.now(), response.headers.get('date'))
+  session.tell(response.status === 401)
   if (response.ok) return response
   const body = parseJson(await response.text())
   const payload = errorPayloadSchema.safeParse(

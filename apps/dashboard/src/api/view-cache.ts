@@ -3,6 +3,7 @@ import type { NodeView, RunView } from '@rankscope/protocol'
 import type { QueryClient } from '@tanstack/react-query'
 import { Batcher } from '../live/batcher.ts'
 import type { ViewListener } from '../live/connection.ts'
+import { send } from './client.ts'
 import { nodesQuery, runQuery, runsQuery } from './queries.ts'
 import { changedView } from './run-rows.ts'
 
@@ -55,6 +56,8 @@ export function cacheViews(
       for (const queryKey of [runsQuery.queryKey, ['run'], nodesQuery.queryKey])
         void client.invalidateQueries({ queryKey })
     },
+    // What it answers is told to the session.
+    unreachable: () => void send('/health').catch(() => undefined),
   }
 }
 

@@ -22,6 +22,7 @@ const silent = {
   runDeleted: () => {},
   node: () => {},
   reconnected: () => {},
+  unreachable: () => {},
 }
 const scalar = (cursor: number): StoredRecord => ({
   runId: 'a',

@@ -31,6 +31,8 @@ export type ViewListener = {
   node: (node: NodeView) => void
   /** The link is back: views may have changed meanwhile. */
   reconnected: () => void
+  /** The server refused the link or is gone: which of both, a request can tell. */
+  unreachable: () => void
 }
 
 type Held = { store: RunStore; holders: number; started: boolean }
@@ -65,7 +67,10 @@ export class LiveConnection {
       // The server closed the link on purpose, for instance to restart: socket.io would not come back by itself.
       if (reason === 'io server disconnect') socket.connect()
     })
-    socket.on('connect_error', (error) => this.#setState({ state: 'offline', reason: error.message }))
+    socket.on('connect_error', (error) => {
+      this.#setState({ state: 'offline', reason: error.message })
+      views.unreachable()
+    })
     socket.on('run', (run) => this.#views.run(run))
     socket.on('runRows', ({ rows }) => this.#views.runRows(rows))
     socket.on('node', (node) => this.#views.node(node))

@@ -7,13 +7,14 @@ import {
   wireParser,
 } from '@rankscope/protocol'
 import { io, type Socket } from 'socket.io-client'
-import { readToken } from '../api/token.ts'
+import { basePath } from '../api/base-path.ts'
 
 export function openSocket(): Socket<ServerToBrowserEvents, BrowserToServerEvents> {
   return io(browserNamespace, {
-    parser: wireParser,
+    path: `${basePath}socket.io/`,
+    parser: wireParser(browserNamespace),
     transports: ['websocket'],
-    auth: (send) => send({ token: readToken() ?? '', protocolVersion }),
+    auth: { protocolVersion },
     reconnectionDelay: 300,
     reconnectionDelayMax: 3000,
   })

@@ -1,8 +1,9 @@
 import { Button, Code, CopyButton, Group, Paper, Text } from '@mantine/core'
+import { basePath } from '../api/base-path.ts'
 
 /** The command that joins another machine. */
 export function AddNode() {
-  const command = `npm run node -- --server ${window.location.origin} --token TOKEN`
+  const command = `npm run node -- --server ${window.location.origin}${basePath.replace(/\/$/, '')} --token TOKEN`
   return (
     <Paper withBorder p="md" component="section" aria-label="Add a node">
       <Text fw={600} mb={4}>

@@ -13,6 +13,7 @@ import { useDisclosure } from '@mantine/hooks'
 import { IconDeviceDesktop, IconKeyboard, IconMoon, IconSearch, IconSun } from '@tabler/icons-react'
 import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react'
 import { NavLink, useLocation, useNavigate } from 'react-router'
+import { basePath } from '../api/base-path.ts'
 import { ConnectionIndicator } from './connection-indicator.tsx'
 import classes from './shell.module.css'
 import { ShortcutDialog } from './shortcut-dialog.tsx'
@@ -92,7 +93,7 @@ export function Shell({ children }: { children: ReactNode }) {
       <AppShell.Header className={classes['header']}>
         <Burger opened={menuOpen} onClick={menu.toggle} hiddenFrom="sm" size="sm" aria-label="Menu" />
         <NavLink to="/runs" className={classes['brand']!} aria-label="Rankscope, all runs">
-          <img src="/favicon.svg" alt="" width={26} height={26} />
+          <img src={`${basePath}favicon.svg`} alt="" width={26} height={26} />
           <Text fw={700} component="span" visibleFrom="xs">
             Rankscope
           </Text>

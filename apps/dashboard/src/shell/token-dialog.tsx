@@ -1,34 +1,38 @@
-/** Asks for the access token when the server refuses us. */
+/** Says that the server was started with another token, and asks for it. A page without any is the server’s own. */
 import { Button, Group, Modal, PasswordInput, Stack, Text } from '@mantine/core'
-import { RankscopeError } from '@rankscope/protocol'
-import { type FormEvent, useState } from 'react'
-import { useRuns } from '../api/queries.ts'
-import { storeToken } from '../api/token.ts'
+import { useLocation } from 'react-router'
+import { basePath } from '../api/base-path.ts'
+import { useIsRefused } from '../api/session.ts'
 
 export function TokenDialog() {
-  const { error } = useRuns()
-  const [token, setToken] = useState('')
-  const refused = error instanceof RankscopeError && error.code === 'UNAUTHORIZED'
-  const submit = (event: FormEvent) => {
-    event.preventDefault()
-    storeToken(token.trim())
-    window.location.reload()
-  }
+  const isRefused = useIsRefused()
+  const { pathname, search } = useLocation()
   return (
-    <Modal opened={refused} onClose={() => {}} withCloseButton={false} title="Access token" centered>
-      <form onSubmit={submit}>
+    <Modal
+      opened={isRefused}
+      onClose={() => {}}
+      withCloseButton={false}
+      title="Token is no longer valid"
+      centered
+    >
+      {/* Sent as a form, answered with a cookie: the token stays out of reach of scripts. */}
+      <form method="post" action={`${basePath}login`}>
         <Stack>
-          <Text size="sm">The server asks for the token that it printed when it started.</Text>
+          <Text size="sm">
+            The server was started with another token. Open the address that it printed, or enter the token
+            from it. Runs go on meanwhile.
+          </Text>
+          <input type="hidden" name="next" value={pathname + search} />
           <PasswordInput
             label="Token"
-            value={token}
-            onChange={(event) => setToken(event.currentTarget.value)}
+            name="token"
+            autoComplete="current-password"
+            required
+            withAsterisk={false}
             data-autofocus
           />
           <Group justify="flex-end">
-            <Button type="submit" disabled={token.trim() === ''}>
-              Continue
-            </Button>
+            <Button type="submit">Continue</Button>
           </Group>
         </Stack>
       </form>

@@ -1,5 +1,5 @@
 /** A server for the daemon’s tests: checks every message by its schema, keeps what it acknowledged, and can misbehave. */
-import { createServer } from 'node:http'
+import { createServer, type Server as HttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import {
   type Ack,
@@ -41,22 +41,28 @@ export class FakeServer {
   token = 'right'
   port = 0
   #io: Server<NodeToServerEvents, ServerToNodeEvents> | null = null
+  #http: HttpServer | null = null
   #node: NodeSocket | null = null
   #watchers = new Set<() => void>()
 
   /** Listens on a free port, later on the same one. */
   async listen(): Promise<void> {
     const http = createServer()
-    const io = new Server<NodeToServerEvents, ServerToNodeEvents>(http, {
-      parser: wireParser,
+    const behindTheDoor = createServer()
+    const io = new Server<NodeToServerEvents, ServerToNodeEvents>(behindTheDoor, {
+      parser: wireParser(nodeNamespace),
       maxHttpBufferSize: 64 * 2 ** 20,
+    })
+    http.on('upgrade', (request, connection, head) => {
+      if (request.headers.authorization === `Bearer ${this.token}`)
+        behindTheDoor.emit('upgrade', request, connection, head)
+      else connection.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n')
     })
     const namespace = io.of(nodeNamespace)
     namespace.use((socket, next) => {
-      const { token, protocolVersion: version } = socket.handshake.auth
-      if (token === this.token && version === protocolVersion) next()
+      if (socket.handshake.auth['protocolVersion'] === protocolVersion) next()
       else {
-        const refusal = new RankscopeError('UNAUTHORIZED', 'the token is wrong')
+        const refusal = new RankscopeError('PROTOCOL_VERSION', 'the node speaks another version')
         next(Object.assign(refusal, { data: refusal.toPayload() }))
       }
     })
@@ -64,6 +70,7 @@ export class FakeServer {
     await new Promise<void>((resolve) => http.listen(this.port, '127.0.0.1', resolve))
     this.port = (http.address() as AddressInfo).port
     this.#io = io
+    this.#http = http
   }
 
   get url(): string {
@@ -73,6 +80,7 @@ export class FakeServer {
   /** The server goes away; `listen` brings it back. */
   async close(): Promise<void> {
     await this.#io?.close()
+    this.#http?.close()
     this.#io = null
     this.#node = null
   }
