@@ -77,12 +77,15 @@ static int gradients_by_products(float *da, float *db, float *u_out, const float
   float *scratch = rs_scratch(2 * rows * rank);
   if (scratch == NULL) return rs_fail(RS_OUT_OF_MEMORY, "adapter gradients: no memory for %lld rows", (long long)rows);
   float *u = u_out == NULL ? scratch : u_out, *t = scratch + rows * rank;
-  rs_gemm(0, 1, share, rank, n, scale, dy, n, b, n, 0, u, rank, devices, share * n, rank * n, share * rank);
-  rs_gemm(0, 0, share, rank, m, 1, x, m, a, rank, 0, t, rank, devices, share * m, m * rank, share * rank);
-  rs_gemm(1, 0, m, rank, share, 1, x, m, u, rank, 0, da, rank, devices, share * m, share * rank, m * rank);
-  rs_gemm(1, 0, rank, n, share, scale, t, rank, dy, n, 0, db, n, devices, share * rank, share * n, rank * n);
+  int status = rs_gemm(0, 1, share, rank, n, scale, dy, n, b, n, 0, u, rank, devices, share * n, rank * n, share * rank);
+  if (status == RS_OK)
+    status = rs_gemm(0, 0, share, rank, m, 1, x, m, a, rank, 0, t, rank, devices, share * m, m * rank, share * rank);
+  if (status == RS_OK)
+    status = rs_gemm(1, 0, m, rank, share, 1, x, m, u, rank, 0, da, rank, devices, share * m, share * rank, m * rank);
+  if (status == RS_OK)
+    status = rs_gemm(1, 0, rank, n, share, scale, t, rank, dy, n, 0, db, n, devices, share * rank, share * n, rank * n);
   rs_scratch_free(scratch);
-  return RS_OK;
+  return status;
 }
 
 int rs_adapter_gradients(float *da, float *db, float *u, const float *x, const float *dy, const float *a,

@@ -43,9 +43,16 @@ static inline int64_t rs_max(int64_t a, int64_t b) { return a > b ? a : b; }
 float *rs_scratch(int64_t count);
 void rs_scratch_free(float *block);
 
-/* One matrix product; the calling thread's team computes it, alone inside a parallel region. */
-void rs_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-              int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+/*
+ * One matrix product; the calling thread's team computes it, alone inside a parallel region. RS_OUT_OF_MEMORY where it has
+ * no room to work in: C is as it was then. The text of an error that came up on another thread of a team stays there: use
+ * rs_team_failed().
+ */
+int rs_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+             int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+
+/* Status of a team of threads whose products gave at most `status`, with a text on the calling thread. */
+int rs_team_failed(int status);
 
 /* Around a parallel region whose threads call rs_sgemm(): an OpenBLAS with threads of its own must use one each. */
 void rs_enter_parallel_gemm(void);

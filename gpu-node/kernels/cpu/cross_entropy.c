@@ -45,7 +45,8 @@ int rs_cross_entropy(float *loss, float *per_token, float *dx, float *dhead, flo
   for (int64_t start = 0; start < rows; start += chunk) {
     int64_t count = rs_min(chunk, rows - start);
     const float *x_chunk = x + start * width;
-    rs_sgemm(0, 1, count, vocabulary, width, 1, x_chunk, width, head, width, 0, logits, vocabulary);
+    status = rs_sgemm(0, 1, count, vocabulary, width, 1, x_chunk, width, head, width, 0, logits, vocabulary);
+    if (status != RS_OK) return status;
 #pragma omp parallel for schedule(static) num_threads(rs_team(count * vocabulary, RS_MATH_GRAIN))
     for (int64_t i = 0; i < count; i++) {
       float *logit = logits + i * vocabulary;
@@ -58,9 +59,10 @@ int rs_cross_entropy(float *loss, float *per_token, float *dx, float *dhead, flo
       }
     }
     if (dx != NULL)
-      rs_sgemm(0, 0, count, width, vocabulary, 1, logits, vocabulary, head, width, 0, dx + start * width, width);
-    if (dhead != NULL)
-      rs_sgemm(1, 0, vocabulary, width, count, 1, logits, vocabulary, x_chunk, width, start > 0, dhead, width);
+      status = rs_sgemm(0, 0, count, width, vocabulary, 1, logits, vocabulary, head, width, 0, dx + start * width, width);
+    if (dhead != NULL && status == RS_OK)
+      status = rs_sgemm(1, 0, vocabulary, width, count, 1, logits, vocabulary, x_chunk, width, start > 0, dhead, width);
+    if (status != RS_OK) return status;
   }
   double total = 0;
   for (int64_t row = 0; row < rows; row++)

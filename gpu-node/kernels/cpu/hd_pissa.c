@@ -30,6 +30,5 @@ int rs_hd_pissa_apply(float *w, const float *a, const float *b, const float *da,
     for (int64_t row = 0; row < 2 * inner; row++)
       memcpy(right + row * n, row < inner ? b + row * n : db + (row - inner) * n, (size_t)n * sizeof(float));
   }
-  rs_sgemm(0, 0, m, n, 2 * inner, factor, left, 2 * inner, right, n, 1, w, n);
-  return RS_OK;
+  return rs_sgemm(0, 0, m, n, 2 * inner, factor, left, 2 * inner, right, n, 1, w, n);
 }

@@ -104,8 +104,9 @@ static int apply(const Map *map, float *out, const float *in, const float *squar
   int64_t each = 2 * BLOCK_ROWS * map->width;
   float *scratch = rs_scratch(threads * each);
   if (scratch == NULL) return rs_fail(RS_OUT_OF_MEMORY, "mora: no memory for blocks of %lld", (long long)map->width);
+  int status = RS_OK;
   rs_enter_parallel_gemm();
-#pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(max : status)
   for (int64_t start = 0; start < rows; start += BLOCK_ROWS) {
     int64_t count = rs_min(BLOCK_ROWS, rows - start);
     float *before = scratch + rs_thread_number() * each, *after = before + BLOCK_ROWS * map->width;
@@ -113,8 +114,10 @@ static int apply(const Map *map, float *out, const float *in, const float *squar
     const float *in_block = in + start * in_width;
     if (!add) memset(out_block, 0, (size_t)(count * out_width) * sizeof(float));
     (transposed ? expand_transposed : compress)(map, before, in_block, count);
-    rs_sgemm(0, transposed, count * map->blocks, map->size, map->size, 1, before, map->size, square, map->size, 0,
-             after, map->size);
+    int product = rs_sgemm(0, transposed, count * map->blocks, map->size, map->size, 1, before, map->size, square,
+                           map->size, 0, after, map->size);
+    status = (int)rs_max(status, product);
+    if (product != RS_OK) continue;
     if (transposed)
       add_compress_transposed(map, out_block, after, count);
     else
@@ -122,7 +125,7 @@ static int apply(const Map *map, float *out, const float *in, const float *squar
   }
   rs_leave_parallel_gemm();
   rs_scratch_free(scratch);
-  return RS_OK;
+  return rs_team_failed(status);
 }
 
 int rs_mora_map(float *y, const float *x, const float *square, const float *cosine, const float *sine, int64_t rows,
@@ -145,8 +148,9 @@ int rs_mora_square_gradient(float *dsquare, const float *x, const float *dy, con
   int64_t each = 2 * BLOCK_ROWS * map.width + square_size;
   float *scratch = rs_scratch(parts * each);
   if (scratch == NULL) return rs_fail(RS_OUT_OF_MEMORY, "mora: no memory for blocks of %lld", (long long)map.width);
+  int status = RS_OK;
   rs_enter_parallel_gemm();
-#pragma omp parallel for schedule(static) num_threads((int)parts)
+#pragma omp parallel for schedule(static) num_threads((int)parts) reduction(max : status)
   for (int64_t part = 0; part < parts; part++) {
     float *sum = scratch + part * each, *z = sum + square_size, *u = z + BLOCK_ROWS * map.width;
     int64_t end = rs_min(rows, (part + 1) * part_rows);
@@ -155,7 +159,8 @@ int rs_mora_square_gradient(float *dsquare, const float *x, const float *dy, con
       int64_t count = rs_min(BLOCK_ROWS, end - start);
       compress(&map, z, x + start * inputs, count);
       expand_transposed(&map, u, dy + start * outputs, count);
-      rs_sgemm(1, 0, size, size, count * map.blocks, 1, z, size, u, size, 1, sum, size);
+      int product = rs_sgemm(1, 0, size, size, count * map.blocks, 1, z, size, u, size, 1, sum, size);
+      status = (int)rs_max(status, product);
     }
   }
   rs_leave_parallel_gemm();
@@ -163,5 +168,5 @@ int rs_mora_square_gradient(float *dsquare, const float *x, const float *dy, con
   for (int64_t part = 1; part < parts; part++)
     for (int64_t i = 0; i < square_size; i++) dsquare[i] += scratch[part * each + i];
   rs_scratch_free(scratch);
-  return RS_OK;
+  return rs_team_failed(status);
 }

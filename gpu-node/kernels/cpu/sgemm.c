@@ -195,18 +195,26 @@ static void multiply_rows(const Product *x, Range range, int add, const Product 
   if (rank > 0) multiply_block(low, (Range){range.column, range.columns, 0, rank}, row, rows, 1, NULL);
 }
 
-void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                      int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc,
-                      const LowRank *low_rank) {
-  if (m < 1 || n < 1) return;
-  if (k < 1 || (beta != 0 && beta != 1)) scale_matrix(c, ldc, m, n, beta);
-  if (k < 1) return;
+int rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                     int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc,
+                     const LowRank *low_rank) {
+  if (m < 1 || n < 1) return RS_OK;
+  if (k < 1) {
+    scale_matrix(c, ldc, m, n, beta);
+    return RS_OK;
+  }
   int threads = rs_team(m * n * k, 1000000);
   int64_t depth_part = even_part(k, block_depth, 4, 1), row_part = even_part(m, block_rows, TILE_ROWS, threads);
   int64_t widest = rs_min(n, PACKED_FLOATS / depth_part / PANEL * PANEL), padded = (widest + PANEL - 1) / PANEL * PANEL;
   /* The last part of each thread, cut small: the one that is done first has less to wait for. */
   int64_t tail = threads > 1 ? rs_min(m, threads * row_part) : 0, rank = low_rank == NULL ? 0 : low_rank->rank;
-  float *packed = rs_scratch((depth_part + rank) * padded);
+  /* The panels of B and, where A is packed as well, room for each thread's strips: all of it before anything starts. */
+  int64_t panels = (depth_part + rank) * padded, strips = transpose_a ? depth_part * row_part : 0;
+  float *packed = rs_scratch(panels + threads * strips);
+  if (packed == NULL)
+    return rs_fail(RS_OUT_OF_MEMORY, "gemm of %lld x %lld x %lld: no memory to pack its operands", (long long)m,
+                   (long long)n, (long long)k);
+  if (beta != 0 && beta != 1) scale_matrix(c, ldc, m, n, beta);
   Product x = {a, b, c, transpose_a ? 1 : lda, transpose_a ? lda : 1, transpose_b ? 1 : ldb, transpose_b ? ldb : 1, ldc,
                alpha, packed};
   Product low = {0};
@@ -217,7 +225,7 @@ void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, in
   }
 #pragma omp parallel num_threads(threads)
   {
-    float *packed_a = transpose_a ? rs_scratch(depth_part * row_part) : NULL;
+    float *packed_a = transpose_a ? packed + panels + rs_thread_number() * strips : NULL;
     for (int64_t column = 0; column < n; column += widest)
       for (int64_t start = 0; start < k; start += depth_part) {
         Range range = {column, rs_min(widest, n - column), start, rs_min(depth_part, k - start)};
@@ -233,9 +241,9 @@ void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, in
         for (int64_t row = m - tail; row < m; row += TAIL_ROWS)
           multiply_rows(&x, range, add, &low, low_depth, row, rs_min(TAIL_ROWS, m - row), packed_a);
       }
-    rs_scratch_free(packed_a);
   }
   rs_scratch_free(packed);
+  return RS_OK;
 }
 
 static int builtin_first = RS_BUILTIN_FIRST;

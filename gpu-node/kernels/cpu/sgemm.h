@@ -38,10 +38,10 @@ typedef struct {
 
 /*
  * C = alpha op(A) op(B) + beta C, row-major; the calling thread's team shares the rows of C. `low_rank`, where it is not
- * NULL, is added to C as well.
+ * NULL, is added to C as well. Without memory for its panels it fails before C is touched.
  */
-RS_API void rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
-                             const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
-                             int64_t ldc, const LowRank *low_rank);
+RS_API int rs_builtin_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
+                            const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+                            int64_t ldc, const LowRank *low_rank);
 
 #endif
