@@ -140,10 +140,19 @@ describe('config.json', () => {
       ...all,
       mlpBias: false,
     })
-    expect(parse({ model_type: 'qwen2', num_key_value_heads: 8 })).toMatchObject({
-      queryKeyValueBias: true,
-      outputBias: false,
-    })
+    const none = { outputBias: false, mlpBias: false }
+    const asked = { num_key_value_heads: 8, attention_bias: true, mlp_bias: true }
+    for (const [model_type, queryKeyValueBias] of [
+      ['qwen2', true],
+      ['mistral', false],
+    ] as const) {
+      const { config, notes } = readConfigFile({ ...base, model_type, ...asked }, 'config.json')
+      expect(config).toMatchObject({ queryKeyValueBias, ...none })
+      expect(notes).toEqual([
+        `config.json: attention_bias true has no effect in a ${model_type} model`,
+        `config.json: mlp_bias true has no effect in a ${model_type} model`,
+      ])
+    }
   })
 
   it('old and new rotary keys may both stand where they agree, and theta in either place', () => {

@@ -136,9 +136,7 @@ export function readConfigFile(
     rmsNormEpsilon: fields.rms_norm_eps,
     ...rope,
     tiedEmbeddings: fields.tie_word_embeddings,
-    queryKeyValueBias: family === 'qwen2' || fields.attention_bias === true,
-    outputBias: family !== 'qwen2' && fields.attention_bias === true,
-    mlpBias: fields.mlp_bias === true,
+    ...biases(fields),
     queryKeyNorm: family === 'qwen3',
     ...slidingWindow(fields, file),
     beginTokenId: fields.bos_token_id === -1 ? null : (fields.bos_token_id ?? null),
@@ -181,6 +179,20 @@ export function formatConfig(config: LlamaConfig, dtype: 'float32' | 'float16' |
     torch_dtype: dtype,
     use_cache: true,
     vocab_size: config.vocabularySize,
+  }
+}
+
+/** Of keys that a family does not read `checkKeys` tells. */
+function biases({
+  model_type: family,
+  attention_bias: attention,
+  mlp_bias: mlp,
+}: ConfigFile): Pick<LlamaConfig, 'queryKeyValueBias' | 'outputBias' | 'mlpBias'> {
+  const everywhere = (family === 'llama' || family === 'qwen3') && attention === true
+  return {
+    queryKeyValueBias: family === 'qwen2' || everywhere,
+    outputBias: everywhere,
+    mlpBias: family === 'llama' && mlp === true,
   }
 }
 

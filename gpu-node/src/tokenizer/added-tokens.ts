@@ -33,7 +33,8 @@ function isNormalized({ normalized, special }: AddedToken): boolean {
 }
 
 function makeSplitter(tokens: readonly (readonly [text: string, token: AddedToken])[]) {
-  const byText = new Map(tokens.filter(([text]) => text !== ''))
+  // Of several that normalise to one text the first is found.
+  const byText = new Map(tokens.filter(([text]) => text !== '').reverse())
   if (byText.size === 0) return ({ text, atStart }: Piece): FoundPiece[] => [{ text, atStart, id: null }]
   const pattern = literal([...byText.keys()].sort((a, b) => b.length - a.length))
   return ({ text, atStart }: Piece): FoundPiece[] => {

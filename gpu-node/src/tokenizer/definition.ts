@@ -165,10 +165,13 @@ export function parseDefinition(raw: unknown): TokenizerDefinition {
   const file = checked(fileSchema, raw, '')
   const flat = <T>(schema: z.ZodType<T>, node: unknown, place: string, list: string) =>
     flatten(schema, node, place, list)
+  const normalizer = flat(normalizerSchema, file.normalizer, 'normalizer', 'normalizers')
+  const preTokenizer = flat(preTokenizerSchema, file.pre_tokenizer, 'pre_tokenizer', 'pretokenizers')
+  refuseMovedStart(normalizer, preTokenizer)
   return {
     addedTokens: file.added_tokens ?? [],
-    normalizer: flat(normalizerSchema, file.normalizer, 'normalizer', 'normalizers'),
-    preTokenizer: flat(preTokenizerSchema, file.pre_tokenizer, 'pre_tokenizer', 'pretokenizers'),
+    normalizer,
+    preTokenizer,
     postProcessor: flat(postProcessorSchema, file.post_processor, 'post_processor', 'processors'),
     decoder:
       (file.decoder ?? null) === null ? null : flat(decoderSchema, file.decoder, 'decoder', 'decoders'),
@@ -178,6 +181,26 @@ export function parseDefinition(raw: unknown): TokenizerDefinition {
 
 export function tokenizerBroken(what: string, hint: string, cause?: unknown): RankscopeError {
   return new RankscopeError('TOKENIZER_BROKEN', what, { hint, ...(cause === undefined ? {} : { cause }) })
+}
+
+/**
+ * Metaspace's scheme `first` asks where a piece stood in the raw text. What takes text away from its start or puts some
+ * there makes the reference library see several first pieces, or none.
+ */
+function refuseMovedStart(
+  normalizer: readonly NormalizerNode[],
+  preTokenizer: readonly PreTokenizerNode[],
+): void {
+  const first = preTokenizer.findIndex((node) => node.type === 'Metaspace' && node.prepend_scheme === 'first')
+  if (first < 0) return
+  const mover =
+    normalizer.find(({ type }) => type === 'Strip' || type === 'Prepend') ??
+    preTokenizer.slice(0, first).find(({ type }) => type === 'ByteLevel' || type === 'Metaspace')
+  if (mover)
+    throw tokenizerBroken(
+      `tokenizer.json: pre_tokenizer Metaspace with prepend_scheme "first" after ${mover.type} is not supported here`,
+      'Tokenise the data beforehand (a source of kind tokens).',
+    )
 }
 
 function flatten<T>(schema: z.ZodType<T>, node: unknown, place: string, list: string): T[] {

@@ -37,10 +37,11 @@ function bytePairs(node: Extract<ModelNode, { type: 'BPE' }>): TokenModel {
       const whole = node.ignore_merges ? vocab.get(piece) : undefined
       if (whole !== undefined) return [whole]
       const ids: number[] = []
-      // An unknown character is held back until the next known one: bytes in between go before it.
-      let unknowns = 0
+      // The last unknown character is held back until the next known one: bytes in between go before it.
+      let held = false
       const flush = () => {
-        for (; unknowns > 0; unknowns--) ids.push(unknown!)
+        if (held) ids.push(unknown!)
+        held = false
       }
       // Without an unknown token what cannot be spelled is left out, and its neighbours may merge.
       const text = unknown === null ? [...piece].filter(spelled).join('') : piece
@@ -51,7 +52,10 @@ function bytePairs(node: Extract<ModelNode, { type: 'BPE' }>): TokenModel {
           flush()
           ids.push(id)
         } else if (bytes) ids.push(...bytes)
-        else unknowns = node.fuse_unk ? 1 : unknowns + 1
+        else {
+          if (!node.fuse_unk) flush()
+          held = true
+        }
       }
       flush()
       return ids

@@ -217,6 +217,13 @@ describe('features of tokenizer.json', () => {
     [{ decoder: { type: 'WordPiece', prefix: '##', cleanup: true } }, /decoder\.type is "WordPiece"/],
     [{ post_processor: { type: 'Other' } }, /post_processor\.type is "Other"/],
     [{ added_tokens: [special(2, '</s>', { whole_line: true })] }, /added_tokens\[0\]\.whole_line is true/],
+    [
+      {
+        normalizer: { type: 'Prepend', prepend: '▁' },
+        pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'first', split: false },
+      },
+      /prepend_scheme "first" after Prepend/,
+    ],
     [{ extra: {} }, /extra is \{\}/],
   ])('%j is refused by its name and place', (parts, message) => {
     expect(() => make(parts)).toThrow(
