@@ -19,6 +19,7 @@ export const floors: Readonly<Record<string, readonly string[]>> = {
   data: ['model', 'tokenizer'],
   tasks: ['data'],
   eval: ['ops', 'model', 'tokenizer', 'data'],
+  benchmarks: ['model', 'tokenizer', 'data', 'eval'],
   export: ['linalg', 'model'],
   optim: ['ops', 'collectives'],
   methods: ['ops', 'collectives', 'linalg', 'model', 'export', 'optim'],
@@ -39,7 +40,7 @@ export const floors: Readonly<Record<string, readonly string[]>> = {
     'train',
   ],
   daemon: ['backends', 'model', 'run'],
-  cli: ['model', 'run', 'daemon'],
+  cli: ['backends', 'model', 'tokenizer', 'eval', 'benchmarks', 'run', 'daemon'],
 }
 
 const source = '^gpu-node/src/'

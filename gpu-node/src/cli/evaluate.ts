@@ -1,0 +1,143 @@
+/** `npm run evaluate`: benchmarks of a model without training it; every answer is kept. */
+import { mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { backendNames, errorPayload, RankscopeError } from '@rankscope/protocol'
+import { selectBackend } from '../backends/select.ts'
+import { type BenchmarkScore, evaluateBenchmark } from '../benchmarks/evaluate-benchmark.ts'
+import { benchmarks, findBenchmark } from '../benchmarks/index.ts'
+import { requireSandbox } from '../benchmarks/sandbox.ts'
+import { openModelFolder } from '../model/folder.ts'
+import { loadModel } from '../model/model.ts'
+import { writeJsonFile } from '../model/save.ts'
+import { resolveModelPath } from '../run/paths.ts'
+import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
+
+const usage = `usage: npm run evaluate -- --model DIR --benchmark NAME[=FILE],… --out DIR [options]
+
+  --model DIR       a Hugging Face folder, such as a run's export, or a name that the repository ships
+  --benchmark LIST  ${benchmarks.map(({ name }) => name).join(', ')}
+  --data DIR        folder in which the benchmarks' files are looked for
+  --out DIR         where scores.json and every item go; the same folder again goes on where it was left
+  --limit N         only the first N items of each
+  --batch N         prompts decoded together                    [16]
+  --tokens N        at most so many tokens an answer            [the protocol's]
+  --threads N       processor threads                           [all cores]
+  --backend NAME    ${backendNames.join(', ')}                  [auto]
+
+humaneval and mbpp run what the model writes, inside a sandbox (bubblewrap) and not at all without one.
+
+exit code: 0 all scored, 1 failed, 2 wrong arguments, 130 interrupted
+`
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      model: { type: 'string' },
+      benchmark: { type: 'string' },
+      data: { type: 'string' },
+      out: { type: 'string' },
+      limit: { type: 'string' },
+      batch: { type: 'string' },
+      tokens: { type: 'string' },
+      threads: { type: 'string' },
+      backend: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    process.exit(0)
+  }
+  const { model, benchmark, out } = values
+  if (model === undefined || benchmark === undefined || out === undefined)
+    throw new RankscopeError('CONFIG_INVALID', '--model, --benchmark and --out are needed', {
+      hint: 'npm run evaluate -- --help shows how.',
+    })
+  const backend = backendNames.find((name) => name === (values.backend ?? 'auto'))
+  if (backend === undefined)
+    throw new RankscopeError(
+      'CONFIG_INVALID',
+      `--backend ${values.backend}: one of ${backendNames.join(', ')} is needed`,
+    )
+  return {
+    model,
+    named: benchmark.split(',').map((wish) => findBenchmark(wish.trim(), values.data ?? null)),
+    out: resolve(out),
+    limit: values.limit === undefined ? null : whole('limit', values.limit),
+    batchSize: values.batch === undefined ? 16 : whole('batch', values.batch),
+    maxNewTokens: values.tokens === undefined ? null : whole('tokens', values.tokens),
+    threads: values.threads === undefined ? availableParallelism() : whole('threads', values.threads),
+    backend,
+  }
+}
+
+function whole(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new RankscopeError('CONFIG_INVALID', `--${name} ${text}: a whole number from 1 on is needed`)
+  return value
+}
+
+async function main(): Promise<number> {
+  const { model: modelPath, named, out, limit, batchSize, maxNewTokens, threads, backend } = readArguments()
+  // Before a model is loaded and an hour of answers is spent.
+  if (named.some(({ benchmark }) => benchmark.runsPrograms)) requireSandbox()
+  const models = join(import.meta.dirname, '../../../models')
+  const folder = resolveModelPath(modelPath, { models: [models], data: [], anywhere: true })
+  const { config } = openModelFolder(folder)
+  const tokenizer = TextTokenizer.load(folder, config.vocabularySize)
+  const started = await selectBackend(backend, { threads })
+  const model = loadModel(folder)
+  mkdirSync(out, { recursive: true })
+  let interrupted = false
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      if (interrupted) process.exit(130)
+      interrupted = true
+    })
+  const scores: BenchmarkScore[] = []
+  for (const each of named) {
+    if (interrupted) break
+    const { title, name } = each.benchmark
+    scores.push(
+      await evaluateBenchmark(model, tokenizer, each, {
+        itemsFile: join(out, `${name}.items.jsonl`),
+        modelIdentity: identity(folder),
+        backend: `${started.name}: ${started.description}`,
+        limit,
+        batchSize,
+        maxNewTokens,
+        isInterrupted: () => interrupted,
+        onProgress: (done, total, correct) =>
+          console.error(`${title}: ${done} of ${total}, ${correct} right`),
+      }),
+    )
+    writeJsonFile(join(out, 'scores.json'), { model: folder, scores })
+  }
+  model.dispose()
+  for (const { title, accuracy, halfWidth, items, protocol, isComplete } of scores)
+    console.log(
+      `${title.padEnd(12)} ${accuracy === null ? '–' : `${(100 * accuracy).toFixed(2)} ± ${(100 * halfWidth!).toFixed(2)} %`} of ${items}${isComplete ? '' : ' (incomplete)'}  [${protocol}]`,
+    )
+  return interrupted ? 130 : 0
+}
+
+/** The files of a model as they are now, without reading gigabytes. */
+function identity(folder: string): string {
+  const path = realpathSync(folder)
+  const files = readdirSync(path).sort()
+  return JSON.stringify([
+    path,
+    ...files.map((name) => [name, statSync(join(path, name)).size, statSync(join(path, name)).mtimeMs]),
+  ])
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  const { code, message, hint } = errorPayload(error)
+  console.error(`error ${code}: ${message}${hint === null ? '' : `\n  ${hint}`}`)
+  process.exitCode = ['CONFIG_INVALID', 'NOT_FOUND'].includes(code) ? 2 : 1
+}
