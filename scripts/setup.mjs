@@ -44,6 +44,12 @@ const systemPackages = [
     missing: () => !onPath('chromium') && !process.env.RANKSCOPE_CHROMIUM,
     without: 'the browser tests are skipped',
   },
+  {
+    part: 'browser',
+    names: ['bubblewrap', 'python3-minimal'],
+    missing: () => process.platform === 'linux' && !(onPath('bwrap') && existsSync('/usr/bin/python3')),
+    without: 'the tests of generated programs are skipped',
+  },
 ]
 
 checkNode()

@@ -10,9 +10,9 @@ const answeredItem = z.object({
   id: z.string(),
   prompt: z.string(),
   completion: z.string(),
-  extracted: z.string().nullable(),
   reference: z.string(),
   correct: z.boolean(),
+  extracted: z.string().nullable(),
   reason: z.string().nullable(),
 })
 export type AnsweredItem = z.infer<typeof answeredItem>
