@@ -22,6 +22,7 @@ import {
   readBuildRecord,
   sourceFolder,
 } from './built-library.ts'
+import { buildHostLibrary } from './cuda/build-host.ts'
 import { type Compiler, findCompiler, findOpenblas, type Openblas } from './toolchain.ts'
 
 const run = promisify(execFile)
@@ -126,6 +127,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   } else {
     const done = result.kind === 'built' ? 'built' : 'up to date'
     console.log(`Native kernels: ${done} (${result.compiler}; ${result.openblas ?? 'built-in sgemm'})`)
+    if (process.platform === 'linux') buildHostLibrary(findCompiler()!.command)
     if (!result.openblas)
       console.log(
         'OpenBLAS would bring the LAPACK that spectra are fastest with; on Debian: apt-get install libopenblas-openmp-dev',

@@ -1,5 +1,6 @@
 /*
- * The C interface of the kernels. A build keeps tensors where it computes: cpu/ in memory of the process.
+ * The C interface of the kernels. A build keeps tensors where it computes: cpu/ in memory of the
+ * process, cuda/ on a GPU, where calls return before the work is done; int32 arrays are the host's in both.
  *
  * Rules
  *  - Every function that can fail returns a status: RS_OK or one of the codes below; rs_last_error() then says
@@ -19,6 +20,7 @@
 #define RS_INTERFACE_VERSION 4
 
 enum { RS_OK = 0, RS_BAD_ARGUMENT = 1, RS_OUT_OF_MEMORY = 2 };
+enum { RS_FLOAT32 = 0, RS_TF32 = 1, RS_BFLOAT16 = 2 };
 
 #if defined(__GNUC__)
 #define RS_API __attribute__((visibility("default")))
@@ -34,6 +36,8 @@ RS_API int rs_interface_version(void);
 RS_API const char *rs_last_error(void);
 /* Threads used by kernels called from this thread; both OpenMP and OpenBLAS follow it. */
 RS_API int rs_set_threads(int threads);
+/* How products take float32 operands: RS_FLOAT32, or what the build has beside it; another is RS_BAD_ARGUMENT. */
+RS_API int rs_set_products(int precision);
 /* Who multiplies matrices, e.g. "built-in sgemm, OpenBLAS 0.3.29 with SkylakeX kernels". */
 RS_API const char *rs_gemm_description(void);
 

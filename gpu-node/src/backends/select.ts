@@ -18,9 +18,7 @@ export interface SelectedBackend extends StartedBackend {
 /** Modules are loaded only when a backend is tried: a missing optional package concerns nobody else. */
 const backends: Record<BackendName, () => Promise<Backend>> = {
   tensorflow: async () => (await import('./tensorflow.ts')).tensorflowBackend,
-  cuda: async () => {
-    throw unavailable('cuda', 'the CUDA build of the kernels is not part of this version')
-  },
+  cuda: async () => (await import('./cuda.ts')).cudaBackend,
   webgpu: async () => (await import('./webgpu.ts')).webgpuBackend,
   native: async () => (await import('./native.ts')).nativeBackend,
   wasm: async () => (await import('./wasm.ts')).wasmBackend,
@@ -32,6 +30,7 @@ const backends: Record<BackendName, () => Promise<Backend>> = {
  * twice as fast as libtensorflow, and a software renderer is slower than anything.
  */
 const automatic: readonly { name: BackendName; onlyWithGpu: boolean }[] = [
+  { name: 'cuda', onlyWithGpu: true },
   { name: 'tensorflow', onlyWithGpu: true },
   { name: 'webgpu', onlyWithGpu: true },
   { name: 'native', onlyWithGpu: false },

@@ -15,6 +15,7 @@ const n = 'int64_t'
 const f = 'float'
 const signatures = {
   rs_set_threads: ['int'],
+  rs_set_products: ['int'],
   rs_release: [p, n],
   rs_upload: [p, p, n],
   rs_download: [p, p, n],

@@ -8,8 +8,8 @@
 import type { DeviceCalls } from './device-calls.ts'
 
 export interface DeviceLibrary extends DeviceCalls {
-  readonly name: 'native'
-  /** For a person and for the run's record, e.g. `built-in sgemm, OpenBLAS 0.3.29 with SkylakeX kernels`. */
+  readonly name: 'native' | 'cuda'
+  /** For a person and for the run's record, e.g. `NVIDIA H200 (9.0), CUDA driver 13.0, cuBLAS 13.1.1`. */
   readonly description: string
   /** 64-byte aligned memory; throws OUT_OF_MEMORY with the bytes wanted. */
   allocate(bytes: number): bigint
@@ -19,4 +19,6 @@ export interface DeviceLibrary extends DeviceCalls {
   readonly logitsAtOnce: number
   /** Floats at `from` as they are after all that was asked for so far, once the device got there; JavaScript goes on. */
   downloadLater(from: bigint, count: number): Promise<Float32Array>
+  /** Of all elements of all arrays, in float64; the device is asked once and not waited for. */
+  sumOfSquares(addresses: BigInt64Array, sizes: BigInt64Array): Promise<number>
 }

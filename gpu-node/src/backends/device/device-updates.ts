@@ -29,11 +29,8 @@ export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {
     },
 
     async sumOfSquares(tensors) {
-      const sum = new Float64Array(1)
-      const addresses = BigInt64Array.from(tensors, at)
       const sizes = BigInt64Array.from(tensors, ({ size }) => BigInt(size))
-      library.sum_of_squares(sum, addresses, sizes, tensors.length)
-      return sum[0]!
+      return library.sumOfSquares(BigInt64Array.from(tensors, at), sizes)
     },
 
     adamW: (change) => {

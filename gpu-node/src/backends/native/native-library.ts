@@ -51,5 +51,10 @@ function bind(path: string): DeviceLibrary {
       if (count > 0) calls.download(values, from, values.byteLength)
       return values
     },
+    async sumOfSquares(addresses, sizes) {
+      const sum = new Float64Array(1)
+      calls.sum_of_squares(sum, addresses, sizes, addresses.length)
+      return sum[0]!
+    },
   }
 }

@@ -1,11 +1,15 @@
 /** For tests: all backends, each started once, and why those that are missing here are skipped. */
+import { dirname } from 'node:path'
 import { type Backend, unavailable } from '../../backends/backend.ts'
 import { cpuBackend } from '../../backends/cpu.ts'
+import { cudaBackend } from '../../backends/cuda.ts'
 import { nativeBackend } from '../../backends/native.ts'
 import { tensorflowBackend } from '../../backends/tensorflow.ts'
 import { findProductLibrary } from '../../backends/wasm/product-library.ts'
 import { wasmAloneBackend, wasmBackend } from '../../backends/wasm.ts'
 import { webgpuBackend } from '../../backends/webgpu.ts'
+
+import { emulatedCuda, emulationMissing } from '../cuda/emulation.ts'
 
 export interface ContractBackend {
   readonly backend: Backend
@@ -22,11 +26,24 @@ const wasmWithOpenblas: Backend = {
   },
 }
 
+/** The CUDA build on the emulated driver (../cuda/emulation.ts): everything but the GPU. */
+export const emulatedCudaBackend: Backend = {
+  name: 'cuda',
+  async start(options) {
+    if (emulationMissing) throw unavailable('cuda', emulationMissing.replace('skipped: ', ''))
+    const { driver, blas } = await emulatedCuda()
+    process.env['RANKSCOPE_CUDA_DRIVER'] = driver
+    process.env['RANKSCOPE_CUDA_LIBRARIES'] = dirname(blas)
+    return cudaBackend.start(options)
+  },
+}
+
 const candidates: readonly [title: string, Backend][] = [
   ['cpu', cpuBackend],
   ['wasm', wasmAloneBackend],
   ['wasm, products by OpenBLAS', wasmWithOpenblas],
   ['native', nativeBackend],
+  ['cuda, emulated', emulatedCudaBackend],
   ['tensorflow', tensorflowBackend],
   ['webgpu', webgpuBackend],
 ]

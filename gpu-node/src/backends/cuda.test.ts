@@ -1,0 +1,126 @@
+/** The CUDA build on the emulated driver: what is missing is named, nothing waits, every method trains to native's losses. */
+import { spawnSync } from 'node:child_process'
+import { dirname } from 'node:path'
+import { launchCommand } from '@rankscope/launch'
+import { tensor2d } from '@tensorflow/tfjs-core'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { runFused } from '../ops/kernels.ts'
+import { sumOfSquares } from '../ops/update.ts'
+import { emulatedCudaBackend } from '../testing/backends/contract-backends.ts'
+import { emulatedCuda, emulationMissing } from '../testing/cuda/emulation.ts'
+import { everyMethod, type ToyConfig, toyTraining } from '../testing/training/toy-training.ts'
+import { cublasCandidates, driverCandidates } from './cuda/find-libraries.ts'
+import { runningCudaBackend } from './cuda.ts'
+import { loadNativeLibrary } from './native/native-library.ts'
+import { nativeBackend } from './native.ts'
+
+test('an owner’s folder comes before all others, then what the dynamic linker knows', () => {
+  const environment = {
+    RANKSCOPE_CUDA_DRIVER: '/a/libcuda.so.1',
+    RANKSCOPE_CUDA_LIBRARIES: '/nowhere',
+    HOME: '/nobody',
+  }
+  expect(driverCandidates(environment)).toEqual(['/a/libcuda.so.1'])
+  expect(driverCandidates({})[0]).toBe('libcuda.so.1')
+  expect(cublasCandidates(environment).slice(0, 2)).toEqual(['libcublas.so.13', 'libcublas.so.12'])
+})
+
+describe.skipIf(emulationMissing)(`cuda, emulated ${emulationMissing ?? ''}`, () => {
+  let variables: Record<string, string>
+
+  beforeAll(async () => {
+    const { driver, blas } = await emulatedCuda()
+    variables = { RANKSCOPE_CUDA_DRIVER: driver, RANKSCOPE_CUDA_LIBRARIES: dirname(blas) }
+  }, 120_000)
+
+  /** What `start` says in a process of its own. */
+  function refusal(changed: Record<string, string>): string {
+    const [program, ...args] = launchCommand(new URL('../testing/cuda/start-probe.ts', import.meta.url))
+    const environment = { ...process.env, ...variables, ...changed }
+    return spawnSync(program, args, { env: environment, encoding: 'utf8' }).stdout
+  }
+
+  test.each([
+    [
+      'no driver',
+      { RANKSCOPE_CUDA_DRIVER: '/nowhere/libcuda.so.1' },
+      /no NVIDIA driver \(.*\/nowhere\/libcuda.so.1.*Install/,
+    ],
+    [
+      'no GPU',
+      { RS_EMULATE_NO_DEVICE: '1' },
+      /no GPU|no NVIDIA driver \(the NVIDIA driver does not start: CUDA_ERROR_NO_DEVICE/,
+    ],
+    [
+      'a GPU that is too old',
+      { RS_EMULATE_MAJOR: '7' },
+      /too old \(emulated GPU has compute capability 7\.0, and 8\.0 is the least\)/,
+    ],
+    ['no cuBLAS', { RANKSCOPE_CUDA_LIBRARIES: '/nowhere' }, /no cuBLAS \(.*pip install nvidia-cublas/],
+  ])('%s is a reason with what to do', (_, changed, expected) => {
+    expect(refusal(changed)).toMatch(expected)
+  })
+
+  test('a variable that would change precision unseen is taken out and named', () => {
+    expect(refusal({ NVIDIA_TF32_OVERRIDE: '1' })).toMatch(
+      /started: emulated GPU.*NVIDIA_TF32_OVERRIDE not heeded/,
+    )
+  })
+
+  test('too little memory is OUT_OF_MEMORY with the bytes wanted and free', () => {
+    expect(
+      refusal({ RS_EMULATE_BYTES: String(200 << 20), RANKSCOPE_PROBE_BYTES: String(512 << 20) }),
+    ).toMatch(/OUT_OF_MEMORY: emulated GPU: 536870912 bytes wanted, \d+ of 209715200 free/)
+  })
+
+  describe('training', () => {
+    beforeAll(async () => {
+      await emulatedCudaBackend.start({ threads: 1 })
+    }, 120_000)
+
+    test('norms and values arrive without anybody waiting', async () => {
+      const backend = runningCudaBackend()!
+      const x = tensor2d([3, 4, 0, 12], [2, 2])
+      const doubled = runFused('matMul', { a: x, b: x }, { transposeA: false, transposeB: true, factor: 2 })
+      const before = backend.waits
+      expect(await sumOfSquares([x, doubled])).toBe(169 + 50 ** 2 + 2 * 96 ** 2 + 288 ** 2)
+      expect([...(await doubled.data())]).toEqual([50, 96, 96, 288])
+      expect(backend.waits).toBe(before)
+    })
+
+    const library = loadNativeLibrary()
+    const alone = 'unavailable' in library ? library.unavailable : null
+
+    test.skipIf(alone).each(everyMethod)(
+      '%s: no step waits, and its losses are native’s',
+      async (_, method, devices) => {
+        const config: ToyConfig = {
+          method,
+          parallel: { devices },
+          training: { globalBatchSize: 4, microBatchSize: 2 / devices, maxSteps: 2 },
+        }
+        await nativeBackend.start({ threads: 1 })
+        const native = await trained(config)
+        await emulatedCudaBackend.start({ threads: 1 })
+        const found = await trained(config)
+        expect(found.waits).toBe(0)
+        expect(found.losses).toHaveLength(2)
+        found.losses.forEach((loss, step) => {
+          expect(loss / native.losses[step]!).toBeCloseTo(1, 5)
+        })
+      },
+    )
+  })
+})
+
+/** Two steps; `waits` counts those of the steps alone: starts may wait, for decompositions of weights. */
+async function trained(config: ToyConfig): Promise<{ losses: number[]; waits: number }> {
+  const toy = await toyTraining(config)
+  try {
+    const before = runningCudaBackend()?.waits ?? 0
+    const losses = (await toy.run()).map(({ loss }) => loss)
+    return { losses, waits: (runningCudaBackend()?.waits ?? 0) - before }
+  } finally {
+    toy.dispose()
+  }
+}
