@@ -46,6 +46,7 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
       'has no effect without evaluations during training: no checkpoint is known to be better than another',
       'evaluate every so many steps',
     )
+  checkScore(config, error, warning)
   if (config.data.reshuffle && !config.data.shuffle)
     warning('data.reshuffle', 'has no effect while shuffling is off')
   if (config.data.sampling === 'sequential' && config.data.remainder !== 'drop')
@@ -101,6 +102,33 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
 }
 
 type Report = (path: string, message: string, hint?: string | null) => void
+
+/** A score that is asked for needs something to score on; the evaluation at the end, which is on by default, may lack it. */
+function checkScore({ data, evaluation }: RunConfig, error: Report, warning: Report): void {
+  const sources = data.source.kind === 'mix' ? data.source.sources.map(({ source }) => source) : [data.source]
+  const isGiven = sources.some(
+    (source) => source.kind === 'task' || source.evaluationPath !== null || source.validationPath !== null,
+  )
+  if (isGiven || data.validationShare > 0) return
+  const scorer = sources
+    .map((source) => (source.kind === 'records' ? source.scorer : 'exact'))
+    .find((name) => name !== 'exact')
+  const asking = [
+    evaluation.atStart && 'evaluation.atStart',
+    evaluation.everySteps !== null && 'evaluation.everySteps',
+    evaluation.atEnd && scorer !== undefined && `the scorer ${scorer}`,
+  ].filter((name) => name !== false)
+  const hint =
+    'name a test or validation file, hold back a validation share, or turn evaluation off (atStart, everySteps, atEnd)'
+  if (asking.length > 0)
+    error(
+      'data.source.evaluationPath',
+      `${asking.join(', ')} ${asking.length === 1 ? 'asks' : 'ask'} for a score, and there is nothing to score on`,
+      hint,
+    )
+  else if (evaluation.atEnd)
+    warning('evaluation.atEnd', 'there is nothing to evaluate on, so the run ends without a score', hint)
+}
 
 function checkMethod(config: RunConfig, method: MethodConfig, error: Report, warning: Report): void {
   const devices = config.parallel.devices
