@@ -158,11 +158,6 @@ TOKENIZERS = {
     "BPE with bytes for \u00e9 alone, unknown characters apart": definition(
         bpe(LETTERS + ["<0xC3>", "<0xA9>"], MERGES, unk_token="<unk>", byte_fallback=True), added_tokens=[END]
     ),
-    "added tokens that normalise to one text": definition(
-        bpe(LETTERS, MERGES, unk_token="<unk>"),
-        added_tokens=[END, added(11, "\u2581b", normalized=True), added(12, " b", normalized=True)],
-        normalizer={"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
-    ),
     "BPE that prefers whole words": definition(
         bpe(LETTERS + ["ba", "bab"], ["a b", "b a"], ignore_merges=True), added_tokens=[END], pre_tokenizer={"type": "WhitespaceSplit"}
     ),

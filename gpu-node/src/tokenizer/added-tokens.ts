@@ -33,7 +33,7 @@ function isNormalized({ normalized, special }: AddedToken): boolean {
 }
 
 function makeSplitter(tokens: readonly (readonly [text: string, token: AddedToken])[]) {
-  // Of several that normalise to one text the first is found.
+  // Of several that normalise to one text the first is found; the reference library picks any.
   const byText = new Map(tokens.filter(([text]) => text !== '').reverse())
   if (byText.size === 0) return ({ text, atStart }: Piece): FoundPiece[] => [{ text, atStart, id: null }]
   const pattern = literal([...byText.keys()].sort((a, b) => b.length - a.length))
