@@ -1,6 +1,7 @@
 /** The few calls of the server’s REST API that scripts and browser tests make. Answers are parsed by the protocol’s schemas. */
 import {
   createRunsAnswer,
+  deleteRunAnswer,
   errorAnswer,
   type NodeView,
   nodesAnswer,
@@ -49,6 +50,11 @@ export class ApiClient {
 
   command(runId: string, command: RunCommand): Promise<RunView> {
     return this.#ask(runViewSchema, 'POST', `/api/runs/${runId}/commands`, { command })
+  }
+
+  /** Deletes a run, with its folders on the nodes. */
+  async remove(runId: string): Promise<void> {
+    await this.#ask(deleteRunAnswer, 'DELETE', `/api/runs/${runId}`)
   }
 
   async #ask<S extends z.ZodType>(
