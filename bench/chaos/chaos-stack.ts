@@ -65,8 +65,9 @@ export class ChaosStack {
     return this.#server.url
   }
 
-  get browserToken(): string | null {
-    return new URL(this.#server.address).searchParams.get('token')
+  /** Kept over restarts of the server. */
+  get browserToken(): string {
+    return new URL(this.#server.address).searchParams.get('token') ?? ''
   }
 
   get runsFolder(): string {

@@ -10,7 +10,7 @@ import {
 import { io } from 'socket.io-client'
 
 /** All records of a run, as they were kept. */
-export function recordsOf(url: string, token: string | null, runId: string): Promise<StoredRecord[]> {
+export function recordsOf(url: string, token: string, runId: string): Promise<StoredRecord[]> {
   return new Promise((resolve, reject) => {
     const socket = io(new URL(browserNamespace, url).href, {
       parser: wireParser,

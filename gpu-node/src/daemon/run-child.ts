@@ -3,6 +3,7 @@
  * no longer than its daemon: when the channel closes it leaves, and the server requeues the run from its checkpoint.
  */
 import { type ExecuteRun, RunControl } from '../run/run.ts'
+import { endWithParent } from './parent-death.ts'
 import type { MessageFromRun, MessageToRun, RunOrder } from './run-messages.ts'
 
 /** Serves one order, then ends the process. */
@@ -14,6 +15,9 @@ export function serveRun(execute: ExecuteRun): void {
     else void run(execute, message.order, control)
   })
   process.on('disconnect', () => process.exit(1))
+  endWithParent()
+  // The daemon may have gone before it was asked for.
+  if (!process.connected) process.exit(1)
 }
 
 async function run(execute: ExecuteRun, order: RunOrder, control: RunControl): Promise<void> {
