@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 
 export interface CacheLocation {
@@ -68,22 +68,21 @@ async function readWhole(file: string): Promise<Buffer> {
 }
 
 function checked(file: string, bytes: Buffer): CacheFile | null {
-  const end = bytes.indexOf('\n')
-  const header = jsonOrNull(bytes.toString('utf8', 0, Math.max(end, 0))) as {
-    digest?: unknown
-    header?: unknown
-  } | null
+  const end = Math.max(bytes.indexOf('\n'), 0)
+  const [digest, text] = split(bytes.toString('utf8', 0, end))
   const body = ownBytes(bytes, end + 1)
-  if (header === null || header.digest !== digestOf([body])) {
+  const header = digest === contentDigest(file, text, [body]) ? jsonOrNull(text) : null
+  if (header === null) {
     discard(file)
     return null
   }
   touch(file)
-  return { header: header.header, body }
+  return { header, body }
 }
 
 /**
- * Writes a line of JSON, padded so that what follows starts at a multiple of eight, and the bytes of the arrays. Returns
+ * Writes a digest and a header in JSON as one line, padded so that what follows starts at a multiple of eight, and the bytes
+ * of the arrays. The digest is of all of it and of the file's name: a file under another's name does not answer for it. Returns
  * what went wrong, or null. `family`: how the names of the files end that share the limit.
  */
 export function writeCacheFile(
@@ -94,8 +93,10 @@ export function writeCacheFile(
   family: string,
 ): string | null {
   const parts = arrays.map(bytesOf)
-  const line = JSON.stringify({ header, digest: digestOf(parts) })
-  const padded = line.padEnd(Math.ceil((line.length + 1) / 8) * 8 - 1)
+  const text = JSON.stringify(header)
+  const line = `${contentDigest(file, text, parts)} ${text}`
+  const length = Buffer.byteLength(line)
+  const padded = line + ' '.repeat(Math.ceil((length + 1) / 8) * 8 - 1 - length)
   const aside = `${file}.${process.pid}-${threadId}`
   try {
     mkdirSync(folder, { recursive: true })
@@ -122,6 +123,16 @@ export type NumberArray = Float32Array | Float64Array | Int32Array | Uint32Array
 
 export function bytesOf(array: NumberArray): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+}
+
+/** Of name, header and body, each of which ends where the next begins. */
+function contentDigest(file: string, header: string, body: Iterable<Uint8Array>): string {
+  return digestOf([`${basename(file)}\0${header}\0`, ...body])
+}
+
+function split(line: string): [digest: string, header: string] {
+  const space = line.indexOf(' ')
+  return [line.slice(0, Math.max(space, 0)), line.slice(space + 1).trimEnd()]
 }
 
 /** SHA-256, in hexadecimal digits. */

@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os'
 import { RankscopeError } from '@rankscope/protocol'
 import type { TopSvdJob, TopSvdOutcome } from './messages.ts'
 import { LinearAlgebraPool, type RequestOptions } from './pool.ts'
+import { selectLinearAlgebra } from './select.ts'
 import type { Spectrum, SpectrumSource } from './spectrum.ts'
 import { cacheEntry } from './svd-cache.ts'
 import { refuseRank, type TopSvdOptions } from './top-svd.ts'
@@ -135,7 +136,10 @@ async function decompose(pool: LinearAlgebraPool, entry: TopSvdEntry, options: S
  */
 async function readSmall(job: TopSvdJob): Promise<TopSvdOutcome | null> {
   if (job.cache === null || job.w.byteLength > smallBytes) return null
-  const cached = await cacheEntry(job.cache, job).readAside()
+  const cached = await cacheEntry(job.cache, {
+    ...job,
+    algebra: selectLinearAlgebra().algebra.name,
+  }).readAside()
   return cached && { ...cached, fromCache: true, cacheProblem: null }
 }
 

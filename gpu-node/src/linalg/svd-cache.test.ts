@@ -34,7 +34,7 @@ const keep = (location: CacheLocation, asked: ReturnType<typeof subject>, result
 
 function subject(rank: number, seed = 1, options: TopSvdOptions = { kind: 'full' }) {
   const w = new Random(seed).fillNormal(new Float32Array(rows * columns))
-  return { w, rows, columns, rank, options }
+  return { w, rows, columns, rank, options, algebra: 'portable' as const }
 }
 
 function store(rank: number, seed = 1, options?: TopSvdOptions) {
@@ -73,11 +73,23 @@ test('another matrix, shape, kind, seed or number of iterations is another entry
   expect(cached(location(), subject(3, 1, randomized))).not.toBeNull()
   expect(cached(location(), subject(3, 1, { ...randomized, seed: 2 }))).toBeNull()
   expect(cached(location(), subject(3, 1, { ...randomized, iterations: 5 }))).toBeNull()
+  expect(cached(location(), { ...subject(3), algebra: 'lapack' })).toBeNull()
+})
+
+test('a sketch answers for its own rank alone: another rank draws another', () => {
+  const randomized = { kind: 'randomized', iterations: 1, oversample: 1, seed: 1 } as const
+  const wide = store(4, 1, randomized)
+  expect(cached(location(), subject(2, 1, randomized))).toBeNull()
+  const narrow = store(2, 1, randomized)
+  expect(narrow.s[1]).not.toBe(wide.s[1])
+  expect(cached(location(), subject(2, 1, randomized))).toEqual(narrow)
 })
 
 test.each([
   ['cut short', (bytes: Buffer) => bytes.subarray(0, bytes.length - 8)],
   ['one bit changed', (bytes: Buffer) => bytes.fill(bytes.at(-3)! ^ 1, bytes.length - 3, bytes.length - 2)],
+  ['another rank in its header', (bytes: Buffer) => changed(bytes, '"rank":4', '"rank":5')],
+  ['another shape in its header', (bytes: Buffer) => changed(bytes, '"columns":7', '"columns":9')],
   ['empty', () => Buffer.alloc(0)],
   ['not its format', () => Buffer.from('{"version":1}\nrubbish')],
 ])('a file that is %s is removed and does not answer', (_, damage) => {
@@ -87,6 +99,24 @@ test.each([
   expect(cached(location(), subject(4))).toBeNull()
   expect(existsSync(file)).toBe(false)
 })
+
+test('a file under the name of another matrix does not answer for it', () => {
+  store(4, 1)
+  const file = onlyFile()
+  const bytes = readFileSync(file)
+  store(4, 2)
+  const other = readdirSync(folder).find((name) => !file.endsWith(name))!
+  writeFileSync(join(folder, other), bytes)
+  expect(cached(location(), subject(4, 2))).toBeNull()
+  expect(cached(location(), subject(4, 1))).not.toBeNull()
+})
+
+/** The same length, so that everything else about the file fits. */
+function changed(bytes: Buffer, from: string, to: string): Buffer {
+  const text = bytes.toString('latin1')
+  expect(text).toContain(from)
+  return Buffer.from(text.replace(from, to), 'latin1')
+}
 
 test('beyond the size limit the entry used longest ago goes, never the newest', () => {
   store(4, 1)

@@ -16,11 +16,12 @@ import {
   readCacheFileAside,
   writeCacheFile,
 } from '../disk-cache.ts'
+import type { LinearAlgebra } from './linear-algebra.ts'
 import { leadingColumns } from './matrix.ts'
 import { defaultIterations, refuseRank, type TopSvd, type TopSvdOptions } from './top-svd.ts'
 
 /** Raised when results of the same input would change. */
-const version = 2
+const version = 3
 
 const family = '.svd'
 
@@ -37,6 +38,8 @@ interface CacheSubject {
   readonly columns: number
   readonly rank: number
   readonly options: TopSvdOptions
+  /** Who decomposes: results of two differ in their last digits, and where values are equal in more. */
+  readonly algebra: LinearAlgebra['name']
 }
 
 export interface CacheEntry {
@@ -84,17 +87,19 @@ function unpacked(
   }
 }
 
-function fileName({ w, rows, columns, options }: CacheSubject): string {
-  return `${digestOf([bytesOf(w)]).slice(0, 32)}-${rows}x${columns}-${variant(options)}${family}`
+function fileName({ w, rows, columns, rank, options, algebra }: CacheSubject): string {
+  const way = `${algebra}-${variant(options, rank)}`
+  return `${digestOf([bytesOf(w)]).slice(0, 32)}-${rows}x${columns}-${way}${family}`
 }
 
-function variant(options: TopSvdOptions): string {
+/** A full decomposition has the same leading triplets whatever the rank; a sketch is as wide as its rank asks for. */
+function variant(options: TopSvdOptions, rank: number): string {
   switch (options.kind) {
     case 'full':
       return 'full'
     case 'randomized': {
       const { iterations = defaultIterations, oversample = 'auto', seed = 0 } = options
-      return `randomized-${iterations}-${oversample}-${seed}`
+      return `randomized-${rank}-${iterations}-${oversample}-${seed}`
     }
     default:
       return options.kind satisfies never

@@ -60,7 +60,7 @@ function computeSpectrum({ source }: SpectrumJob): Spectrum {
 }
 
 function computeTopSvd(job: TopSvdJob, checkpoint: () => void): TopSvdOutcome {
-  const entry = job.cache && cacheEntry(job.cache, job)
+  const entry = job.cache && cacheEntry(job.cache, { ...job, algebra: algebra.name })
   const cached = entry?.read()
   if (cached) return { ...cached, fromCache: true, cacheProblem: null }
   checkpoint()

@@ -68,6 +68,7 @@ describe('the evaluation before the first step', () => {
     ['fewer examples', { evaluation: { ...base.evaluation, examples: 5 } }],
     ['longer answers', { evaluation: { ...base.evaluation, maxNewTokens: 3 } }],
     ['another seed', { seed: 7 }],
+    ['other target modules', { targetModules: ['k_proj'] }],
     [
       'another task',
       { data: { ...base.data, source: { kind: 'task', task: 'programs', trainExamples: 16 } } },
@@ -92,11 +93,17 @@ describe('the evaluation before the first step', () => {
     expect(await run({}, { models })).toMatchObject({ isScored: true })
   })
 
-  it('is made anew where what was kept is damaged', async () => {
+  it.each([
+    ['in a word', '"evaluation"', '"evaluatiom"'],
+    ['in a score', '"accuracy":', '"accuracy":1e-7,"_":'],
+    ['in one digit of the loss', /"loss":(\d)/, '"loss":7'],
+  ])('is made anew where what was kept is damaged %s', async (_, from, to) => {
     const first = await run()
     const [name] = readdirSync(join(folder, 'cache')).filter((file) => file.includes('.start-evaluation'))
     const file = join(folder, 'cache', name!)
-    writeFileSync(file, readFileSync(file, 'utf8').replace('"evaluation"', '"evaluatiom"'))
+    const text = readFileSync(file, 'utf8')
+    expect(text.replace(from, to)).not.toBe(text)
+    writeFileSync(file, text.replace(from, to))
     expect(await run()).toEqual(first)
   })
 })

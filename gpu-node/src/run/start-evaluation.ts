@@ -58,10 +58,20 @@ function key(
   { config, model, modelFolder, tokenizer, data, backend }: PreparedRun,
   split: EvaluationSplit,
 ): string {
-  const { method, parallel, seed, resources, evaluation, data: source } = config
+  const { method, targetModules, parallel, seed, resources, evaluation, data: source } = config
   const { examples, answers } = data[split]!
   const parts = function* () {
-    yield JSON.stringify([version, split, method, parallel, seed, resources, evaluation, source])
+    yield JSON.stringify([
+      version,
+      split,
+      method,
+      targetModules,
+      parallel,
+      seed,
+      resources,
+      evaluation,
+      source,
+    ])
     yield JSON.stringify([backend.name, backend.description, backend.threads, model.config])
     yield tokenizer?.fingerprint ?? ''
     yield JSON.stringify(identity(modelFolder))
