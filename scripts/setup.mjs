@@ -3,7 +3,7 @@
  * packages, npm packages, native kernels, dashboard. Plain JavaScript without dependencies, since it runs before
  * there are any:
  *
- *     node scripts/setup.mjs [kernels] [dashboard] [browser]
+ *     node scripts/setup.mjs [kernels] [dashboard] [browser] [mpi] [emulation]
  *
  * A part that cannot be had (no permission, no compiler) is named, with what to install and what goes on without it.
  */
@@ -43,6 +43,18 @@ const systemPackages = [
     names: ['chromium', 'fonts-liberation'],
     missing: () => !onPath('chromium') && !process.env.RANKSCOPE_CHROMIUM,
     without: 'the browser tests are skipped',
+  },
+  {
+    part: 'mpi',
+    names: ['openmpi-bin', 'libopenmpi-dev'],
+    missing: () => process.platform === 'linux' && !onPath('mpirun'),
+    without: 'the tests of runs over several processes are skipped',
+  },
+  {
+    part: 'emulation',
+    names: ['g++'],
+    missing: () => process.platform === 'linux' && !onPath('g++'),
+    without: 'the tests of the CUDA kernels are skipped',
   },
   {
     part: 'browser',
@@ -145,7 +157,8 @@ function buildDashboard() {
 
 /** Everything that decides what the compiler makes of the kernels. */
 function kernelsKey() {
-  const machine = [cpus()[0]?.model, process.arch, ...systemPackages.map(({ missing }) => missing())]
+  const packages = systemPackages.filter(({ part }) => part === 'kernels').map(({ missing }) => missing())
+  const machine = [cpus()[0]?.model, process.arch, ...packages]
   return hashOf(
     filesBelow(inRoot('gpu-node/kernels'), (name) => /\.(c|h|ts)$/.test(name)),
     machine,

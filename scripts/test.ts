@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { findChromium } from './chromium.ts'
+import { type UnitFile, unitSkipReasons } from './skip-reasons.ts'
 
 type Counts = { passed: number; failed: number; skipped: number }
 
@@ -16,6 +17,8 @@ mkdirSync(reports, { recursive: true })
 const oneFailure: Counts = { passed: 0, failed: 1, skipped: 0 }
 const total: Counts = { passed: 0, failed: 0, skipped: 0 }
 const failures: string[] = []
+/** How many tests were skipped for which reason. */
+const skipReasons = new Map<string, number>()
 
 for (const script of ['lint', 'typecheck', 'check:imports', 'check:unused'])
   stage(script, () => (npm(script) ? { passed: 1, failed: 0, skipped: 0 } : oneFailure))
@@ -23,6 +26,8 @@ stage('unit and integration tests', unitTests)
 stage('browser tests', browserTests)
 
 for (const title of failures) console.log(`failed: ${title}`)
+for (const [reason, count] of [...skipReasons].sort((a, b) => b[1] - a[1]))
+  console.log(`skipped: ${count} (${reason})`)
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
 process.exit(total.failed > 0 ? 1 : 0)
 
@@ -45,8 +50,10 @@ function unitTests(): Counts {
     numFailedTests: number
     numPendingTests: number
     numTodoTests: number
+    testResults: UnitFile[]
   } | null
   if (result === null) return oneFailure
+  for (const reason of unitSkipReasons(result.testResults)) noteSkip(reason)
   const counts = {
     passed: result.numPassedTests,
     failed: result.numFailedTests,
@@ -64,12 +71,15 @@ function browserTests(): Counts {
     if (process.env['CI'] === 'true') return oneFailure
     npm('test:browser', ['--list', '--reporter=json'], environment, true)
     const listed = readReport(report) as PlaywrightReport | null
-    return { passed: 0, failed: 0, skipped: listed === null ? 1 : countSpecs(listed.suites) }
+    const skipped = listed === null ? 1 : countSpecs(listed.suites)
+    noteSkip('there is no Chromium', skipped)
+    return { passed: 0, failed: 0, skipped }
   }
   const succeeded = npm('test:browser', ['--reporter=list,json'], environment)
   const result = readReport(report) as PlaywrightReport | null
   if (result === null) return oneFailure
   const { expected, flaky, unexpected, skipped } = result.stats
+  if (skipped > 0) noteSkip('skipped by a browser test', skipped)
   return honest({ passed: expected + flaky, failed: unexpected, skipped }, succeeded)
 }
 
@@ -94,6 +104,10 @@ function npm(script: string, args: string[] = [], environment = {}, quiet = fals
     env: { ...process.env, ...environment },
   })
   return status === 0
+}
+
+function noteSkip(reason: string, count = 1): void {
+  skipReasons.set(reason, (skipReasons.get(reason) ?? 0) + count)
 }
 
 function readReport(file: string): unknown {

@@ -45,7 +45,7 @@ function answerBenchmark({
       }))
     },
     judge: async ({ record, reference }, completion) => ({
-      correct: scorer.correct(completion, record),
+      correct: await scorer.correct(completion, record),
       extracted: extract(completion, reference),
       reason: null,
     }),

@@ -49,16 +49,13 @@ export async function evaluateAccuracy(
     { ...options, stopTokenIds: new Set([tokenizer.endTokenId, ...model.stopTokenIds]) },
     hook,
   )
-  const answers = records.map((record, index): AnswerSample => {
+  const answers: AnswerSample[] = []
+  for (const [index, record] of records.entries()) {
     const completion = tokenizer.decode(generated[index] as number[])
     const expected = scorer.reference(record)
-    return {
-      prompt: prompts[index] as string,
-      completion,
-      expected,
-      correct: scorer.correct(completion, record),
-    }
-  })
+    const correct = await scorer.correct(completion, record)
+    answers.push({ prompt: prompts[index] as string, completion, expected, correct })
+  }
   return { ...share(answers), byType: accuracyByType(records, answers), answers }
 }
 

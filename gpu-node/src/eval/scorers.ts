@@ -10,7 +10,8 @@ export type ScorerName = Extract<DataSource, { kind: 'records' }>['scorer']
 export interface Scorer {
   /** What the reference asks for, as it is shown beside a completion. */
   reference(record: InstructionRecord): string
-  correct(completion: string, record: InstructionRecord): boolean
+  /** At once, or later: a scorer may run a program or ask another. */
+  correct(completion: string, record: InstructionRecord): boolean | Promise<boolean>
   /** Follows the prompt in evaluation, as in the published protocol of the benchmark. */
   readonly promptSuffix: string
 }

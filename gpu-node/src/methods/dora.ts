@@ -13,6 +13,7 @@
 import { effectiveAlpha, type MethodConfigOf } from '@rankscope/protocol'
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { add as addTensors, customGrad, div, maximum, mul, sqrt, sub, tidy } from '@tensorflow/tfjs-core'
+import { plainLinear } from '../model/llama.ts'
 import { runFused } from '../ops/kernels.ts'
 import { add, linear, lowRankLinear, matMul } from '../ops/linear.ts'
 import { scaleColumns } from '../ops/pointwise.ts'
@@ -84,11 +85,10 @@ export const dora: Method<'dora'> = {
       const correction = add(scaleColumns(sum, factors(unit)), negated(base))
       return withBias(add(linear(x, target.weight), correction) as Tensor2D, target.bias)
     }
+    const plain = plainLinear(model)
     const hook = (layer: (unit: Unit, x: Tensor2D) => Tensor2D) => (module: string, x: Tensor2D) => {
       const unit = byModule.get(module)
-      return unit
-        ? layer(unit, x)
-        : linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
+      return unit ? layer(unit, x) : plain(module, x)
     }
     const effective = (unit: Unit) => tidy(() => effectiveWeight(unit, scale))
 

@@ -9,6 +9,7 @@
  * Dropout, where asked for, is PEFT's: on the input of the adapter's branch X~ (W0 ⊙ (A B)).
  */
 import { mul, type Tensor2D, tidy, type Variable } from '@tensorflow/tfjs-core'
+import { plainLinear } from '../model/llama.ts'
 import { add, linear, matMul } from '../ops/linear.ts'
 import { hadamardWeight } from '../ops/pointwise.ts'
 import { sumOfSquares } from '../ops/update.ts'
@@ -51,8 +52,7 @@ export const hira: Method<'hira'> = {
       optimizer,
     )
     const dropout = new Dropout(probability, devices, seed, state.collective)
-    const frozen = (module: string, x: Tensor2D) =>
-      linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
+    const frozen = plainLinear(model)
     const effective = ({ target, a, b }: Unit): Tensor2D => hadamardWeight(target.weight, a, b)
 
     return {

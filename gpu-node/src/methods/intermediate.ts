@@ -12,6 +12,7 @@
  * Merging after every step is HD-PiSSA with evolving adapters; with one device it is PiSSA.
  */
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
+import { plainLinear } from '../model/llama.ts'
 import { add, linear, matMul } from '../ops/linear.ts'
 import { accumulate, copy, directUpdate } from '../ops/update.ts'
 import { AdamW } from '../optim/optimizer.ts'
@@ -79,6 +80,7 @@ export const intermediate: Method<'intermediate'> = {
       return sum
     }
 
+    const plain = plainLinear(model)
     return {
       gradients: 'per-device',
       trained: units.flatMap(({ a, b }) => [a, b]),
@@ -88,7 +90,7 @@ export const intermediate: Method<'intermediate'> = {
       ),
 
       linear(module, x: Tensor2D) {
-        const y = linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
+        const y = plain(module, x) as Tensor2D
         const unit = byModule.get(module)
         if (!unit) return y
         const [count, width] = x.shape
@@ -121,11 +123,9 @@ export const intermediate: Method<'intermediate'> = {
         const weights = new Map(targets.map(({ name }) => [name, mergedNow(name)]))
         return {
           linear: (module, x) =>
-            linear(
-              x,
-              weights.get(module) ?? model.weight(`${module}.weight`),
-              model.weights.get(`${module}.bias`),
-            ),
+            weights.has(module)
+              ? linear(x, weights.get(module)!, model.weights.get(`${module}.bias`))
+              : plain(module, x),
           dispose() {
             for (const weight of weights.values()) weight.dispose()
           },

@@ -11,7 +11,7 @@
 import { effectiveAlpha } from '@rankscope/protocol'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { plainLinear } from '../model/llama.ts'
-import { linear, mutedLinear } from '../ops/linear.ts'
+import { mutedLinear } from '../ops/linear.ts'
 import { accumulate, adamDelta } from '../ops/update.ts'
 import { adamSettings, momentsPerDevice } from '../optim/optimizer.ts'
 import { readValues, sizeOf } from '../optim/state.ts'
@@ -55,6 +55,7 @@ export const loraDwu: Method<'lora-dwu'> = {
     })
     const byModule = new Map(units.map((unit) => [unit.target.name, unit]))
     const scratch = new Scratch(state)
+    const plain = plainLinear(model)
 
     return {
       gradients: 'per-device',
@@ -63,7 +64,7 @@ export const loraDwu: Method<'lora-dwu'> = {
 
       linear(module, x: Tensor2D) {
         const unit = byModule.get(module)
-        if (!unit) return linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
+        if (!unit) return plain(module, x)
         return mutedLinear(x, unit.target.weight, unit.ownA, unit.ownB, scale, unit.target.bias)
       },
 

@@ -4,7 +4,9 @@
  */
 import type { RunConfig } from '@rankscope/protocol'
 import type { Tensor2D, Variable } from '@tensorflow/tfjs-core'
-import { linear, lowRankLinear } from '../ops/linear.ts'
+import { plainLinear } from '../model/llama.ts'
+import type { Model } from '../model/model.ts'
+import { lowRankLinear } from '../ops/linear.ts'
 import { lowRankUpdate } from '../ops/update.ts'
 import type { GradientStore } from '../optim/gradient-store.ts'
 import { AdamW } from '../optim/optimizer.ts'
@@ -28,7 +30,7 @@ export function lowRankAdaptation(
   dropout: Dropout,
   state: MethodState,
   optimizer: RunConfig['optimizer'],
-  model: { weight(name: string): Variable; weights: ReadonlyMap<string, Variable> },
+  model: Model,
 ): LowRankParts {
   const byModule = new Map(pairs.map((pair) => [pair.target.name, pair]))
   const adam = new AdamW(
@@ -39,9 +41,10 @@ export function lowRankAdaptation(
     ]),
     optimizer,
   )
+  const plain = plainLinear(model)
   const hook = (drops: boolean) => (module: string, x: Tensor2D) => {
     const pair = byModule.get(module)
-    if (!pair) return linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
+    if (!pair) return plain(module, x)
     const { target, a, b } = pair
     const dropped = drops ? dropout.attributes(module, x) : undefined
     return lowRankLinear(x, target.weight, a, b, scale, target.bias, dropped)

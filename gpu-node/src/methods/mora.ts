@@ -13,7 +13,8 @@
 import type { MethodConfigOf } from '@rankscope/protocol'
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { eye, tidy } from '@tensorflow/tfjs-core'
-import { add, linear } from '../ops/linear.ts'
+import { plainLinear } from '../model/llama.ts'
+import { add } from '../ops/linear.ts'
 import { moraMap, type RotationTables } from '../ops/mora.ts'
 import { parameter } from '../ops/update.ts'
 import { AdamW } from '../optim/optimizer.ts'
@@ -56,9 +57,10 @@ export const mora: Method<'mora'> = {
       optimizer,
     )
     const dropout = new Dropout(config.dropout, devices, seed, state.collective)
+    const plain = plainLinear(model)
     const hook = (drop: boolean) => (module: string, x: Tensor2D) => {
       const unit = byModule.get(module)
-      const y = linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
+      const y = plain(module, x)
       return unit ? map(unit, drop ? dropout.apply(module, x) : x, y) : y
     }
     const change = (unit: Unit): Tensor => tidy(() => map(unit, eye(unit.target.rows)))

@@ -13,7 +13,7 @@
 import type { MethodConfigOf } from '@rankscope/protocol'
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { abs, customGrad, less, mul, reshape, tensor3d, where, zerosLike } from '@tensorflow/tfjs-core'
-import type { LinearHook } from '../model/llama.ts'
+import { type LinearHook, plainLinear } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
 import { add, linear, matMul, mutedLinear } from '../ops/linear.ts'
 import type { Dropout } from './dropout.ts'
@@ -53,12 +53,13 @@ export function mutedHook(
     }
     return mutedLinear(x, weight, a, b, scale, bias, dropout.apply(target.name, x))
   }
+  const plain = plainLinear(model)
   return {
     beginPass: (position) => dropout.beginPass(position),
     linear(module, x) {
       const unit = units.get(module)
       if (unit) return layer(unit, x)
-      return linear(x, model.weight(`${module}.weight`), model.weights.get(`${module}.bias`))
+      return plain(module, x)
     },
   }
 }
