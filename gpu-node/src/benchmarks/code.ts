@@ -110,7 +110,7 @@ export const mbpp = codeBenchmark(
       id: String(id),
       prompt: alpacaPrompt(`Create a Python script for this problem:\n${problem}`),
       reference: code.replaceAll('\r', ''),
-      program: (completion) => [...imports, setUp, completion, ...tests, ''].join('\n'),
+      program: (completion) => [...imports, completion, setUp, ...tests, ''].join('\n'),
     }
   },
 )
