@@ -2,6 +2,7 @@
 import {
   awakeClock,
   browserNamespace,
+  deleteRunAnswer,
   isSettled,
   type NodeToServerEvents,
   nodeNamespace,
@@ -272,9 +273,49 @@ describe('a run', () => {
     await browser.runs.until((views) => views.some((view) => view.runId === runId))
     const url = `/api/runs/${runId}`
     const { headers } = bench
-    expect((await bench.server.app.inject({ method: 'DELETE', url, headers })).statusCode).toBe(204)
+    const deleted = await bench.server.app.inject({ method: 'DELETE', url, headers })
+    expect(deleteRunAnswer.parse(deleted.json())).toMatchObject({ records: 0, isComplete: true, nodes: [] })
     expect(await browser.deleted.count(1)).toEqual([runId])
     expect(await browser.subscribe(runId)).toMatchObject({ ok: false, error: { code: 'NOT_FOUND' } })
+  })
+
+  it('that is deleted is deleted on every node that held it, also on one that comes back after a restart', async () => {
+    const node = bench.node()
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await node.records(
+      record(runId, 1, lifecycle('running')),
+      ...Array.from({ length: 60 }, (_, index) =>
+        record(runId, index + 2, { kind: 'log', level: 'info', message: 'x'.repeat(9000) }),
+      ),
+      record(runId, 62, lifecycle('finished')),
+    )
+    const { runId: second } = await bench.createRun(sampleConfig())
+    await node.assignments.count(2)
+    await node.records(record(second, 1, lifecycle('finished')))
+    const remove = async (id: string) => {
+      const url = `/api/runs/${id}`
+      const { headers } = bench
+      const answer = await bench.server.app.inject({ method: 'DELETE', url, headers })
+      return deleteRunAnswer.parse(answer.json())
+    }
+    const answer = await remove(runId)
+    expect(answer).toMatchObject({
+      records: 62,
+      isComplete: true,
+      nodes: [{ nodeId: 'node-a', name: 'Node A', state: 'deleted', freedBytes: 7 }],
+    })
+    expect(answer.freedBytes).toBeGreaterThan(60 * 9000)
+    expect(node.deletions.items).toEqual([runId])
+    node.close()
+    await bench.nodeWhere((view) => view.state === 'offline')
+    expect((await remove(second)).nodes).toMatchObject([{ state: 'pending', freedBytes: null }])
+    await bench.restart()
+    const back = bench.node()
+    await back.hello()
+    expect(await back.deletions.count(1)).toEqual([second])
+    back.close()
   })
 
   it('survives a restart of the server: records, cursors, and the process that went on meanwhile (P24)', async () => {

@@ -1,6 +1,7 @@
 /** What the HTTP routes work with. */
 import type { NodeBook } from './nodes/node-book.ts'
 import type { RunBook } from './runs/run-book.ts'
+import type { RunRemover } from './runs/run-remover.ts'
 import type { Scheduler } from './scheduler/shell.ts'
 import type { NodeHub } from './sockets/node-hub.ts'
 import type { Store } from './store/store.ts'
@@ -16,6 +17,7 @@ export type Services = {
   scheduler: Scheduler
   views: Views
   health: StoreHealth
+  remover: RunRemover
   sweeps: SweepBook
   now: () => number
   startedMs: number

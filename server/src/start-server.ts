@@ -9,12 +9,12 @@ import { lockFolder } from './folder-lock.ts'
 import { type App, createApp } from './http/app.ts'
 import { NodeBook } from './nodes/node-book.ts'
 import { RunBook } from './runs/run-book.ts'
+import { RunRemover } from './runs/run-remover.ts'
 import { Scheduler, type SchedulerTimes } from './scheduler/shell.ts'
 import { BrowserHub } from './sockets/browser-hub.ts'
 import { openDoors } from './sockets/doors.ts'
 import { NodeHub } from './sockets/node-hub.ts'
 import { openSqliteStore } from './store/sqlite.ts'
-import type { Store } from './store/store.ts'
 import { StoreHealth } from './store/store-health.ts'
 import { SweepBook } from './sweeps/sweep-book.ts'
 import { Views } from './views.ts'
@@ -112,14 +112,27 @@ async function start(
   const scheduler = new Scheduler({ runs, nodes, links: nodeHub, times: options.times, now, awake, report })
   const views = new Views(runs, nodes, scheduler)
   const sweeps = await SweepBook.open({ store, runs, scheduler, report })
-  const services = { store, runs, nodes, nodeHub, scheduler, views, sweeps, health, now, startedMs: now() }
+  const remover = new RunRemover({ store, runs, nodes, hub: nodeHub, report })
+  opened.push(() => remover.stop())
+  const services = {
+    store,
+    runs,
+    nodes,
+    nodeHub,
+    scheduler,
+    views,
+    sweeps,
+    health,
+    remover,
+    now,
+    startedMs: now(),
+  }
   const app = await createApp(services, { access, dashboardFolder: options.dashboardFolder })
 
   const doors = openDoors(app.server, access)
-  const { stop: stopPurging, start: purgeAgain } = keepPurging(store, runs, report)
   const roomAgain = () => {
     nodes.saveAgain()
-    purgeAgain()
+    remover.purge()
     scheduler.wake()
   }
   const browserHub = new BrowserHub({
@@ -156,7 +169,7 @@ async function start(
       await doors.close()
       await app.close()
       await scheduler.stop()
-      await stopPurging()
+      await remover.stop()
       health.close()
       await store.close()
       unlock()
@@ -191,31 +204,4 @@ function reachableName(host: string): string {
   if (host !== '0.0.0.0' && host !== '::') return host
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
   return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'
-}
-
-/** Removes the records of deleted runs bit by bit, also those left from before a restart. */
-function keepPurging(
-  store: Store,
-  runs: RunBook,
-  report: (error: unknown) => void,
-): { start: () => void; stop: () => Promise<void> } {
-  let isStopped = false
-  let work: Promise<void> | null = null
-  const purge = async () => {
-    while (!isStopped && (await store.purge()));
-  }
-  const start = () => {
-    work ??= purge()
-      .catch(report)
-      .finally(() => {
-        work = null
-      })
-  }
-  runs.on('deleted', start)
-  start()
-  const stop = async () => {
-    isStopped = true
-    await work
-  }
-  return { start, stop }
 }

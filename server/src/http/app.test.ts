@@ -245,7 +245,7 @@ describe('the HTTP API', () => {
       await other.server.app.inject({
         method: 'DELETE',
         url: `/api/runs/${made[2]}`,
-        headers: { host: 'localhost' },
+        headers: other.headers,
       })
       const second = await other.get<z.output<typeof runRowsAnswer>>(
         `/api/runs/rows?limit=4&cursor=${encodeURIComponent(first.next!)}`,

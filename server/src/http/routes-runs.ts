@@ -6,6 +6,7 @@ import {
   commandBody,
   createRunsAnswer,
   createRunsBody,
+  deleteRunAnswer,
   errorAnswer,
   errorPayload,
   estimateAnswer,
@@ -56,7 +57,10 @@ function pageOfRuns(
   return { items, next, total: created.length }
 }
 
-export function addRunRoutes(app: App, { runs, nodes, nodeHub, scheduler, views, now }: Services): void {
+export function addRunRoutes(
+  app: App,
+  { runs, nodes, nodeHub, scheduler, views, remover, now }: Services,
+): void {
   const tags = ['runs']
   const errors = { '4xx': errorAnswer }
 
@@ -230,19 +234,18 @@ export function addRunRoutes(app: App, { runs, nodes, nodeHub, scheduler, views,
     {
       schema: {
         tags,
-        summary: 'Delete a run that no node holds, and its records',
+        summary: 'Delete a run that no node holds: its records here, its folders on nodes',
         params: runParams,
-        response: { 204: z.null(), ...errors },
+        response: { 200: deleteRunAnswer, ...errors },
       },
     },
-    async (request, reply) => {
+    (request) => {
       const run = runs.get(request.params.runId)
       if (isActive(run.state))
         throw new RankscopeError('ILLEGAL_TRANSITION', `${run.name} is ${run.state}`, {
           hint: 'stop it first',
         })
-      await runs.remove(run.runId)
-      return reply.code(204).send(null)
+      return remover.remove(run.runId)
     },
   )
 }

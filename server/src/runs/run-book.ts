@@ -106,11 +106,13 @@ export class RunBook extends EventEmitter<RunBookEvents> {
     return result
   }
 
-  async remove(runId: string): Promise<void> {
-    if (!(await this.#store.deleteRun(runId)))
-      throw new RankscopeError('NOT_FOUND', `there is no run ${runId}`)
+  /** How many records it had, and the nodes that were ever given it. NOT_FOUND where there is none. */
+  async remove(runId: string): Promise<{ records: number; nodeIds: string[] }> {
+    const removed = await this.#store.deleteRun(runId)
+    if (!removed) throw new RankscopeError('NOT_FOUND', `there is no run ${runId}`)
     this.#runs.delete(runId)
     this.emit('deleted', runId)
+    return removed
   }
 
   #take(run: StoredRun): void {

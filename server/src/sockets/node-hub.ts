@@ -4,6 +4,7 @@ import {
   type Assignment,
   ackSchema,
   type DataPreview,
+  deletedRunSchema,
   type ErrorPayload,
   errorPayload,
   heartbeatSchema,
@@ -44,6 +45,8 @@ const previewMs = 20_000
 
 export class NodeHub implements NodeLinks {
   readonly #sockets = new Map<string, NodeSocket>()
+  /** A node has been welcomed (again). */
+  onWelcomed: (nodeId: string) => void = () => undefined
   readonly #runs: RunBook
   readonly #nodes: NodeBook
 
@@ -83,7 +86,10 @@ export class NodeHub implements NodeLinks {
         socket.data.instanceId = hello.instanceId
         // The daemon connected anew before its old link was found dead.
         if (other && other !== socket) other.disconnect(true)
-        return scheduler.hello(hello)
+        const welcome = await scheduler.hello(hello)
+        // After the answer: a node takes orders once it is welcome.
+        setImmediate(() => this.onWelcomed(hello.nodeId))
+        return welcome
       }),
     )
     socket.on('heartbeat', (message, acknowledge) =>
@@ -131,6 +137,20 @@ export class NodeHub implements NodeLinks {
       `another daemon is connected as node ${hello.nodeId} (${this.#nodes.find(hello.nodeId)?.hello.name})`,
       { hint: 'end it, or remove the file node-id from the copied state folder of this one' },
     )
+  }
+
+  /** What the folders of a deleted run took on a node; null where it does not answer, or could not remove them. */
+  async deleteRun(nodeId: string, runId: string): Promise<number | null> {
+    const socket = this.#sockets.get(nodeId)
+    if (!socket) return null
+    try {
+      const ack = await socket.timeout(answerMs).emitWithAck('deleteRun', { runId })
+      return ack.ok
+        ? parseOrThrow(deletedRunSchema, ack.value, 'MESSAGE_INVALID', 'deleteRun').freedBytes
+        : null
+    } catch {
+      return null
+    }
   }
 
   async assign(nodeId: string, assignment: Assignment): Promise<ErrorPayload | null> {

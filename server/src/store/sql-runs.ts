@@ -1,9 +1,10 @@
 /** Runs and nodes in SQL. */
-import { RankscopeError, type RunConfig, type RunState } from '@rankscope/protocol'
+import { type NodeMode, RankscopeError, type RunConfig, type RunState } from '@rankscope/protocol'
 import { type Insertable, type Kysely, type Selectable, sql } from 'kysely'
 import { emptyProgress, type RunProgress } from '../runs/projection.ts'
+import { insertRows } from './bulk.ts'
 import type { Tables } from './schema.ts'
-import type { NewRun, RunChange, StoredNode, StoredRun } from './store.ts'
+import type { NewRun, RunChange, StoredNode, StoredNodeMode, StoredRun } from './store.ts'
 
 export function readRun(row: Selectable<Tables['runs']>): StoredRun {
   const { runKey: _, config, progress, state, ...rest } = row
@@ -78,6 +79,9 @@ export async function updateRun(
       })
   }
   const { config, progress, ...plain } = change
+  // Before the run itself: a node too many is told of a deletion in vain, one too few keeps its folders.
+  if (typeof change.nodeId === 'string')
+    await insertRows(db, 'holders', ['runId', 'nodeId'], [[runId, change.nodeId]], 'on conflict do nothing')
   const row = await db
     .updateTable('runs')
     .set({
@@ -93,16 +97,31 @@ export async function updateRun(
   return row ? readRun(row) : null
 }
 
-export async function deleteRun(db: Kysely<Tables>, runId: string): Promise<boolean> {
+export async function deleteRun(
+  db: Kysely<Tables>,
+  runId: string,
+): Promise<{ records: number; nodeIds: string[] } | null> {
   return db.transaction().execute(async (transaction) => {
     const row = await transaction
       .deleteFrom('runs')
       .where('runId', '=', runId)
-      .returning('runKey')
+      .returning(['runKey', 'lastCursor'])
       .executeTakeFirst()
-    if (!row) return false
+    if (!row) return null
     await transaction.insertInto('purges').values({ runKey: row.runKey }).execute()
-    return true
+    const holders = await transaction
+      .deleteFrom('holders')
+      .where('runId', '=', runId)
+      .returning(['runId', 'nodeId'])
+      .execute()
+    await insertRows(
+      transaction,
+      'deletions',
+      ['runId', 'nodeId'],
+      holders.map((holder) => [holder.runId, holder.nodeId]),
+      'on conflict do nothing',
+    )
+    return { records: row.lastCursor, nodeIds: holders.map((holder) => holder.nodeId) }
   })
 }
 
@@ -142,6 +161,32 @@ async function purgeTable(db: Kysely<Tables>, table: keyof typeof ofRun, runKey:
   return (numAffectedRows ?? 0n) > 0n
 }
 
+/** Pages given back in one go. */
+const shrinkPages = 1000
+
+/** A file that was made before it could shrink has nothing to give back: its free pages are used again. */
+export async function shrink(db: Kysely<Tables>): Promise<{ freedBytes: number; isMore: boolean }> {
+  const pragma = async (name: string) => {
+    const { rows } = await sql<Record<string, number>>`${sql.raw(`pragma ${name}`)}`.execute(db)
+    return Object.values(rows[0] ?? {})[0] ?? 0
+  }
+  const before = await pragma('freelist_count')
+  if (before === 0) return { freedBytes: 0, isMore: false }
+  await sql`${sql.raw(`pragma incremental_vacuum(${shrinkPages})`)}`.execute(db)
+  const after = await pragma('freelist_count')
+  if (after === 0) await sql`pragma wal_checkpoint(truncate)`.execute(db)
+  const freedBytes = Math.max(0, before - after) * (await pragma('page_size'))
+  return { freedBytes, isMore: freedBytes > 0 && after > 0 }
+}
+
+export async function listDeletions(db: Kysely<Tables>): Promise<{ runId: string; nodeId: string }[]> {
+  return db.selectFrom('deletions').selectAll().execute()
+}
+
+export async function deletionDone(db: Kysely<Tables>, runId: string, nodeId: string): Promise<void> {
+  await db.deleteFrom('deletions').where('runId', '=', runId).where('nodeId', '=', nodeId).execute()
+}
+
 /** As much as an ordinary batch of records takes. */
 const probeBytes = 2 ** 18
 
@@ -168,6 +213,32 @@ export async function listNodes(db: Kysely<Tables>): Promise<StoredNode[]> {
 }
 
 export async function deleteNode(db: Kysely<Tables>, nodeId: string): Promise<boolean> {
-  const result = await db.deleteFrom('nodes').where('nodeId', '=', nodeId).executeTakeFirst()
-  return result.numDeletedRows > 0n
+  return db.transaction().execute(async (transaction) => {
+    for (const table of ['holders', 'deletions', 'nodeModes'] as const)
+      await transaction.deleteFrom(table).where('nodeId', '=', nodeId).execute()
+    const result = await transaction.deleteFrom('nodes').where('nodeId', '=', nodeId).executeTakeFirst()
+    return result.numDeletedRows > 0n
+  })
+}
+
+export async function listNodeModes(db: Kysely<Tables>): Promise<StoredNodeMode[]> {
+  const rows = await db.selectFrom('nodeModes').selectAll().execute()
+  return rows.map(({ nodeId, mode, pausedRuns }) => ({
+    nodeId,
+    mode: mode as NodeMode,
+    pausedRuns: JSON.parse(pausedRuns) as string[],
+  }))
+}
+
+export async function saveNodeMode(
+  db: Kysely<Tables>,
+  { nodeId, mode, pausedRuns }: StoredNodeMode,
+): Promise<void> {
+  await insertRows(
+    db,
+    'nodeModes',
+    ['nodeId', 'mode', 'pausedRuns'],
+    [[nodeId, mode, JSON.stringify(pausedRuns)]],
+    'on conflict ("nodeId") do update set "mode" = excluded."mode", "pausedRuns" = excluded."pausedRuns"',
+  )
 }

@@ -27,6 +27,9 @@ export function sqlStore(db: Kysely<Tables>): Store {
     updateRun: (runId, expectedRevision, change) => runs.updateRun(db, runId, expectedRevision, change),
     deleteRun: (runId) => runs.deleteRun(db, runId),
     purge: () => runs.purge(db),
+    shrink: () => runs.shrink(db),
+    listDeletions: () => runs.listDeletions(db),
+    deletionDone: (runId, nodeId) => runs.deletionDone(db, runId, nodeId),
     createSweep: (sweep, created, requestId) => sweeps.createSweep(db, sweep, created, requestId),
     extendSweep: (sweepId, axes, added, requestId) => sweeps.extendSweep(db, sweepId, axes, added, requestId),
     listSweeps: () => sweeps.listSweeps(db),
@@ -36,6 +39,8 @@ export function sqlStore(db: Kysely<Tables>): Store {
     saveNode: (node) => runs.saveNode(db, node),
     listNodes: () => runs.listNodes(db),
     deleteNode: (nodeId) => runs.deleteNode(db, nodeId),
+    listNodeModes: () => runs.listNodeModes(db),
+    saveNodeMode: (mode) => runs.saveNodeMode(db, mode),
     append: (nodeId, records) =>
       appendHalving(
         db,

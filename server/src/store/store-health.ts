@@ -30,7 +30,8 @@ export class StoreHealth {
 
   /** The store, watched: records are refused at once while it is full. */
   watched(): Store {
-    const { append, createRuns, updateRun, saveNode, createSweep, extendSweep, setSweepState } = this.#store
+    const { append, createRuns, updateRun, saveNode, createSweep, extendSweep, setSweepState, saveNodeMode } =
+      this.#store
     return {
       ...this.#store,
       append: (...args) => (this.#full ? Promise.reject(this.#full) : this.#note(append(...args))),
@@ -39,6 +40,7 @@ export class StoreHealth {
       saveNode: (...args) => this.#note(saveNode(...args)),
       createSweep: (...args) => this.#note(createSweep(...args)),
       extendSweep: (...args) => this.#note(extendSweep(...args)),
+      saveNodeMode: (...args) => this.#note(saveNodeMode(...args)),
       setSweepState: (...args) => this.#note(setSweepState(...args)),
     }
   }

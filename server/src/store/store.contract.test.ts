@@ -99,8 +99,8 @@ describe.each(siblings)('the $name store', ({ create }) => {
         record('run', 1, scalars(1, { loss: 1 })),
         record('run', 2, spectrum(1, [2, 1])),
       ])
-      expect(await store.deleteRun('run')).toBe(true)
-      expect(await store.deleteRun('run')).toBe(false)
+      expect(await store.deleteRun('run')).toEqual({ records: 2, nodeIds: ['node-a'] })
+      expect(await store.deleteRun('run')).toBeNull()
       expect(await store.listRuns()).toEqual([])
       expect(await store.recordsAfter('run', 0, 10)).toEqual([])
       while (await store.purge());
@@ -108,6 +108,35 @@ describe.each(siblings)('the $name store', ({ create }) => {
       expect((await store.series('run', everything)).series).toEqual([])
       expect((await store.spectraIndex('run', firstPage)).entries).toEqual([])
     })
+  })
+
+  it('gives the room of a deleted run back, and remembers which nodes still hold its files', async () => {
+    const run = await assignedRun('run')
+    await assignedRun('other')
+    await store.append(
+      'node-a',
+      Array.from({ length: 400 }, (_, index) =>
+        record('run', index + 1, { kind: 'log', level: 'info', message: 'x'.repeat(8000) }),
+      ),
+    )
+    const current = (await store.listRuns()).find((one) => one.runId === run.runId)!
+    await store.updateRun('run', current.revision, { nodeId: 'node-b' })
+    expect(await store.deleteRun('run')).toEqual({ records: 400, nodeIds: ['node-a', 'node-b'] })
+    while (await store.purge());
+    let freed = 0
+    for (;;) {
+      const { freedBytes, isMore } = await store.shrink()
+      freed += freedBytes
+      if (!isMore) break
+    }
+    expect(freed).toBeGreaterThan(400 * 8000)
+    expect(await store.shrink()).toEqual({ freedBytes: 0, isMore: false })
+    const owing = async () =>
+      (await store.listDeletions()).filter(({ runId }) => runId === 'run').map(({ nodeId }) => nodeId)
+    await store.deletionDone('run', 'node-a')
+    expect(await owing()).toEqual(['node-b'])
+    await store.deleteNode('node-b')
+    expect(await owing()).toEqual([])
   })
 
   it('keeps nodes, the newest hello of each', async () => {

@@ -4,6 +4,7 @@
  * another thread.
  */
 import type {
+  NodeMode,
   NodeView,
   RecordAck,
   RecordKind,
@@ -69,6 +70,9 @@ export type NewSweepRun = NewRun & { point: SweepPoint }
 
 export type StoredNode = Pick<NodeView, 'nodeId' | 'hello' | 'firstSeenMs' | 'lastSeenMs'>
 
+/** `pausedRuns`: runs that were paused with the node, and go on when it is opened. */
+export type StoredNodeMode = { nodeId: string; mode: NodeMode; pausedRuns: string[] }
+
 export type AppendResult = {
   /** For each record given: its cursor, or null where it was known already or refused. */
   cursors: (number | null)[]
@@ -112,10 +116,18 @@ export interface Store {
    * CONFIG_INVALID where the new name is taken.
    */
   updateRun(runId: string, expectedRevision: number, change: RunChange): Promise<StoredRun | null>
-  /** The run is gone at once; what belonged to it is removed piecemeal by `purge`. False if unknown. */
-  deleteRun(runId: string): Promise<boolean>
+  /**
+   * The run is gone at once; what belonged to it is removed piecemeal by `purge`, and the nodes that were ever given it
+   * are noted as owing a deletion. null if unknown.
+   */
+  deleteRun(runId: string): Promise<{ records: number; nodeIds: string[] } | null>
   /** Remove some leftovers of deleted runs; true while there are more. */
   purge(): Promise<boolean>
+  /** Give some of the room that deletions left back to the disk. */
+  shrink(): Promise<{ freedBytes: number; isMore: boolean }>
+  /** Deleted runs whose files a node has not yet removed. */
+  listDeletions(): Promise<{ runId: string; nodeId: string }[]>
+  deletionDone(runId: string, nodeId: string): Promise<void>
 
   /**
    * A sweep with its runs, all or none. The answer to a request that was carried out before is the sweep as it is now,
@@ -145,7 +157,11 @@ export interface Store {
 
   saveNode(node: StoredNode): Promise<void>
   listNodes(): Promise<StoredNode[]>
+  /** What it still owed is forgotten with it. */
   deleteNode(nodeId: string): Promise<boolean>
+  /** What people decided of nodes that are not simply open, or have runs to go on with. */
+  listNodeModes(): Promise<StoredNodeMode[]>
+  saveNodeMode(mode: StoredNodeMode): Promise<void>
 
   /**
    * Keep records, each once whatever the number of deliveries, and bring the runs’ state and progress up to

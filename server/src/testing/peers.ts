@@ -107,6 +107,15 @@ export class Bench {
       await nextTurn()
     }
   }
+
+  /** The same of the first node. */
+  async nodeWhere(wanted: (node: NodeView) => boolean): Promise<NodeView> {
+    for (;;) {
+      const [node] = (await this.get<{ nodes: NodeView[] }>('/api/nodes')).nodes
+      if (node && wanted(node)) return node
+      await nextTurn()
+    }
+  }
 }
 
 function nextTurn(): Promise<void> {
@@ -139,6 +148,7 @@ export class FakeNode {
   readonly socket: Socket<ServerToNodeEvents, NodeToServerEvents>
   readonly assignments = new Inbox<Assignment>()
   readonly commands = new Inbox<NodeCommand>()
+  readonly deletions = new Inbox<string>()
   /** Whether it says so when it is asked. */
   isPresent = true
   /** How estimates are answered; null: not at all. */
@@ -174,6 +184,10 @@ export class FakeNode {
     })
     this.socket.on('preview', (_, acknowledge) => {
       if (this.preview) acknowledge(this.preview)
+    })
+    this.socket.on('deleteRun', ({ runId }, acknowledge) => {
+      this.deletions.add(runId)
+      acknowledge({ ok: true, value: { freedBytes: 7 } })
     })
     this.socket.on('command', (command, acknowledge) => {
       this.commands.add(command)
