@@ -267,6 +267,74 @@ describe('a run', () => {
     browser.close()
   })
 
+  it('is moved within the queue, before and behind others, and by its priority', async () => {
+    const made = await bench.post('/api/runs', {
+      configs: [1, 2, 3, 4].map((seed) => sampleConfig({ seed })),
+    })
+    const [a, b, c, d] = (made.json() as { runs: RunView[] }).runs.map((run) => run.runId) as [
+      string,
+      string,
+      string,
+      string,
+    ]
+    const order = async () => {
+      const views = await Promise.all([a, b, c, d].map((runId) => bench.get<RunView>(`/api/runs/${runId}`)))
+      return views.sort((left, right) => left.queuePosition! - right.queuePosition!).map((run) => run.runId)
+    }
+    expect((await bench.post(`/api/runs/${d}/move`, { before: b })).statusCode).toBe(200)
+    expect(await order()).toEqual([a, d, b, c])
+    await bench.post(`/api/runs/${a}/move`, { before: null })
+    expect(await order()).toEqual([d, b, c, a])
+    const { headers } = bench
+    const url = `/api/runs/${c}`
+    await bench.server.app.inject({ method: 'PATCH', url, payload: { priority: 7 }, headers })
+    await bench.runWhere(c, (run) => run.queuePosition === 1)
+    expect(await order()).toEqual([c, d, b, a])
+    await bench.post(`/api/runs/${a}/move`, { before: d })
+    expect(await order()).toEqual([c, a, d, b])
+    await bench.post(`/api/runs/${a}/commands`, { command: 'stop' })
+    const refused = await bench.post(`/api/runs/${a}/move`, { before: null })
+    expect(refused.json()).toMatchObject({ code: 'ILLEGAL_TRANSITION' })
+  })
+
+  it('is paused with its node and goes on when the node is opened, also after a restart of the server', async () => {
+    const node = bench.node()
+    await node.hello()
+    const { runId } = await bench.createRun(sampleConfig())
+    await node.assignments.count(1)
+    await node.records(record(runId, 1, lifecycle('running')))
+    const set = async (mode: string) => {
+      const { headers } = bench
+      const url = '/api/nodes/node-a'
+      return (await bench.server.app.inject({ method: 'PATCH', url, payload: { mode }, headers })).json()
+    }
+    expect(await set('paused')).toMatchObject({ mode: 'paused', runIds: [runId] })
+    expect(await node.commands.count(1)).toEqual([{ runId, attempt: 1, command: 'pause' }])
+    await node.records(
+      record(runId, 2, { kind: 'checkpoint', step: 3, path: '/checkpoints/3', bytes: 9 }),
+      record(runId, 3, lifecycle('paused')),
+    )
+    await bench.runWhere(runId, (run) => run.state === 'paused')
+    await bench.restart()
+    const back = bench.node()
+    await back.hello()
+    const { runId: other } = await bench.createRun(sampleConfig())
+    expect((await bench.runWhere(other, (run) => run.waitingFor !== null)).waitingFor).toBe(
+      'a node that is open: Node A is paused',
+    )
+    await set('draining')
+    expect(back.assignments.items).toEqual([])
+    await back.heartbeat([])
+    await set('open')
+    const given = await back.assignments.count(2)
+    expect(given.map((one) => one.runId).sort()).toEqual([runId, other].sort())
+    expect(given.find((one) => one.runId === runId)).toMatchObject({
+      attempt: 2,
+      resumeFrom: '/checkpoints/3',
+    })
+    back.close()
+  })
+
   it('that is deleted vanishes from every browser', async () => {
     const browser = bench.browser()
     const { runId } = await bench.createRun(sampleConfig())

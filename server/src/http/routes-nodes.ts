@@ -4,19 +4,38 @@ import {
   healthAnswer,
   idSchema,
   nodesAnswer,
+  nodeViewSchema,
   protocolVersion,
   RankscopeError,
+  updateNodeBody,
 } from '@rankscope/protocol'
 import { z } from 'zod'
 import type { Services } from '../services.ts'
 import { softwareVersion } from '../software-version.ts'
 import type { App } from './app.ts'
 
-export function addNodeRoutes(app: App, { nodes, views, health, now, startedMs }: Services): void {
+export function addNodeRoutes(app: App, { nodes, scheduler, views, health, now, startedMs }: Services): void {
   app.get(
     '/api/nodes',
     { schema: { tags: ['nodes'], summary: 'All nodes', response: { 200: nodesAnswer } } },
     () => ({ nodes: views.nodes() }),
+  )
+
+  app.patch(
+    '/api/nodes/:nodeId',
+    {
+      schema: {
+        tags: ['nodes'],
+        summary: 'Open, drain or pause a node',
+        params: z.strictObject({ nodeId: idSchema }),
+        body: updateNodeBody,
+        response: { 200: nodeViewSchema, '4xx': errorAnswer },
+      },
+    },
+    async (request) => {
+      await scheduler.setNodeMode(request.params.nodeId, request.body.mode)
+      return views.node(request.params.nodeId)!
+    },
   )
 
   app.delete(

@@ -13,6 +13,7 @@ import {
   estimateBody,
   idSchema,
   isActive,
+  moveBody,
   previewAnswer,
   previewBody,
   RankscopeError,
@@ -193,7 +194,7 @@ export function addRunRoutes(
     {
       schema: {
         tags,
-        summary: 'Rename or tag a run',
+        summary: 'Rename or tag a run, or change its priority',
         params: runParams,
         body: updateRunBody,
         response: { 200: runViewSchema, ...errors },
@@ -201,11 +202,15 @@ export function addRunRoutes(
     },
     async (request) => {
       const { runId } = request.params
-      const { name, tags: words } = request.body
+      const { name, tags: words, priority } = request.body
       runs.get(runId)
       await runs.change(runId, (run) => ({
         ...(name === undefined ? {} : { name }),
-        ...(words === undefined ? {} : { config: { ...run.config, tags: words } }),
+        config: {
+          ...run.config,
+          ...(words === undefined ? {} : { tags: words }),
+          ...(priority === undefined ? {} : { priority }),
+        },
       }))
       runs.get(runId)
       return views.run(runId)!
@@ -225,6 +230,23 @@ export function addRunRoutes(
     },
     async (request) => {
       await scheduler.command(request.params.runId, request.body.command)
+      return views.run(request.params.runId)!
+    },
+  )
+
+  app.post(
+    '/api/runs/:runId/move',
+    {
+      schema: {
+        tags,
+        summary: 'Move a queued run before another, or to the end of the queue',
+        params: runParams,
+        body: moveBody,
+        response: { 200: runViewSchema, ...errors },
+      },
+    },
+    async (request) => {
+      await scheduler.move(request.params.runId, request.body.before)
       return views.run(request.params.runId)!
     },
   )

@@ -1,11 +1,15 @@
 /** All nodes that ever said hello, with what is known of them now. */
 import { EventEmitter } from 'node:events'
-import type { AwakeClock, Heartbeat, NodeHello, NodeView } from '@rankscope/protocol'
+import type { AwakeClock, Heartbeat, NodeHello, NodeMode, NodeView } from '@rankscope/protocol'
+import { RankscopeError } from '@rankscope/protocol'
 import { attemptKey, type SchedulerNode } from '../scheduler/place.ts'
-import type { Store, StoredNode } from '../store/store.ts'
+import type { Store, StoredNode, StoredNodeMode } from '../store/store.ts'
 import { isFull } from '../store/store-health.ts'
 
 type KnownNode = StoredNode & {
+  mode: NodeMode
+  /** Runs that were paused with the node, and go on when it is opened. */
+  pausedRuns: readonly string[]
   online: boolean
   /** When it was last heard, by the awake clock; `lastSeenMs` is the time of day, for people. */
   heardMs: number
@@ -27,7 +31,7 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
   readonly #awake: AwakeClock
   readonly #unsaved = new Set<string>()
 
-  private constructor(store: Store, nodes: StoredNode[], clocks: Clocks) {
+  private constructor(store: Store, nodes: StoredNode[], modes: StoredNodeMode[], clocks: Clocks) {
     super()
     this.#store = store
     this.#now = clocks.now
@@ -41,11 +45,17 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
       heardMs: clocks.awake(),
       spooledRecords: null,
     }
-    this.#nodes = new Map(nodes.map((node) => [node.nodeId, { ...node, ...absent }]))
+    const open: StoredNodeMode = { nodeId: '', mode: 'open', pausedRuns: [] }
+    this.#nodes = new Map(
+      nodes.map((node) => {
+        const { mode, pausedRuns } = modes.find((one) => one.nodeId === node.nodeId) ?? open
+        return [node.nodeId, { ...node, ...absent, mode, pausedRuns }]
+      }),
+    )
   }
 
   static async open(store: Store, clocks: Clocks): Promise<NodeBook> {
-    return new NodeBook(store, await store.listNodes(), clocks)
+    return new NodeBook(store, await store.listNodes(), await store.listNodeModes(), clocks)
   }
 
   async hello(hello: NodeHello): Promise<void> {
@@ -55,6 +65,8 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
     const node: KnownNode = {
       nodeId: hello.nodeId,
       hello: lasting,
+      mode: known?.mode ?? 'open',
+      pausedRuns: known?.pausedRuns ?? [],
       firstSeenMs: known?.firstSeenMs ?? nowMs,
       lastSeenMs: nowMs,
       online: true,
@@ -110,6 +122,16 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
     }
   }
 
+  /** NOT_FOUND where there is none. */
+  async setMode(nodeId: string, mode: NodeMode, pausedRuns: readonly string[]): Promise<void> {
+    const node = this.#nodes.get(nodeId)
+    if (!node) throw new RankscopeError('NOT_FOUND', `there is no node ${nodeId}`)
+    await this.#store.saveNodeMode({ nodeId, mode, pausedRuns: [...pausedRuns] })
+    node.mode = mode
+    node.pausedRuns = pausedRuns
+    this.emit('node', nodeId)
+  }
+
   busy(nodeId: string, untilMs: number): void {
     const node = this.#nodes.get(nodeId)
     if (node) node.busyUntilMs = untilMs
@@ -144,6 +166,8 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
       backends: node.hello.backends.filter((backend) => backend.available).map((backend) => backend.name),
       models: node.hello.models.map((model) => model.path),
       online: node.online,
+      mode: node.mode,
+      pausedRuns: node.pausedRuns,
       isDraining: node.spooledRecords !== 0,
       lastSeenMs: node.heardMs,
       busyUntilMs: node.busyUntilMs,
@@ -177,7 +201,7 @@ export function toNodeView(node: KnownNode, runIds: string[]): NodeView {
   return {
     nodeId,
     state: node.online ? 'online' : 'offline',
-    mode: 'open',
+    mode: node.mode,
     hello,
     heartbeat,
     runIds,

@@ -38,6 +38,8 @@ function node(nodeId: string, changes: Partial<SchedulerNode> = {}): SchedulerNo
     backends: ['cpu'],
     models: [],
     online: true,
+    mode: 'open',
+    pausedRuns: [],
     isDraining: false,
     lastSeenMs: 0,
     busyUntilMs: 0,
@@ -435,5 +437,48 @@ describe('whatever happens', () => {
       }),
       { numRuns: 500, seed: 4 },
     )
+  })
+})
+
+describe('a node that a person holds back', () => {
+  it.each(['draining', 'paused'] as const)(
+    'gets no new run while it is %s, and the queue says so',
+    (mode) => {
+      const { placements, waits } = place([run('a'), run('b')], [node('n', { mode, slots: 4 })], 0)
+      expect(placements).toEqual([])
+      expect(waits.get('a')).toEqual({ queuePosition: 1, waitingFor: `a node that is open: N is ${mode}` })
+      const both = place([run('a')], [node('n', { mode }), node('m')], 0)
+      expect(both.placements).toMatchObject([{ runId: 'a', nodeId: 'm' }])
+    },
+  )
+
+  it('that is draining lets its runs go on; one that is paused pauses them, and only them', () => {
+    const runs = [
+      run('a', { state: 'running', nodeId: 'n' }),
+      run('b', { state: 'running', nodeId: 'm' }),
+      run('c', { state: 'stopping', nodeId: 'n' }),
+    ]
+    const nodes = [node('n', { mode: 'draining', slots: 3 }), node('m')]
+    expect(decide(runs, nodes, { kind: 'tick' }, 0, patience)).toEqual([])
+    const paused = [node('n', { mode: 'paused', slots: 3 }), node('m')]
+    expect(decide(runs, paused, { kind: 'pauseNode', nodeId: 'n' }, 0, patience)).toEqual([
+      { kind: 'move', runId: 'a', to: 'pausing', error: null },
+      { kind: 'order', nodeId: 'n', runId: 'a', attempt: 1, command: 'pause' },
+    ])
+  })
+
+  it('that is opened goes on with the runs that were paused with it, once they are paused', () => {
+    const runs = [
+      run('a', { state: 'paused', nodeId: 'n' }),
+      run('b', { state: 'pausing', nodeId: 'n' }),
+      run('c', { state: 'paused', nodeId: 'n' }),
+    ]
+    const open = [node('n', { pausedRuns: ['a', 'b'], slots: 3 })]
+    expect(decide(runs, open, { kind: 'tick' }, 0, patience)).toMatchObject([
+      { kind: 'requeue', runId: 'a' },
+      { kind: 'assign', runId: 'a', nodeId: 'n' },
+    ])
+    const closed = [node('n', { mode: 'paused', pausedRuns: ['a', 'b'], slots: 3 })]
+    expect(decide(runs, closed, { kind: 'tick' }, 0, patience)).toEqual([])
   })
 })

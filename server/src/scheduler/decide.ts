@@ -19,6 +19,8 @@ export type SchedulerEvent =
   | { kind: 'command'; runId: string; command: RunCommand }
   /** A node (again) says who it is and which run processes are alive on it. */
   | { kind: 'hello'; nodeId: string; activeRuns: readonly { runId: string; attempt: number }[] }
+  /** A person paused a node: what it holds is paused with it. */
+  | { kind: 'pauseNode'; nodeId: string }
   /** A node refused a run that it was given. */
   | { kind: 'refused'; runId: string; attempt: number; error: ErrorPayload }
 
@@ -67,12 +69,18 @@ export function decide(
     case 'hello':
       reconcile(draft, event.nodeId, event.activeRuns)
       break
+    case 'pauseNode':
+      for (const run of [...draft.runs])
+        if (run.nodeId === event.nodeId && (run.state === 'running' || run.state === 'assigned'))
+          obey(draft, run.runId, 'pause')
+      break
     case 'refused':
       takeBack(draft, event.runId, event.attempt, event.error)
       break
     default:
       event satisfies never
   }
+  resumePaused(draft, nodes)
   findLost(draft, nodes, nowMs, patience)
   for (const placement of place(draft.runs, nodes, nowMs, queuedSinceMs).placements)
     draft.decisions.push({ kind: 'assign', ...placement })
@@ -161,6 +169,13 @@ function obey(draft: Draft, runId: string, command: RunCommand): void {
     default:
       command satisfies never
   }
+}
+
+/** Runs that were paused only because their node was, once it is open. */
+function resumePaused(draft: Draft, nodes: readonly SchedulerNode[]): void {
+  for (const { mode, pausedRuns } of nodes)
+    if (mode === 'open')
+      for (const runId of pausedRuns) if (draft.find(runId)?.state === 'paused') obey(draft, runId, 'resume')
 }
 
 /** What a node says is alive against what the server wants there. */

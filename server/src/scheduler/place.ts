@@ -1,5 +1,5 @@
 /** Which queued run goes to which node, and what the others wait for. Pure. */
-import { activeStates } from '@rankscope/protocol'
+import { activeStates, type NodeMode } from '@rankscope/protocol'
 import type { StoredRun } from '../store/store.ts'
 
 /** A node as the scheduler sees it. */
@@ -12,6 +12,10 @@ export type SchedulerNode = {
   /** Models it offers by name; it may reach more by path. */
   models: readonly string[]
   online: boolean
+  /** What a person decided: only an open one is given runs. */
+  mode: NodeMode
+  /** Runs that were paused with the node, and go on once it is open. */
+  pausedRuns: readonly string[]
   /** Records may still wait in its spool: it is not yet known how its runs of before stand. */
   isDraining: boolean
   /** When it was last heard. */
@@ -80,7 +84,8 @@ function choose(
   nowMs: number,
   queuedSinceMs: number,
 ): Choice {
-  const isFree = (node: SchedulerNode) => free.get(node.nodeId)! > 0 && node.busyUntilMs <= nowMs
+  const isFree = (node: SchedulerNode) =>
+    node.mode === 'open' && free.get(node.nodeId)! > 0 && node.busyUntilMs <= nowMs
   const { checkpoint, checkpointNodeId } = run.progress
   const former = nodes.find((node) => node.nodeId === run.nodeId)
   if (former?.online && former.isDraining)
@@ -88,6 +93,8 @@ function choose(
   if (checkpoint && checkpointNodeId !== null) {
     const holder = nodes.find((node) => node.nodeId === checkpointNodeId)
     const held = `the checkpoint of step ${checkpoint.step}`
+    if (holder?.online && holder.mode !== 'open')
+      return { waitingFor: `${holder.name}, which holds ${held} and is ${holder.mode}: open it again` }
     if (holder?.online) {
       return isFree(holder)
         ? { nodeId: holder.nodeId, resumeFrom: checkpoint.path }
@@ -106,7 +113,12 @@ function choose(
   const { backend } = run.config.resources
   const able = online.filter((node) => backend === 'auto' || node.backends.includes(backend))
   if (able.length === 0) return { waitingFor: `a node that has the backend ${backend}` }
-  const room = able.filter(isFree)
+  const open = able.filter((node) => node.mode === 'open')
+  if (open.length === 0)
+    return {
+      waitingFor: `a node that is open: ${able.map((node) => `${node.name} is ${node.mode}`).join(', ')}`,
+    }
+  const room = open.filter(isFree)
   if (room.length === 0) return { waitingFor: 'a free slot' }
   const best = room.sort((left, right) => {
     const offers = (node: SchedulerNode) => Number(node.models.includes(run.config.model.path))

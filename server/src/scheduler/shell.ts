@@ -12,6 +12,7 @@ import {
   isSettled,
   type NodeCommand,
   type NodeHello,
+  type NodeMode,
   RankscopeError,
   type RunCommand,
   type Welcome,
@@ -23,6 +24,7 @@ import type { RunChange, StoredRun } from '../store/store.ts'
 import { isFull } from '../store/store-health.ts'
 import { type Decision, decide, type Patience, type SchedulerEvent } from './decide.ts'
 import { place, type Waiting } from './place.ts'
+import { moveBefore } from './reorder.ts'
 
 /** How the scheduler reaches the nodes. */
 export type NodeLinks = {
@@ -123,6 +125,33 @@ export class Scheduler {
     })
   }
 
+  /** ILLEGAL_TRANSITION where one of the runs is not queued. */
+  move(runId: string, before: string | null): Promise<void> {
+    return this.#enqueue(async () => {
+      for (const id of before === null ? [runId] : [runId, before]) {
+        const { name, state } = this.#runs.get(id)
+        if (state !== 'queued')
+          throw new RankscopeError('ILLEGAL_TRANSITION', `${name} is ${state}: it has no place in the queue`)
+      }
+      for (const { runId: id, queuedMs, priority } of moveBefore(this.#runs.list(), runId, before))
+        await this.#runs.change(id, (run) => ({ queuedMs, config: { ...run.config, priority } }))
+      await this.#handle({ kind: 'tick' })
+    })
+  }
+
+  /** NOT_FOUND where there is no such node. */
+  setNodeMode(nodeId: string, mode: NodeMode): Promise<void> {
+    return this.#enqueue(async () => {
+      const held = this.#runs
+        .list()
+        .filter((run) => run.nodeId === nodeId && (run.state === 'running' || run.state === 'assigned'))
+        .map((run) => run.runId)
+      const paused = this.#nodes.find(nodeId)?.pausedRuns ?? []
+      await this.#nodes.setMode(nodeId, mode, mode === 'paused' ? [...new Set([...paused, ...held])] : paused)
+      await this.#handle(mode === 'paused' ? { kind: 'pauseNode', nodeId } : { kind: 'tick' })
+    })
+  }
+
   hello(hello: NodeHello): Promise<Welcome> {
     return this.#enqueue(async () => {
       await this.#nodes.hello(hello)
@@ -151,8 +180,21 @@ export class Scheduler {
       // What could not be kept is decided again when there is room. A person’s command is answered by the error.
       if (!isFull(error) || event.kind === 'command') throw error
     }
+    await this.#forgetResumed()
     this.#updateWaiting()
     return decisions
+  }
+
+  /** A run that goes on, or ended, is no longer paused on account of its node. */
+  async #forgetResumed(): Promise<void> {
+    for (const { nodeId, mode, pausedRuns } of this.#nodes.list()) {
+      if (mode !== 'open' || pausedRuns.length === 0) continue
+      const rest = pausedRuns.filter((runId) => {
+        const state = this.#runs.find(runId)?.state
+        return state === 'pausing' || state === 'paused'
+      })
+      if (rest.length < pausedRuns.length) await this.#nodes.setMode(nodeId, mode, rest)
+    }
   }
 
   async #carryOut(decision: Decision): Promise<void> {
