@@ -128,6 +128,7 @@ export const hdPissa: Method<'hd-pissa'> = {
 
     return {
       gradients: 'per-device',
+      startsRounded: config.weightStorage === 'bfloat16',
       trained: units.flatMap(({ ownA, ownB }) => [ownA, ownB]),
       trainableParameters: targets.reduce((sum, target) => sum + hdPissa.parameterCount(config, target), 0),
       linear: hook.linear,

@@ -113,6 +113,11 @@ export interface Adaptation {
   inference(): { readonly linear: LinearHook; dispose(): void }
   /** ΔW of a target module, in parts; the first is `total`. `before` gives the base model's W [m, n]. */
   delta(target: TargetModule, before: () => Promise<Float32Array>): Promise<DeltaPart[]>
+  /**
+   * W_0 was rounded before training: `delta` is measured from there, so that the stored base and `delta` do not give the
+   * merged model.
+   */
+  readonly startsRounded?: boolean
   /** Weights [m, n] of the merged model that differ from what `model.weights` holds now. */
   merged(target: TargetModule): Promise<Float32Array>
   /** The trained change as a LoRA adapter for the base model, where the method has an exact one. */

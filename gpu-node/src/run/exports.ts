@@ -50,7 +50,7 @@ export async function exportArtifacts(prepared: PreparedRun, environment: RunEnv
   }
 }
 
-/** ΔW of every target module, made when it is asked for. */
+/** ΔW of every target module, made when it is asked for: the stored base and it give the merged model. */
 function updates({ adaptation, base, targets }: PreparedRun): ModuleDelta[] {
   const { algebra } = selectLinearAlgebra()
   return targets.map((target) => ({
@@ -58,6 +58,11 @@ function updates({ adaptation, base, targets }: PreparedRun): ModuleDelta[] {
     rows: target.rows,
     columns: target.columns,
     async delta() {
+      if (adaptation.startsRounded) {
+        const { rows, columns } = target
+        const [after, before] = [await adaptation.merged(target), base.read(target)]
+        return denseUpdate(algebra, { kind: 'dense', rows, columns, after, before })
+      }
       const [total] = await adaptation.delta(target, async () => base.read(target))
       return denseUpdate(algebra, total!.source)
     },
