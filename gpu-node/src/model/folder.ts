@@ -85,10 +85,15 @@ function readConfigOf(folder: string): ReturnType<typeof readConfigFile> {
 /** A model that says it shares its head with the embedding, and stores another head: one whose head was trained. */
 function hasOwnHead(config: LlamaConfig, stored: ReadonlyMap<string, TensorInfo>): boolean {
   const [head, embedding] = [stored.get(headName), stored.get(embeddingName)]
-  return (
-    config.tiedEmbeddings && head !== undefined && embedding !== undefined && !sameValues(head, embedding)
-  )
+  if (!config.tiedEmbeddings || !head || !embedding) return false
+  // Both may be gigabytes, and a folder is opened several times.
+  const times = [head, embedding].map(({ file }) => statSync(file).mtimeMs)
+  const key = JSON.stringify([head, embedding, times])
+  const known = ownHeads.get(key) ?? !sameValues(head, embedding)
+  ownHeads.set(key, known)
+  return known
 }
+const ownHeads = new Map<string, boolean>()
 
 /** SHA-256 over the config and all weight files of a folder: the key under which results about it are cached. */
 export async function modelContentHash(folder: string): Promise<string> {

@@ -72,6 +72,17 @@ describe('what stands around a text', () => {
     expect(make({ post_processor: template(prefix, text) }, { add_bos_token: true }).notes).toEqual([])
   })
 
+  it('what tokenizer_config.json says of spaces and special tokens, and tokenizer.json does not, is told', () => {
+    const pre_tokenizer = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }
+    expect(make({ pre_tokenizer }, { add_prefix_space: false }).notes).toEqual([])
+    expect(make({ pre_tokenizer }, { add_prefix_space: true }).notes).toEqual([
+      expect.stringMatching(/add_prefix_space true, the pre-tokenizer of tokenizer.json false/),
+    ])
+    const split = make({}, { split_special_tokens: true })
+    expect(split.encode('a</s>')).toEqual([4, 2])
+    expect(split.notes).toEqual([expect.stringMatching(/split_special_tokens/)])
+  })
+
   it.each<[string, object, RegExp]>([
     ['another token at its end', template(prefix, text, prefix), /puts token 1 after the text/],
     ['no text', template(prefix), /leaves the text out/],
