@@ -6,6 +6,7 @@ import { tensor2d } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { runFused } from '../ops/kernels.ts'
 import { sumOfSquares } from '../ops/update.ts'
+import type { InitialValues } from '../optim/state.ts'
 import { emulatedCudaBackend } from '../testing/backends/contract-backends.ts'
 import { emulatedCuda, emulationMissing } from '../testing/cuda/emulation.ts'
 import { everyMethod, type ToyConfig, toyTraining } from '../testing/training/toy-training.ts'
@@ -86,6 +87,27 @@ describe.skipIf(emulationMissing)(`cuda, emulated ${emulationMissing ?? ''}`, ()
       expect(await sumOfSquares([x, doubled])).toBe(169 + 50 ** 2 + 2 * 96 ** 2 + 288 ** 2)
       expect([...(await doubled.data())]).toEqual([50, 96, 96, 288])
       expect(backend.waits).toBe(before)
+    })
+
+    test('a run that stopped after a step goes on to the same bits', async () => {
+      const config: ToyConfig = {
+        method: { name: 'hd-pissa', rank: 2, dropout: 0.2 },
+        parallel: { devices: 2 },
+        training: { globalBatchSize: 4, microBatchSize: 1, maxSteps: 2 },
+      }
+      const valuesAfter = async (from: number, until: number, initial: InitialValues | null = null) => {
+        const toy = await toyTraining(config, { initial })
+        await toy.run(from, until)
+        const values = new Map<string, Float32Array>()
+        for (const { name, read } of toy.state.entries()) values.set(name, await read())
+        toy.dispose()
+        return values
+      }
+      const whole = await valuesAfter(0, 2)
+      const stopped = await valuesAfter(0, 1)
+      const initial = { complete: true, read: (name: string) => stopped.get(name) ?? null }
+      expect(await valuesAfter(1, 2, initial)).toEqual(whole)
+      expect(stopped).not.toEqual(whole)
     })
 
     const library = loadNativeLibrary()

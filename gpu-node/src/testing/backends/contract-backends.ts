@@ -49,11 +49,12 @@ const candidates: readonly [title: string, Backend][] = [
   ['webgpu', webgpuBackend],
 ]
 
-/** By the title of its tests: the name, and the reason where it is skipped. */
+/** By the title of its tests: the name, and the reason where it is skipped; RANKSCOPE_CONTRACT names one alone. */
 export async function contractBackends(): Promise<[title: string, ContractBackend][]> {
   const found: [string, ContractBackend][] = []
   // One after the other: TensorFlow.js starts one backend at a time.
-  for (const [title, backend] of candidates) {
+  const only = process.env['RANKSCOPE_CONTRACT']
+  for (const [title, backend] of candidates.filter(([name]) => !only || name === only)) {
     const missing = await reasonMissing(title, backend)
     found.push([missing ? `skipped: ${missing}` : title, { backend, missing }])
   }
