@@ -59,10 +59,13 @@ describe('the lock of a data folder', () => {
     }
   })
 
-  it('that cannot be written is a coded error that names the file', () => {
+  it('that cannot be written is a coded error that names the path', () => {
     writeFileSync(join(folder, 'file'), '')
     expect(() => lockFolder(join(folder, 'file'))).toThrowError(
-      expect.objectContaining({ code: 'FILE_UNUSABLE', message: expect.stringContaining('server.lock') }),
+      expect.objectContaining({
+        code: 'FILE_UNUSABLE',
+        message: expect.stringContaining(join(folder, 'file')),
+      }),
     )
   })
 })

@@ -6,7 +6,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { RankscopeError } from '@rankscope/protocol'
+import { RankscopeError, systemError, whileWriting } from '@rankscope/protocol'
 import { z } from 'zod'
 
 const holderSchema = z.object({
@@ -33,11 +33,8 @@ export function lockFolder(folder: string): () => void {
       if (found !== null) takeAway(file, found)
     }
   } catch (cause) {
-    if (cause instanceof RankscopeError) throw cause
-    throw new RankscopeError('FILE_UNUSABLE', `${file} cannot be written: ${String(cause)}`, {
-      hint: 'look at the rights of the data folder, and at the room on its disk',
-      cause,
-    })
+    // Rights, a file where a folder belongs, a full disk: told with the path.
+    throw systemError(cause) ?? cause
   }
   throw new RankscopeError('FOLDER_IN_USE', `other processes are starting on ${folder}`, {
     hint: 'try again',
@@ -46,7 +43,7 @@ export function lockFolder(folder: string): () => void {
 
 function create(file: string, text: string): boolean {
   try {
-    writeFileSync(file, text, { flag: 'wx', mode: 0o600 })
+    whileWriting(file, () => writeFileSync(file, text, { flag: 'wx', mode: 0o600 }))
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false

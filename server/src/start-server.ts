@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openPrivateState } from '@rankscope/launch'
-import { type AwakeClock, awakeClock, RankscopeError } from '@rankscope/protocol'
+import { type AwakeClock, awakeClock, RankscopeError, systemError } from '@rankscope/protocol'
 import { Access, keptToken } from './access.ts'
 import { lockFolder } from './folder-lock.ts'
 import { type App, createApp } from './http/app.ts'
@@ -182,20 +182,11 @@ async function listen(app: App, { port, host }: ServerOptions): Promise<void> {
   try {
     await app.listen({ port, host })
   } catch (cause) {
-    const reasons: Record<string, [why: string, hint: string]> = {
-      EADDRINUSE: ['another program listens there', 'stop it, or take another port with --port'],
-      EACCES: ['this user may not', 'take a port above 1023 with --port'],
-      EADDRNOTAVAIL: ['it is no address of this machine', 'name another with --host'],
-      ENOTFOUND: ['no machine has that name', 'name another with --host'],
-    }
-    const [why, hint] = reasons[(cause as NodeJS.ErrnoException).code ?? ''] ?? [
-      String(cause),
-      'look at --host and --port',
-    ]
-    throw new RankscopeError('ADDRESS_UNUSABLE', `cannot listen on ${host} port ${port}: ${why}`, {
-      hint,
+    const plain = new RankscopeError('ADDRESS_UNUSABLE', `${host}:${port}: ${String(cause)}`, {
+      hint: 'look at --host and --port',
       cause,
     })
+    throw systemError(cause) ?? plain
   }
 }
 

@@ -9,6 +9,8 @@ import type { Texts } from './texts.ts'
 
 /** A page of records for a browser stays below about this size. */
 const pageBytes = 1_000_000
+/** Of one kind, such as the lines of a log, a page may hold about so much. */
+const kindBytes = 8 * 2 ** 20
 
 export function recordsAfter(
   db: Kysely<Tables>,
@@ -53,14 +55,26 @@ export function recordsOfKind(
   range: { beforeCursor: number | null; limit: number },
 ): Promise<{ records: StoredRecord[]; cursor: number }> {
   return withRun(db, runId, { records: [], cursor: 0 }, async ({ transaction, runKey, run }) => {
-    let query = transaction
-      .selectFrom('records')
-      .selectAll()
-      .where('runKey', '=', runKey)
-      .where('kind', '=', kindCodes[kind])
-    if (kind !== 'scalars') query = query.where('kind', '<>', sql.lit(kindCodes.scalars)) // the partial index
-    if (range.beforeCursor !== null) query = query.where('cursor', '<', range.beforeCursor)
-    const rows = await query.orderBy('cursor', 'desc').limit(range.limit).execute()
+    const rows: Selectable<Tables['records']>[] = []
+    let before = range.beforeCursor ?? Number.MAX_SAFE_INTEGER
+    let bytes = 0
+    while (rows.length < range.limit && bytes < kindBytes) {
+      let query = transaction
+        .selectFrom('records')
+        .selectAll()
+        .where('runKey', '=', runKey)
+        .where('kind', '=', kindCodes[kind])
+        .where('cursor', '<', before)
+      if (kind !== 'scalars') query = query.where('kind', '<>', sql.lit(kindCodes.scalars)) // the partial index
+      const portion = await query
+        .orderBy('cursor', 'desc')
+        .limit(Math.min(100, range.limit - rows.length))
+        .execute()
+      rows.push(...portion)
+      for (const row of portion) bytes += row.body.byteLength
+      if (portion.length < 100) break
+      before = portion.at(-1)!.cursor
+    }
     const records = await toRecords(transaction, texts, runId, rows.reverse())
     const current = records.filter(
       ({ attempt, body }) => !('step' in body) || !isSuperseded(run.progress, attempt, body.step),

@@ -7,7 +7,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { launcher } from '@rankscope/launch'
-import { RankscopeError } from '@rankscope/protocol'
+import { systemError } from '@rankscope/protocol'
 import type { Store } from './store.ts'
 import { StoreThread } from './store-thread.ts'
 
@@ -88,9 +88,6 @@ function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true })
   } catch (cause) {
-    throw new RankscopeError('FILE_UNUSABLE', `the folder ${folder} cannot be made: ${String(cause)}`, {
-      hint: 'name another folder with --data, or look at its rights',
-      cause,
-    })
+    throw systemError(cause) ?? cause
   }
 }

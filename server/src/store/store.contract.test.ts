@@ -423,6 +423,28 @@ describe.each(siblings)('the $name store', ({ create }) => {
     expect(cursor).toBe(3)
   })
 
+  it('bounds a page of long texts by their bytes; asked on by cursor each comes once', async () => {
+    await assignedRun('run')
+    await store.append(
+      'node-a',
+      Array.from({ length: 250 }, (_, index) =>
+        record('run', index + 1, { kind: 'log', level: 'info', message: `${index}`.padEnd(60_000, '.') }),
+      ),
+    )
+    const seen: number[] = []
+    let pages = 0
+    let beforeCursor: number | null = null
+    for (;;) {
+      const { records } = await store.recordsOfKind('run', 'log', { beforeCursor, limit: 10_000 })
+      if (records.length === 0) break
+      seen.unshift(...records.map(({ cursor }) => cursor))
+      beforeCursor = seen[0]!
+      pages += 1
+    }
+    expect(pages).toBe(2)
+    expect(seen).toEqual(Array.from({ length: 250 }, (_, index) => index + 1))
+  })
+
   it('gives every answer by pages that together hold each thing once', async () => {
     await assignedRun('run')
     const names = ['a', 'b', 'c', 'd', 'e']

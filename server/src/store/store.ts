@@ -179,7 +179,7 @@ export interface Store {
     limit: number,
     kinds?: readonly RecordKind[] | null,
   ): Promise<StoredRecord[]>
-  /** Records of one kind with cursor < beforeCursor: the newest `limit`, ascending. */
+  /** Records of one kind with cursor < beforeCursor: the newest `limit`, or fewer, about 8 MB; ascending. */
   recordsOfKind(
     runId: string,
     kind: RecordKind,
