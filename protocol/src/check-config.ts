@@ -65,8 +65,7 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
     warning('schedule.legacyTotalSteps', 'has no effect beside an explicit schedule length')
   if (config.schedule.warmupSteps !== null && config.schedule.warmupRounding !== 'floor')
     warning('schedule.warmupRounding', 'has no effect beside an explicit number of warm-up steps')
-  if (config.data.source.kind === 'tokens' && config.data.template !== 'alpaca')
-    warning('data.template', 'has no effect on pre-tokenised data')
+  checkData(config.data, error, warning)
   if (
     config.method.name !== 'hd-pissa' &&
     config.optimizer.weightDecay > 0 &&
@@ -128,6 +127,29 @@ function checkScore({ data, evaluation }: RunConfig, error: Report, warning: Rep
     )
   else if (evaluation.atEnd)
     warning('evaluation.atEnd', 'there is nothing to evaluate on, so the run ends without a score', hint)
+}
+
+function checkData(data: RunConfig['data'], error: Report, warning: Report): void {
+  const { source } = data
+  if (source.kind === 'tokens' && data.template !== 'alpaca')
+    warning('data.template', 'has no effect on pre-tokenised data')
+  if (source.kind === 'text' && data.template !== 'alpaca') warning('data.template', 'has no effect on text')
+  if (source.kind === 'text' && data.packing) warning('data.packing', 'has no effect: text is always packed')
+  const hasValidation =
+    ('validationPath' in source && source.validationPath !== null) ||
+    (source.kind === 'task' && source.validationExamples > 0)
+  if (hasValidation && data.validationShare > 0)
+    warning('data.validationShare', 'has no effect beside validation data of its own')
+  if (data.validationShare === 0 && data.validationSeed !== 0)
+    warning('data.validationSeed', 'has no effect without a validation share')
+  if (source.kind !== 'mix') return
+  const weights = source.sources.filter(({ weight }) => weight !== null).length
+  if (weights > 0 && weights < source.sources.length)
+    error(
+      'data.source.sources',
+      `${weights} of ${source.sources.length} sources have a weight`,
+      'give every source a weight, or none',
+    )
 }
 
 function checkMethod(config: RunConfig, method: MethodConfig, error: Report, warning: Report): void {

@@ -39,10 +39,20 @@ function resolveInside(
     })
   }
   // Links are followed before the last check, so that none leads outside.
-  const real = realpathSync(found)
+  const real = realPath(found)
+  if (real === null) throw new RankscopeError(absent, `${setting}: ${path} has just gone`)
   if (!anywhere && !roots.some((root) => existsSync(root) && contains(realpathSync(root), real)))
     throw forbidden(setting, path)
   return real
+}
+
+/** Null where the file vanished meanwhile. */
+function realPath(path: string): string | null {
+  try {
+    return realpathSync(path)
+  } catch {
+    return null
+  }
 }
 
 function contains(root: string, path: string): boolean {
