@@ -93,19 +93,6 @@ test('sources of a mix are added in the form, and what the model will be trained
 
   await data.getByTestId('list-entry').first().getByRole('button', { name: 'Remove' }).click()
   await expect(data.getByTestId('list-entry')).toHaveCount(1)
-  if (process.env['RANKSCOPE_SCREENSHOTS']) {
-    for (const [width, height] of [
-      [1440, 1100],
-      [1024, 1100],
-      [390, 1400],
-    ] as const) {
-      await page.setViewportSize({ width, height })
-      await page.screenshot({
-        path: `${process.env['RANKSCOPE_SCREENSHOTS']}/launch-${width}.png`,
-        fullPage: true,
-      })
-    }
-  }
 })
 
 test('data that cannot be read is told in the preview, with file and line', async ({ page, stack }) => {
