@@ -49,6 +49,8 @@ export async function openDataFile(file: string): Promise<OpenedFile> {
 export async function* readBytes(file: string): AsyncGenerator<Buffer> {
   const opened = await openDataFile(file)
   try {
+    if (opened.format === 'parquet')
+      throw broken(file, 'is a Parquet file, not text', 'Read it as a source of records or tokens.')
     yield* opened.format === 'gzip' ? unpacked(file, opened) : stored(file, opened)
   } finally {
     await opened.handle.close()

@@ -83,6 +83,13 @@ describe('packed text', () => {
     },
   )
 
+  it('a line without a space is cut between characters, not within one', async () => {
+    const file = join(folder, 'faces.txt')
+    writeFileSync(file, '😀'.repeat(1001))
+    const { examples } = await readTextFile(file, tokenizer, 100_000, new Tally(), undefined, 101)
+    expect(tokenizer.decode(idsOf(examples))).toBe('😀'.repeat(1001))
+  })
+
   it('takes time in proportion to its length: four times the text, not sixteen times the time', () => {
     // A tokenizer that costs nothing leaves the packing itself.
     const ids = Array.from({ length: 4_000_000 }, (_, i) => i % 50)

@@ -82,12 +82,14 @@ async function* documents(file: string, tally: Tally, longest: number): AsyncGen
   if (part) yield part
 }
 
-/** A space stays with the word after it, as tokenizers have it. */
+/** A space stays with the word after it, as tokenizers have it; a character of two units stays whole. */
 function cutAtSpaces(line: string, longest: number): string[] {
   const pieces: string[] = []
   for (let start = 0; start < line.length; ) {
-    const space = line.lastIndexOf(' ', start + longest)
-    const end = start + longest >= line.length ? line.length : space > start ? space : start + longest
+    const most = start + longest
+    const space = line.lastIndexOf(' ', most)
+    const isHalf = (line.codePointAt(most - 1) ?? 0) > 0xffff
+    const end = most >= line.length ? line.length : space > start ? space : isHalf ? most + 1 : most
     pieces.push(line.slice(start, end))
     start = end
   }

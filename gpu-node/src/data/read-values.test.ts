@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readText } from './read-text.ts'
 import { readValues } from './read-values.ts'
 
 let folder: string
@@ -156,6 +157,10 @@ describe('Parquet', () => {
     { name: 'missing', data: ['x', null, 'y'] },
   ]
   const file = () => write('a.parquet', new Uint8Array(parquetWriteBuffer({ columnData, rowGroupSize: 2 })))
+
+  it('is no text', async () => {
+    await expect(readText(file()).next()).rejects.toThrow(broken(/is a Parquet file, not text/))
+  })
 
   it('gives the rows of all groups, integers as numbers, nulls as null', async () => {
     expect(await read(file())).toEqual([

@@ -174,6 +174,13 @@ describe('records', () => {
     expect(await notes({ query: 'q', response: 'r', context: 'c', images: [] })).toMatch(
       /^1 of 1 records: the field context is not used/,
     )
+    const messages = [
+      { role: 'user', content: 'u' },
+      { role: 'assistant', content: 'a' },
+    ]
+    expect(await notes({ messages, prompt: 'u', completion: 'a' })).toMatch(
+      /fields prompt and completion are not used/,
+    )
     const named = { instruction: 'a', output: 'b' }
     expect(await notes({ a: 'q', b: 'r', conversations: [{}] }, named)).toMatch(
       /field conversations is not used/,

@@ -170,6 +170,9 @@ function fromConversation(
   const system = systemOf(source, null, optional)
   const tools = toolsOf(source['tools'], place)
   unusedContents(source, used, place, tally)
+  // A pair beside the conversation says the same or something else; either way it is not read.
+  const pair = knownFields.find(({ instruction, output }) => instruction in source && output in source)
+  if (pair) tally.remark(`the fields ${pair.instruction} and ${pair.output} are not used`, place)
   const turns = trainable(system === '' ? told : [turn('system', system), ...told], place, tally)
   if (!turns) return null
   const [question, answer] = turns.slice(-2) as [Turn, Turn]
