@@ -5,6 +5,7 @@ import {
   type RunView,
   type StoredRecord,
   scalarNames,
+  socketPlace,
   wireParser,
 } from '@rankscope/protocol'
 import { io } from 'socket.io-client'
@@ -12,10 +13,13 @@ import { io } from 'socket.io-client'
 /** All records of a run, as they were kept. */
 export function recordsOf(url: string, token: string, runId: string): Promise<StoredRecord[]> {
   return new Promise((resolve, reject) => {
-    const socket = io(new URL(browserNamespace, url).href, {
-      parser: wireParser,
+    const place = socketPlace(url, browserNamespace)
+    const socket = io(place.url, {
+      path: place.path,
+      parser: wireParser(browserNamespace),
       transports: ['websocket'],
-      auth: { protocolVersion, token },
+      extraHeaders: { authorization: `Bearer ${token}` },
+      auth: { protocolVersion },
       forceNew: true,
     })
     const records: StoredRecord[] = []

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Assignment, decodeMessage, RankscopeError, runConfigSchema } from '@rankscope/protocol'
@@ -271,6 +271,27 @@ describe('the node daemon', () => {
     expect(await server.assign(assignment('a', 'steps 3', 2))).toEqual({ ok: true, value: null })
     await server.until(() => server.lifecycle('a').includes('finished'))
     expect(server.records.filter(({ attempt }) => attempt === 1)).toHaveLength(1)
+  })
+
+  it('has on disk what a run told before it saves a checkpoint, even where the run is killed right then', async () => {
+    await startAndGreet()
+    await server.assign(assignment('a', 'kept 2000'))
+    await server.until(() => server.lifecycle('a').includes('failed'))
+    const steps = server.records.flatMap(({ body }) => (body.kind === 'scalars' ? [body.step] : []))
+    expect(steps).toEqual(Array.from({ length: 2000 }, (_, index) => index + 1))
+  })
+
+  it('removes what a run was writing when it was killed', async () => {
+    await startAndGreet()
+    const aside = join(folder, 'runs', 'a', '1', 'checkpoints', 'step-00000010.partial')
+    mkdirSync(aside, { recursive: true })
+    writeFileSync(join(folder, 'runs', 'a', '1', 'model.safetensors.77.tmp'), '')
+    await server.assign(assignment('a', 'exit 1'))
+    await server.until(() => server.lifecycle('a').includes('failed'))
+    expect(readdirSync(join(folder, 'runs', 'a', '1'), { recursive: true }).sort()).toEqual([
+      'checkpoints',
+      'process.log',
+    ])
   })
 
   it('replays the spool after a restart with no server in between', async () => {

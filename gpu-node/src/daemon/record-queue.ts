@@ -24,6 +24,7 @@ export interface RecordQueueOptions {
 export class RecordQueue {
   readonly #options: RecordQueueOptions
   #waiting: NewRecord[] = []
+  #keptListeners: (() => void)[] = []
   #spoolFull = false
   /** What the disk says, while it takes nothing. */
   #diskFault: string | null = null
@@ -58,6 +59,7 @@ export class RecordQueue {
       return
     }
     this.#waiting = []
+    for (const resolve of this.#keptListeners.splice(0)) resolve()
     if (this.#diskFault !== null) report('the spool can be written again')
     this.#diskFault = null
     spooled()
@@ -70,6 +72,13 @@ export class RecordQueue {
       this.#options.hold()
     }
     this.#releaseIfRoom()
+  }
+
+  /** Resolves when all that was added so far is on disk. */
+  kept(): Promise<void> {
+    this.flush()
+    if (this.#waiting.length === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#keptListeners.push(resolve))
   }
 
   /** The server took records: let runs go on when there is room again. */

@@ -11,13 +11,38 @@ export function serveRun(execute: ExecuteRun): void {
   const control = new RunControl()
   process.on('message', (value) => {
     const message = value as MessageToRun
-    if (message.type === 'request') control.request(message.request)
-    else void run(execute, message.order, control)
+    switch (message.type) {
+      case 'request':
+        control.request(message.request)
+        break
+      case 'flushed':
+        flushes.get(message.flush)?.()
+        flushes.delete(message.flush)
+        break
+      case 'start':
+        void run(execute, message.order, control)
+        break
+      default:
+        message satisfies never
+    }
   })
   process.on('disconnect', () => process.exit(1))
   endWithParent()
   // The daemon may have gone before it was asked for.
   if (!process.connected) process.exit(1)
+}
+
+/** By number: what waits for the daemon to have written. */
+const flushes = new Map<number, () => void>()
+let lastFlush = 0
+
+function recordsKept(): Promise<void> {
+  lastFlush += 1
+  const flush = lastFlush
+  return new Promise((resolve) => {
+    flushes.set(flush, resolve)
+    void send({ type: 'flush', flush })
+  })
 }
 
 async function run(execute: ExecuteRun, order: RunOrder, control: RunControl): Promise<void> {
@@ -26,6 +51,7 @@ async function run(execute: ExecuteRun, order: RunOrder, control: RunControl): P
   await execute(config, {
     ...surroundings,
     control,
+    recordsKept,
     emit: (body) => {
       lastSent = send({ type: 'record', timeMs: Date.now(), body })
     },

@@ -46,6 +46,14 @@ export class RunFolders {
     return bytes
   }
 
+  /** Removes what was being written aside when the attempt’s process ended. */
+  removeAside(runId: string, attempt: number): void {
+    const folder = join(this.root, runId, String(attempt))
+    if (!existsSync(folder)) return
+    for (const name of readdirSync(folder, { recursive: true }).map(String))
+      if (/\.partial$|\.\d+\.tmp$/.test(name)) rmSync(join(folder, name), { recursive: true, force: true })
+  }
+
   /**
    * Removes checkpoints until all of them take no more than `maxBytes`, the oldest first; what is taken away. A run’s
    * newest one goes only where `isOver` says that nothing goes on from it any more.

@@ -19,5 +19,10 @@ export interface RunOrder {
 export type MessageToRun =
   | { readonly type: 'start'; readonly order: RunOrder }
   | { readonly type: 'request'; readonly request: RunRequest }
+  /** The records before the `flush` of that number are on disk. */
+  | { readonly type: 'flushed'; readonly flush: number }
 
-export type MessageFromRun = { readonly type: 'record'; readonly timeMs: number; readonly body: RecordBody }
+export type MessageFromRun =
+  | { readonly type: 'record'; readonly timeMs: number; readonly body: RecordBody }
+  /** To be answered when the records before it are on disk. */
+  | { readonly type: 'flush'; readonly flush: number }

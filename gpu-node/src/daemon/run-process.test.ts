@@ -35,7 +35,11 @@ describe('a run’s process gives way', () => {
     }
     const entry = new URL('../testing/daemon/fake-run-entry.ts', import.meta.url)
     gone = new Promise((resolve) => {
-      run = startRunProcess(entry, order, { record: () => {}, exit: () => resolve() })
+      run = startRunProcess(entry, order, {
+        record: () => {},
+        recordsKept: async () => {},
+        exit: () => resolve(),
+      })
     })
   })
   afterEach(async () => {
@@ -75,6 +79,7 @@ describe.skipIf(process.platform !== 'linux')('a run’s process that is halted'
       const entry = new URL('../testing/daemon/fake-run-entry.ts', ${JSON.stringify(import.meta.url)})
       const run = startRunProcess(entry, order, {
         record: () => { run.signal('SIGSTOP'); console.log(String(run.processId)) },
+        recordsKept: async () => {},
         exit: () => process.exit(0),
       })`,
     )

@@ -19,6 +19,8 @@ export interface RunProcess {
 
 export interface RunProcessEvents {
   record(timeMs: number, body: RecordBody): void
+  /** Resolves when the records so far are on disk. */
+  recordsKept(): Promise<void>
   /** After the last record, when the process and its output are closed. Called once. */
   exit(exit: RunExit): void
 }
@@ -45,8 +47,9 @@ export function startRunProcess(entry: URL, order: RunOrder, events: RunProcessE
 
   let failure: string | null = null
   child.on('message', (message) => {
-    const { timeMs, body } = message as MessageFromRun
-    events.record(timeMs, body)
+    const told = message as MessageFromRun
+    if (told.type === 'record') events.record(told.timeMs, told.body)
+    else void events.recordsKept().then(() => send(child, { type: 'flushed', flush: told.flush }))
   })
   // A process that never started, or a channel that broke: `close` follows and tells.
   child.on('error', (error) => {

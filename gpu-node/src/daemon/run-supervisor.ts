@@ -121,6 +121,7 @@ export class RunSupervisor {
       },
       {
         record: (timeMs, body) => this.#receive(run, timeMs, body),
+        recordsKept: () => this.#queue.kept(),
         exit: (exit) => this.#finish(run, exit),
       },
     )
@@ -273,6 +274,8 @@ export class RunSupervisor {
   #finish(run: ActiveRun, exit: RunExit): void {
     run.endPatience?.()
     this.#runs.delete(keyOf(run))
+    // What a process was writing when it was killed.
+    this.#note(() => this.#folders.removeAside(run.runId, run.attempt))
     if (!run.done && !this.#closing) {
       run.done = true
       const body: RecordBody = run.stopping
@@ -362,6 +365,7 @@ export class RunSupervisor {
     for (const { runId, attempt, processId, processStart: start } of spool.unfinished()) {
       if (processId !== null && start !== null && killLeftover(processId, start))
         report(`killed process ${processId}, left by an earlier daemon`)
+      this.#note(() => this.#folders.removeAside(runId, attempt))
       const message = 'The node daemon was started anew; this attempt ended with the old one.'
       this.#queue.add({ runId, attempt }, { kind: 'log', level: 'warning', message })
       this.#note(() => spool.abandon({ runId, attempt }))

@@ -15,6 +15,11 @@ export interface Roots {
 export interface RunEnvironment {
   /** Receives every record in order. Called synchronously; must neither throw nor block. */
   emit(body: RecordBody): void
+  /**
+   * Resolves when every record emitted so far is on disk: a checkpoint must not know of steps that nobody was told of.
+   * Left out where `emit` sees to that itself.
+   */
+  recordsKept?(): Promise<void>
   readonly roots: Roots
   /** The run's own folder, made where absent: `checkpoints/step-<n>/`, `model/`, `adapter/`. */
   readonly folder: string

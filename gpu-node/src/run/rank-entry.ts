@@ -10,7 +10,12 @@ import { executeRun, RunControl } from './run.ts'
 
 const order = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as RankOrder
 const control = new RunControl()
-const reader = new MessageReader((message) => control.request((message as ToRank).request))
+let flushed = () => {}
+const reader = new MessageReader((value) => {
+  const message = value as ToRank
+  if (message.type === 'request') control.request(message.request)
+  else flushed()
+})
 const socket = createConnection(order.socket)
 socket.on('data', (part) => reader.push(part))
 // Without the process that started the job there is nobody to tell; leaving ends the whole job.
@@ -32,6 +37,11 @@ try {
     ...order.environment,
     control,
     collective,
+    recordsKept: () =>
+      new Promise((resolve) => {
+        flushed = resolve
+        tell({ type: 'flush' })
+      }),
     emit: (body) => {
       if (rank === 0) tell({ type: 'record', body })
     },

@@ -37,7 +37,9 @@ export type FromRank =
   | { readonly type: 'hello'; readonly rank: number }
   | { readonly type: 'record'; readonly body: RecordBody }
   | { readonly type: 'outcome'; readonly rank: number; readonly outcome: RunOutcome }
-export type ToRank = { readonly type: 'request'; readonly request: RunRequest }
+  /** To be answered when the records before it are kept. */
+  | { readonly type: 'flush' }
+export type ToRank = { readonly type: 'request'; readonly request: RunRequest } | { readonly type: 'flushed' }
 
 /** What the ranks have said so far. */
 interface Told {
@@ -111,7 +113,9 @@ export async function runRanks(config: RunConfig, environment: RunEnvironment): 
  * Records come from rank 0 alone; an outcome from every rank, of which a failure counts first. Resolves when the rank has
  * closed its connection.
  */
-function listen(socket: Socket, { emit, control }: RunEnvironment, told: Told): Promise<void> {
+function listen(socket: Socket, environment: RunEnvironment, told: Told): Promise<void> {
+  const { emit, control } = environment
+  const recordsKept = () => environment.recordsKept?.()
   let requests: NodeJS.Timeout | undefined
   const sent = new Set<RunRequest>()
   const send = (request: RunRequest) => writeMessage(socket, { type: 'request', request } satisfies ToRank)
@@ -132,6 +136,11 @@ function listen(socket: Socket, { emit, control }: RunEnvironment, told: Told): 
         if (message.body.kind === 'lifecycle' && message.body.state === 'failed') told.failed = true
         if (message.body.kind === 'scalars') told.steps = message.body.step
         emit(message.body)
+        return
+      case 'flush':
+        void Promise.resolve(recordsKept()).then(() =>
+          writeMessage(socket, { type: 'flushed' } satisfies ToRank),
+        )
         return
       case 'outcome':
         if (message.rank === 0) told.outcome = message.outcome

@@ -293,6 +293,7 @@ class Run {
         rules: this.#checkpointRules(),
         score: this.#lastEvaluation.validation ?? this.#lastEvaluation.test ?? null,
         room: roomOnDisk(this.#environment),
+        beforeNaming: async () => this.#environment.recordsKept?.(),
       })
       emit({ kind: 'checkpoint', step, ...saved })
     } else {

@@ -1,6 +1,7 @@
 /** A run that was saved and goes on is the run that never stopped. */
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -141,6 +142,22 @@ describe('checkpoint folders', () => {
     const other = { ...older.config, seed: 1 }
     const sound = await saved('series', 7)
     expect(() => openNewestCheckpoint([sound.path, older.path], other, () => {})).toThrow(/\(seed\)/)
+  })
+
+  it('is one only after what was told before it is kept, and takes away what another left aside', async () => {
+    const toy = await toyTraining(config)
+    const place = join(folder, 'ordered')
+    mkdirSync(join(place, 'step-00000001.partial'), { recursive: true })
+    const names: string[][] = []
+    await saveCheckpoint(place, toy.state, toy.config, progress(2), {
+      ...keeping(),
+      beforeNaming: async () => {
+        names.push(readdirSync(place).sort())
+      },
+    })
+    expect(names).toEqual([['step-00000001.partial', 'step-00000002.partial']])
+    expect(readdirSync(place)).toEqual(['step-00000002'])
+    toy.dispose()
   })
 
   it('another setting that matters is refused by name, one that does not is not', async () => {

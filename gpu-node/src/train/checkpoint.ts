@@ -9,7 +9,7 @@
  * written aside, brought to disk and renamed: it is either whole or not there. What a disk changes later the manifest
  * finds: a damaged checkpoint is left for the one before it.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { RankscopeError, type RunConfig, runConfigSchema } from '@rankscope/protocol'
 import { z } from 'zod'
@@ -68,6 +68,8 @@ export interface SaveOptions {
   readonly score: Score | null
   /** May wait where the disk is full. */
   readonly room?: RoomOnDisk
+  /** Awaited when all is written, before the checkpoint becomes one. */
+  readonly beforeNaming?: () => Promise<void>
 }
 
 /** The method's variables, each read when its turn comes to be written. */
@@ -88,7 +90,7 @@ export async function saveCheckpoint(
   state: MethodState,
   config: RunConfig,
   progress: Progress,
-  { rules, score, room = noRoom }: SaveOptions,
+  { rules, score, room = noRoom, beforeNaming }: SaveOptions,
 ): Promise<{ path: string; bytes: number }> {
   const path = checkpointPath(place, progress.step)
   const aside = `${path}.partial`
@@ -112,6 +114,7 @@ export async function saveCheckpoint(
     const files = Object.fromEntries(names.map((name) => [name, fingerprint(join(aside, name))]))
     const manifest: z.input<typeof manifestSchema> = { files }
     await patiently(() => writeJsonFile(join(aside, manifestFile), manifest))
+    await beforeNaming?.()
     rmSync(path, { recursive: true, force: true })
     renameSync(aside, path)
     syncFolder(place)
@@ -126,6 +129,8 @@ export async function saveCheckpoint(
 /** What lies in `place` beyond the step just saved is of another past: it neither counts nor goes. */
 function prune(place: string, saved: number, rules: CheckpointRules): void {
   const { formerPlaces, startStep } = rules
+  // Only this process writes here; what lies aside one that was killed has left.
+  for (const where of [...formerPlaces, place]) removePartial(where)
   const all = listCheckpoints([...formerPlaces, place]).filter(
     (checkpoint) => checkpoint.place !== place || checkpoint.step <= saved,
   )
@@ -133,6 +138,12 @@ function prune(place: string, saved: number, rules: CheckpointRules): void {
   const live = all.filter((checkpoint) => !isGivenUp(checkpoint.step, checkpoint.place))
   const unwanted = dispensable(live, rules, ({ path }) => scoreOf(path))
   removeCheckpoints(all.filter((checkpoint) => !live.includes(checkpoint) || unwanted.includes(checkpoint)))
+}
+
+function removePartial(place: string): void {
+  if (!existsSync(place)) return
+  for (const name of readdirSync(place))
+    if (name.endsWith('.partial')) rmSync(join(place, name), { recursive: true, force: true })
 }
 
 function scoreOf(path: string): Score | null {

@@ -26,6 +26,11 @@ const execute: ExecuteRun = async (config, environment) => {
     case 'broken-record':
       emit({ kind: 'scalars', step: -1, values: {} })
       break
+    case 'kept':
+      for (let step = 1; step <= Number(argument); step++) scalars(environment, step)
+      await environment.recordsKept!()
+      process.kill(process.pid, 'SIGKILL')
+      break
     case 'told':
       emit({ kind: 'log', level: 'info', message: JSON.stringify(environment) })
       break
