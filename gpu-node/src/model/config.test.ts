@@ -245,6 +245,16 @@ describe('config.json', () => {
     [{ rope_scaling: { type: 'linear', rope_type: 'yarn', factor: 2 } }, 'MODEL_BROKEN', /contradict/],
     [{ rope_scaling: { type: 'linear' } }, 'MODEL_BROKEN', /of type linear lacks factor/],
     [{ rope_scaling: { type: 'dynamic' } }, 'MODEL_BROKEN', /of type dynamic lacks factor/],
+    [
+      { head_dim: 2, rope_scaling: { type: 'dynamic', factor: 2 } },
+      'MODEL_BROKEN',
+      /has no meaning with head size 2/,
+    ],
+    [
+      { rope_theta: 1, rope_scaling: { type: 'yarn', factor: 2 } },
+      'MODEL_BROKEN',
+      /has no meaning .* theta 1/,
+    ],
     [{ rope_scaling: { rope_type: 'llama3', ...llama3, low_freq_factor: 4 } }, 'MODEL_BROKEN', /contradict/],
     [
       { rope_scaling: { rope_type: 'longrope', factor: 2 } },

@@ -119,6 +119,13 @@ export function readConfigFile(
     )
   const maxPositions = fields.max_position_embeddings ?? defaults[family].maxPositions
   const { rope, notes: ropeNotes } = parseRope(raw, maxPositions, file)
+  const shape = headShape(fields, file)
+  const { type: scaling } = rope.ropeScaling ?? {}
+  if ((scaling === 'dynamic' && shape.headDim < 4) || (scaling === 'yarn' && rope.ropeTheta <= 1))
+    throw broken(
+      file,
+      `rope scaling of type ${scaling} has no meaning with head size ${shape.headDim} and theta ${rope.ropeTheta}`,
+    )
   const named = [fields.eos_token_id ?? []].flat()
   const endTokenIds = named.filter((id) => id >= 0 && id < fields.vocab_size)
   for (const id of named.filter((one) => one >= fields.vocab_size))
@@ -130,7 +137,7 @@ export function readConfigFile(
     hiddenSize: fields.hidden_size,
     intermediateSize: fields.intermediate_size,
     layers: fields.num_hidden_layers,
-    ...headShape(fields, file),
+    ...shape,
     vocabularySize: fields.vocab_size,
     maxPositions,
     rmsNormEpsilon: fields.rms_norm_eps,
