@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { transpose } from '../model/parameters.ts'
 import { writeSafetensors } from '../model/safetensors.ts'
+import { requireStorable } from '../model/storable.ts'
 
 export interface ModuleDelta {
   /** E.g. `model.layers.0.self_attn.q_proj`. */
@@ -20,7 +21,8 @@ export async function writeDelta(folder: string, deltas: readonly ModuleDelta[])
     name: `${module}.weight`,
     dtype: 'F32' as const,
     shape: [columns, rows],
-    values: async () => transpose(Float32Array.from(await delta()), rows, columns),
+    values: async () =>
+      transpose(Float32Array.from(requireStorable(module, await delta(), 'F32')), rows, columns),
   }))
   await writeSafetensors(join(folder, 'delta.safetensors'), tensors)
 }

@@ -10,6 +10,7 @@ import { formatConfig, type LlamaConfig } from './config.ts'
 import type { Model } from './model.ts'
 import { parameterSpecs, transpose } from './parameters.ts'
 import { type TensorToWrite, writeSafetensors } from './safetensors.ts'
+import { requireStorable } from './storable.ts'
 
 const storedDtypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const
 export type StoredDtype = keyof typeof storedDtypes
@@ -40,7 +41,10 @@ export async function saveModel(folder: string, model: Model, options: SaveOptio
   if (model.folder !== null && model.folder !== folder) copySideFiles(model.folder, folder)
 }
 
-/** The same from the values of each tensor, in the shapes that `parameterSpecs` names; one tensor at a time is held. */
+/**
+ * The same from the values of each tensor, in the shapes that `parameterSpecs` names; one tensor at a time is held. Throws
+ * NUMERIC where a value is not finite in `dtype`.
+ */
 export async function writeModelFolder(
   folder: string,
   config: LlamaConfig,
@@ -49,9 +53,10 @@ export async function writeModelFolder(
 ): Promise<void> {
   mkdirSync(folder, { recursive: true })
   const tensors = parameterSpecs(config).map(({ name, shape, transposed }): TensorToWrite => {
-    if (!transposed) return { name, shape, dtype, values: () => values(name) }
+    const checked = async () => requireStorable(name, await values(name), dtype)
+    if (!transposed) return { name, shape, dtype, values: checked }
     const [inputs = 1, outputs = 1] = shape
-    const turned = async () => transpose(await values(name), inputs, outputs)
+    const turned = async () => transpose(await checked(), inputs, outputs)
     return { name, shape: [outputs, inputs], dtype, values: turned }
   })
   await writeSafetensors(join(folder, 'model.safetensors'), tensors)

@@ -1,5 +1,5 @@
 /** Whole runs that meet NaN or infinity: in the model's files, in a batch, in an evaluation. */
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -25,6 +25,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** The token that overflows the query of the first layer; all others leave that dimension at zero. */
 const poison = 511
+/** A weight that is found again in a file. */
+const marked = 12_345.678
 
 /** Weights changed by name; where it returns nothing they stay. */
 async function changedModel(
@@ -52,8 +54,13 @@ async function makeMaterial(): Promise<void> {
     if (name === 'model.layers.0.self_attn.q_proj.weight') values.fill(3e38, 0, width)
   })
   await changedModel('broken', (name, values) => {
-    if (name === 'model.layers.1.mlp.up_proj.weight') values[77] = Number.NaN
+    if (name === 'model.layers.1.mlp.up_proj.weight') values[77] = marked
   })
+  // No model with NaN is written here, so its bytes are changed.
+  const weights = join(folder, 'broken', 'model.safetensors')
+  const bytes = readFileSync(weights)
+  bytes.writeFloatLE(Number.NaN, bytes.indexOf(Buffer.from(Float32Array.of(marked).buffer)))
+  writeFileSync(weights, bytes)
   const line = (ids: number[]) => JSON.stringify({ input_ids: ids, labels: ids })
   const healthy = Array.from({ length: 12 }, (_, i) => line([1, 300 + i, 310 + i, 320 + i, 330 + i]))
   const bad = line([1, poison, 305, 306])

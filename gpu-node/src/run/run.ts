@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import {
   errorPayload,
-  type RankscopeError,
+  RankscopeError,
   type RecordBodyOf,
   type RunConfig,
   scalarNames,
@@ -341,7 +341,7 @@ class Run {
       emit({ kind: 'phase', phase: 'measuring-spectra', progress: done, detail: null })
     const spectra = config.spectra.atEnd ? await this.#spectra.recordFinal(step, targets, progress) : []
     if (control.leave === 'stop') return { state: 'stopped', steps: step }
-    await exportArtifacts(this.#prepared, this.#environment)
+    await this.#export()
     emit({ kind: 'phase', phase: 'finishing', progress: 1, detail: null })
     const mean = (pick: (entry: (typeof spectra)[number]) => number, entries = spectra) =>
       entries.length === 0 ? null : entries.reduce((sum, entry) => sum + pick(entry), 0) / entries.length
@@ -372,6 +372,18 @@ class Run {
     }
     emit(summary)
     return { state: 'finished', steps: step, summary }
+  }
+
+  /** What cannot be exported for its numbers is kept as a checkpoint: the weights that were trained are finite. */
+  async #export(): Promise<void> {
+    try {
+      await exportArtifacts(this.#prepared, this.#environment)
+    } catch (error) {
+      const isNumeric = error instanceof RankscopeError && error.code === 'NUMERIC'
+      // Where devices are processes the others have left, and with them what each of them holds.
+      if (isNumeric && !this.#environment.collective) await this.#checkpointOnce()
+      throw error
+    }
   }
 
   #enterTraining(): void {
