@@ -47,6 +47,7 @@ export class SpectrumIndex {
   readonly #values = new Map<string, Map<string, Float64Array>>()
   /** Grows with every change but those of singular values. */
   version = 0
+  #sorted: { version: number; modules: string[]; live: string[] } | null = null
 
   list(module: string, part: SpectrumPart): readonly SpectrumEntry[] {
     const name = key(module, part)
@@ -76,7 +77,7 @@ export class SpectrumIndex {
 
   /** Modules that have a spectrum, in the model’s order. */
   modules(): string[] {
-    return [...new Set([...this.#places.values()].map(({ module }) => module))].sort(compareModules)
+    return this.#known().modules
   }
 
   parts(): SpectrumPart[] {
@@ -85,10 +86,19 @@ export class SpectrumIndex {
 
   /** Modules watched during training: those with a spectrum that is not a final one. */
   liveModules(): string[] {
+    return this.#known().live
+  }
+
+  /** Sorting hundreds of modules takes long, so it is done once per change. */
+  #known(): { modules: string[]; live: string[] } {
+    if (this.#sorted?.version === this.version) return this.#sorted
     const isLive = (name: string) =>
       (this.#history.get(name) ?? []).some(({ final }) => !final) ||
       (this.#live.get(name) ?? []).some(({ final }) => !final)
-    return this.modules().filter((module) => isLive(key(module, 'total')))
+    const modules = [...new Set([...this.#places.values()].map(({ module }) => module))].sort(compareModules)
+    const live = modules.filter((module) => isLive(key(module, 'total')))
+    this.#sorted = { version: this.version, modules, live }
+    return this.#sorted
   }
 
   /** The newest spectrum at or before a step; the first one where all come later. */
@@ -290,12 +300,11 @@ export function entryFromRecord(body: RecordBodyOf<'spectrum'>): SpectrumEntry {
 /** The model’s order: layer 2 before layer 10, q, k, v, o, gate, up, down within a layer; others by name. */
 export function compareModules(a: string, b: string): number {
   const [layerA, layerB] = [withoutProjection(a), withoutProjection(b)]
-  return (
-    layerA.localeCompare(layerB, 'en', { numeric: true }) ||
-    projectionOrder(a) - projectionOrder(b) ||
-    a.localeCompare(b, 'en', { numeric: true })
-  )
+  return collator.compare(layerA, layerB) || projectionOrder(a) - projectionOrder(b) || collator.compare(a, b)
 }
+
+/** One for all comparisons: making one takes longer than comparing. */
+const collator = new Intl.Collator('en', { numeric: true })
 
 function withoutProjection(module: string): string {
   return /layers\.\d+/.exec(module)?.[0] ?? module

@@ -33,15 +33,22 @@ export const WaterfallChart = memo(function WaterfallChart({ curves, view, empty
   const stores = useMemo(() => [curve, other].flatMap((one) => one?.store ?? []), [curve, other])
   const version = useTopicVersion(stores, 'spectra')
 
+  // While no step is the reference, scrubbing leaves the picture as it is.
+  const referenceStep = against === 'step' ? step : undefined
   // biome-ignore lint/correctness/useExhaustiveDependencies: `version` stands for the stores’ contents
   const wanted = useMemo(() => {
     if (!curve || module === null) return null
     const all = curve.store.spectra.list(module, part)
     const entries = spaced(all, mostSteps)
+    const { spectra } = curve.store
     const reference =
-      step === null ? curve.store.spectra.latest(module, part) : curve.store.spectra.at(module, part, step)
+      referenceStep === undefined
+        ? null
+        : referenceStep === null
+          ? spectra.latest(module, part)
+          : spectra.at(module, part, referenceStep)
     return { total: all.length, entries, reference }
-  }, [curve, module, part, step, version])
+  }, [curve, module, part, referenceStep, version])
   useFetched(curve?.store, seen ? wanted?.entries : undefined, setError)
   // biome-ignore lint/correctness/useExhaustiveDependencies: `version` stands for the stores’ contents
   const others = useMemo(

@@ -54,10 +54,9 @@ export function waterfallFigure(entries: readonly WaterfallEntry[], options: Wat
     // Plotly's logarithmic axes of surfaces have wrong ticks; both shapes take logarithms and labels of their own.
     y: indices.map((index) => Math.log10(index + 1)),
     z,
-    customdata: values.map((row, at) =>
-      row.map((one) => `i = ${formatExact(indices[at]! + 1)}<br>${what} = ${formatNumber(one, 4)}`),
-    ),
-    hovertemplate: 'step %{x:,d}, %{customdata}<extra></extra>',
+    // Plotly formats the one cell that is pointed at; all of them here would take longer than drawing.
+    customdata: values.map((row, at) => row.map((one) => [indices[at]! + 1, one])),
+    hovertemplate: `step %{x:,d}, i = %{customdata[0]:,d}<br>${what} = %{customdata[1]:.4~g}<extra></extra>`,
     colorscale: reference ? 'RdBu' : 'Viridis',
     colorbar: { title: { text: what, side: 'right' }, thickness: 12, ...colourTicks(low, high) },
   }
