@@ -4,7 +4,7 @@
  * Seeds data folders (kept in node_modules/.cache), starts the server on each and opens the pages: a comparison of 100
  * runs × 10,000 steps × 12 series, a run with 224 modules × 1,000 spectra, lists of 1,000 and 10,000 runs.
  * Options: --only compare,spectra,list; --root DIR measures another checkout (its server and its built dashboard) on
- * copies of the same data; --runs 100 of the comparison.
+ * copies of the same data, of --seeds DIR where its schema is an older one; --runs 100 of the comparison.
  */
 import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -21,12 +21,15 @@ const { values: options } = parseArgs({
     only: { type: 'string', default: 'compare,spectra,list' },
     root: { type: 'string', default: resolve(import.meta.dirname, '..') },
     runs: { type: 'string', default: '100' },
+    seeds: {
+      type: 'string',
+      default: resolve(import.meta.dirname, '../node_modules/.cache/dashboard-bench'),
+    },
   },
   allowPositionals: true,
 })
 const wanted = options.only.split(',')
 const runs = Number(options.runs)
-const cache = resolve(import.meta.dirname, '../node_modules/.cache/dashboard-bench')
 const executablePath = findChromium()
 if (executablePath === null) throw new Error('there is no Chromium: install it, or set RANKSCOPE_CHROMIUM')
 const browser = await chromium.launch({
@@ -59,7 +62,7 @@ async function on(
   seed: Seed,
   measure: (stage: Stage) => Promise<Record<string, unknown>>,
 ): Promise<void> {
-  const folder = join(cache, name)
+  const folder = join(options.seeds, name)
   if (!existsSync(join(folder, 'complete'))) {
     rmSync(folder, { recursive: true, force: true })
     await seedStore(folder, seed)
