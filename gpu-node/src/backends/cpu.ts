@@ -2,7 +2,7 @@
 import '@tensorflow/tfjs-backend-cpu'
 import { env, getKernel, setBackend } from '@tensorflow/tfjs-core'
 import { registerComposedKernels } from '../ops/composed/index.ts'
-import { registryName } from '../ops/kernels.ts'
+import { registryName } from '../ops/registry.ts'
 import type { Backend } from './backend.ts'
 
 export const cpuBackend: Backend = {

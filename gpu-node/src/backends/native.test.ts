@@ -15,7 +15,7 @@ import {
 import koffi from 'koffi'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { findBuiltLibrary } from '../../kernels/built-library.ts'
-import { runFused } from '../ops/kernels.ts'
+import { runFused } from '../ops/registry.ts'
 import { parameter, updateKernels } from '../ops/update.ts'
 import { Random } from '../random.ts'
 import type { DeviceLibrary } from './device/device-library.ts'

@@ -2,7 +2,7 @@
 import { backend, env, getKernel, setBackend } from '@tensorflow/tfjs-core'
 import { loadTensorflow, tensorflowPackages } from '../native-libraries/tensorflow-package.ts'
 import { registerComposedKernels } from '../ops/composed/index.ts'
-import { registryName } from '../ops/kernels.ts'
+import { registryName } from '../ops/registry.ts'
 import type { Backend } from './backend.ts'
 import { unavailable } from './backend.ts'
 

@@ -24,7 +24,7 @@ import {
   setBackend,
   unregisterKernel,
 } from '@tensorflow/tfjs-core'
-import { registryName } from '../ops/kernels.ts'
+import { registryName } from '../ops/registry.ts'
 import type { Backend } from './backend.ts'
 import { unavailable } from './backend.ts'
 import { registerHostKernels } from './wasm/kernels/index.ts'

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs'
 import { env, getKernel, setBackend } from '@tensorflow/tfjs-core'
 import koffi from 'koffi'
 import { registerComposedKernels } from '../ops/composed/index.ts'
-import { registryName } from '../ops/kernels.ts'
+import { registryName } from '../ops/registry.ts'
 import type { Backend } from './backend.ts'
 import { unavailable } from './backend.ts'
 

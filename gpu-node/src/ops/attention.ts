@@ -5,8 +5,8 @@
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { tensor1d, tidy } from '@tensorflow/tfjs-core'
 import type { AttentionShape } from './kernels.ts'
-import { runFused } from './kernels.ts'
 import { assertShape, registerFusedGradient } from './register.ts'
+import { runFused } from './registry.ts'
 import { parameter, updateKernels } from './update.ts'
 
 export type AttentionOptions = Omit<AttentionShape, 'window'> & {

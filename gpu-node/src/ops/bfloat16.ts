@@ -1,8 +1,8 @@
 /** Rounding to bfloat16 (8 significant bits, the range of float32) of values that stay float32. */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { clone } from '@tensorflow/tfjs-core'
-import { runFused } from './kernels.ts'
 import { registerFusedGradient } from './register.ts'
+import { runFused } from './registry.ts'
 
 /** To nearest, ties to even; for gradients the identity (straight-through). */
 export function roundBfloat16(x: Tensor): Tensor {

@@ -5,8 +5,8 @@
 
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { engine, Variable } from '@tensorflow/tfjs-core'
-import { runFused } from './kernels.ts'
 import { assertShape, registerFusedGradient } from './register.ts'
+import { runFused } from './registry.ts'
 
 /** The label of a row that has no target. */
 export const ignoredTarget = -100

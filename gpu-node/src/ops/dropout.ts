@@ -1,8 +1,8 @@
 /** Dropout with a mask that is a function of keys (./dropout-mask.ts): recomputed for the gradient, never kept. */
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import type { DropoutAttributes } from './kernels.ts'
-import { runFused } from './kernels.ts'
 import { assertShape, registerFusedGradient } from './register.ts'
+import { runFused } from './registry.ts'
 
 /** x [N, w], rows of an example contiguous, as many examples as keys. */
 export function dropout(x: Tensor2D, attributes: DropoutAttributes): Tensor2D {

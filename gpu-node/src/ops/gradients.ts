@@ -12,8 +12,8 @@
 
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import { engine, keep, onesLike, scalar, tidy, zerosLike } from '@tensorflow/tfjs-core'
-import { detachKernel, registryPrefix, runFused } from './kernels.ts'
 import { asAdding } from './register.ts'
+import { detachKernel, registryPrefix, runFused } from './registry.ts'
 
 export interface TapeNode {
   id: number

@@ -1,6 +1,7 @@
 /**
  * The contract between the differentiable ops (siblings of this file) and the backends: every fused kernel with its
- * inputs, attributes and outputs, and the in-place updates of parameters.
+ * inputs, attributes and outputs. In-place updates of parameters are in update-kernels.ts; registry.ts has a backend's
+ * kernels registered and run.
  *
  * Shapes: N = batch * sequence rows, m inputs, n outputs, r rank, K virtual devices, D hidden width, V vocabulary,
  * H query heads, G key-value heads, hd width of a head, S sequence, B batch, C capacity of a cache. Everything is
@@ -10,19 +11,9 @@
  * count), an input is never written to, nothing is left allocated but the outputs. An optional input is absent, never
  * null. Kernels see shapes that are consistent already: the ops check them.
  */
-
-import type {
-  KernelFunc,
-  NamedAttrMap,
-  NamedTensorMap,
-  Tensor,
-  TensorInfo,
-  Variable,
-} from '@tensorflow/tfjs-core'
-import { clone, engine, registerKernel } from '@tensorflow/tfjs-core'
-import { type ComputeDtype, computeDtype } from './compute-dtype.ts'
+import type { TensorInfo } from '@tensorflow/tfjs-core'
+import type { ComputeDtype } from './compute-dtype.ts'
 import type { DropoutKeys } from './dropout-mask.ts'
-import { isProduct } from './rounded-operands.ts'
 
 export interface AttentionShape {
   batch: number
@@ -194,108 +185,3 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
 }
 
 export type KernelName = keyof FusedKernels
-
-/** Names in TensorFlow.js's registry carry a prefix, away from its own kernels. */
-export const registryPrefix = 'rankscope.'
-export const registryName = (name: KernelName): string => `${registryPrefix}${name}`
-
-/** A kernel that every backend gets for nothing: the same data, where gradients end. */
-export const detachKernel = `${registryPrefix}detach`
-
-/** Registers all fused kernels of one backend. */
-export function registerFusedKernels<T extends TensorInfo>(
-  backendName: string,
-  kernels: FusedKernels<T>,
-): void {
-  for (const [name, kernel] of Object.entries(kernels)) {
-    const kernelFunc = (({ inputs, attrs }) =>
-      (kernel as (inputs: unknown, attributes: unknown) => TensorInfo)(inputs, attrs)) satisfies KernelFunc
-    registerKernel({ kernelName: registryName(name as KernelName), backendName, kernelFunc })
-  }
-  registerKernel({
-    kernelName: detachKernel,
-    backendName,
-    kernelFunc: ({ inputs }) => clone(inputs['x'] as Tensor),
-  })
-}
-
-/**
- * Runs a fused kernel on the active backend; recorded on the tape like any op of TensorFlow.js. Products take their
- * operands in the precision of the present scope (./compute-dtype.ts).
- */
-export function runFused<Name extends KernelName>(
-  name: Name,
-  ...[inputs, attributes]: Parameters<FusedKernels<Tensor>[Name]>
-): ReturnType<FusedKernels<Tensor>[Name]> {
-  const scope = computeDtype() === 'bfloat16' && isProduct(name) ? { operands: 'bfloat16' } : undefined
-  const outputs = engine().runKernel(
-    registryName(name),
-    inputs as unknown as NamedTensorMap,
-    { ...attributes, ...scope } as unknown as NamedAttrMap,
-  )
-  return outputs as unknown as ReturnType<FusedKernels<Tensor>[Name]>
-}
-
-/** Settings of Adam that every update shares; the formula and the place of epsilon are torch's. */
-export interface AdamSettings {
-  learningRate: number
-  beta1: number
-  beta2: number
-  /** Added to sqrt(v̂), after the bias correction. */
-  epsilon: number
-  /** Number of this step, from 1: the exponent of the bias corrections. */
-  step: number
-  /** The gradient is multiplied by this before it reaches the moments (clipping, averaging). */
-  gradientFactor: number
-}
-
-export interface AdamMoments {
-  /** First moment, shape of the gradient. */
-  m: Variable
-  /** Second moment, shape of the gradient. */
-  v: Variable
-  gradient: Tensor
-}
-
-/**
- * In-place changes of parameters. A parameter is a variable that owns its data alone, so an implementation may write
- * to its memory; one that cannot assigns a new tensor. Never called while a tape is being recorded.
- */
-export interface UpdateKernels {
-  /** A new tensor holding a copy of the values, which the caller stays free to change. */
-  upload(values: Float32Array, shape: number[]): Tensor
-  /** target += factor * x, equal shapes. */
-  accumulate(target: Variable, x: Tensor, factor: number): void
-  /**
-   * target += factor * x with Kahan's compensation (same shape, zero at the start), which holds what rounding lost:
-   * y = factor * x - compensation; t = target + y; compensation = (t - target) - y; target = t.
-   */
-  compensatedAccumulate(target: Variable, compensation: Variable, x: Tensor, factor: number): void
-  /** target = source, equal sizes. */
-  copy(target: Variable, source: Tensor): void
-  /** target *= factor; a factor of 0 writes zeros even over NaN. */
-  scale(target: Variable, factor: number): void
-  /** Sum of the squares of all elements of all tensors, accumulated in float64 where the backend has it. */
-  sumOfSquares(tensors: readonly Tensor[]): Promise<number>
-  /** parameter *= 1 - learningRate * weightDecay; parameter -= learningRate * m̂ / (sqrt(v̂) + epsilon). */
-  adamW(change: AdamMoments & AdamSettings & { parameter: Variable; weightDecay: number }): void
-  /** delta = -learningRate * m̂ / (sqrt(v̂) + epsilon), written over delta; the moments move. */
-  adamDelta(change: AdamMoments & AdamSettings & { delta: Variable }): void
-  /** target[m,n] += factor * left[m,q] right[q,n] */
-  lowRankUpdate(target: Variable, left: Tensor, right: Tensor, factor: number): void
-  /**
-   * w[m,n] += factor * sum_k (deltaA_k b_k + a_k deltaB_k (+ deltaA_k deltaB_k with secondOrder)) as one product of
-   * inner size 2Kr: [deltaA | a (+ deltaA)] [b ; deltaB]. a, deltaA [K,m,r]; b, deltaB [K,r,n].
-   */
-  directUpdate(change: {
-    w: Variable
-    a: Tensor
-    b: Tensor
-    deltaA: Tensor
-    deltaB: Tensor
-    factor: number
-    secondOrder: boolean
-  }): void
-  /** target[rows_i] = x[i] for target [R,W], x[N,W], N row numbers. */
-  writeRows(target: Variable, rows: Int32Array, x: Tensor): void
-}

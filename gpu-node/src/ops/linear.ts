@@ -12,8 +12,9 @@
 
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { clone, engine, registerGradient, reshape, zerosLike } from '@tensorflow/tfjs-core'
-import { type DropoutAttributes, detachKernel, runFused } from './kernels.ts'
+import type { DropoutAttributes } from './kernels.ts'
 import { addingToSum, assertShape, registerFusedGradient } from './register.ts'
+import { detachKernel, runFused } from './registry.ts'
 
 /** factor * op(a) op(b); both of rank 2, or both of rank 3 with equal first axis. */
 export function matMul(

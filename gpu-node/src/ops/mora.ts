@@ -4,8 +4,8 @@
  */
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { clone, tensor2d } from '@tensorflow/tfjs-core'
-import { runFused } from './kernels.ts'
 import { addingToSum, assertShape, registerFusedGradient } from './register.ts'
+import { runFused } from './registry.ts'
 
 /** cos and sin [p, h/2] of the angles by which the p = ⌈m/h⌉ blocks of x are rotated. */
 export interface RotationTables {

@@ -6,9 +6,9 @@
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { mul, tidy } from '@tensorflow/tfjs-core'
 import type { RopeShape } from './kernels.ts'
-import { runFused } from './kernels.ts'
 import { matMul } from './linear.ts'
 import { addingToSum, assertShape, registerFusedGradient } from './register.ts'
+import { runFused } from './registry.ts'
 
 /** x [N,D] / sqrt(mean(x²) + epsilon) * gain [D] */
 export function rmsNorm(x: Tensor, gain: Tensor, epsilon: number): Tensor2D {

@@ -3,7 +3,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { registerGradient } from '@tensorflow/tfjs-core'
 import type { FusedKernels, KernelName } from './kernels.ts'
-import { registryName } from './kernels.ts'
+import { registryName } from './registry.ts'
 
 type InputName<Name extends KernelName> = Extract<keyof Parameters<FusedKernels<Tensor>[Name]>[0], string>
 type Attributes<Name extends KernelName> =

@@ -7,7 +7,7 @@
 
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { getBackend, variable } from '@tensorflow/tfjs-core'
-import type { AdamMoments, AdamSettings, UpdateKernels } from './kernels.ts'
+import type { AdamMoments, AdamSettings, UpdateKernels } from './update-kernels.ts'
 
 const byBackend = new Map<string, UpdateKernels>()
 

@@ -1,8 +1,8 @@
 /** AdamW over a list of parameters (Loshchilov and Hutter 2019), with torch's formula and place of epsilon. */
 import type { RunConfig } from '@rankscope/protocol'
 import type { Variable } from '@tensorflow/tfjs-core'
-import type { AdamSettings } from '../ops/kernels.ts'
 import { adamW } from '../ops/update.ts'
+import type { AdamSettings } from '../ops/update-kernels.ts'
 import type { GradientStore } from './gradient-store.ts'
 import type { MethodState } from './state.ts'
 

@@ -9,7 +9,7 @@
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu'
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core'
 import { env, registerBackend, util } from '@tensorflow/tfjs-core'
-import { registerFusedKernels } from '../../ops/kernels.ts'
+import { registerFusedKernels } from '../../ops/registry.ts'
 import { registerUpdateKernels } from '../../ops/update.ts'
 import type { Pointer } from './device-calls.ts'
 import { createDeviceKernels } from './device-kernels.ts'

@@ -1,7 +1,7 @@
-/** The in-place updates of the contract (ops/kernels.ts) on the device backend: they write to a parameter's memory. */
+/** The in-place updates of the contract (ops/update-kernels.ts) on the device backend: they write to a parameter's memory. */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { engine } from '@tensorflow/tfjs-core'
-import type { AdamSettings, UpdateKernels } from '../../ops/kernels.ts'
+import type { AdamSettings, UpdateKernels } from '../../ops/update-kernels.ts'
 import type { DeviceBackend } from './device-backend.ts'
 
 export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {

@@ -3,7 +3,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { reshape, tidy } from '@tensorflow/tfjs-core'
 import type { FusedKernels } from '../kernels.ts'
-import { registerFusedKernels } from '../kernels.ts'
+import { registerFusedKernels } from '../registry.ts'
 import { roundingOperands, type Workspace } from '../rounded-operands.ts'
 import { registerUpdateKernels } from '../update.ts'
 import { composedAttention } from './attention.ts'

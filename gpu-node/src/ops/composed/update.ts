@@ -20,7 +20,7 @@ import {
   transpose,
   zerosLike,
 } from '@tensorflow/tfjs-core'
-import type { AdamMoments, AdamSettings, UpdateKernels } from '../kernels.ts'
+import type { AdamMoments, AdamSettings, UpdateKernels } from '../update-kernels.ts'
 
 export const composedUpdateKernels: UpdateKernels = {
   // The cpu backend keeps the array that it is given, hence the copy.

@@ -1,6 +1,6 @@
 /** Registers the host kernels, with the composed ones for what is products alone. */
 import { composedKernels, tensorWorkspace, tidied } from '../../../ops/composed/index.ts'
-import { registerFusedKernels } from '../../../ops/kernels.ts'
+import { registerFusedKernels } from '../../../ops/registry.ts'
 import { roundingOperands } from '../../../ops/rounded-operands.ts'
 import { registerUpdateKernels } from '../../../ops/update.ts'
 import { hostAttention } from './attention.ts'

@@ -1,7 +1,7 @@
 /** Updates of parameters in place, as loops over host memory; formulas: ../kernels.ts. */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { matMul, tidy } from '@tensorflow/tfjs-core'
-import type { AdamMoments, AdamSettings, UpdateKernels } from '../../../ops/kernels.ts'
+import type { AdamMoments, AdamSettings, UpdateKernels } from '../../../ops/update-kernels.ts'
 import type { HostMemory } from './memory.ts'
 import { squaresOf } from './sums.ts'
 
