@@ -44,6 +44,8 @@ export const full: Method<'full'> = {
     }
   },
 
+  trainsWholeModel: ({ scope }) => scope === 'all',
+
   parameterCount: (_, { rows, columns }) => rows * columns,
 
   memory: (_, { rows, columns }) => ({

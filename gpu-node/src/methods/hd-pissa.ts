@@ -195,6 +195,9 @@ export const hdPissa: Method<'hd-pissa'> = {
     }
   },
 
+  // A and B: this device's, and those of all.
+  regatheredFloats: ({ rank }, { rows, columns }, devices) => (devices + 1) * rank * (rows + columns),
+
   parameterCount: ({ rank }, { rows, columns }) => rank * (rows + columns),
 
   memory(config, { rows, columns }, devices) {

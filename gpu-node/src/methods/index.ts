@@ -41,3 +41,12 @@ export function methodMemory(config: MethodConfig, shape: ModuleShape, devices: 
 export function trainableParameterCount(config: MethodConfig, shape: ModuleShape): number {
   return methodOf(config).parameterCount(config, shape)
 }
+
+export function trainsWholeModel(config: MethodConfig): boolean {
+  return methodOf(config).trainsWholeModel?.(config) ?? false
+}
+
+/** 0 for methods without adapters to regather. */
+export function regatheredFloats(config: MethodConfig, shape: ModuleShape, devices: number): number {
+  return methodOf(config).regatheredFloats?.(config, shape, devices) ?? 0
+}

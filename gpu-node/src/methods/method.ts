@@ -144,4 +144,8 @@ export interface Method<N extends MethodName> {
   /** Trainable scalars of one module and device, 0 where `scope` leaves it out. */
   parameterCount(config: MethodConfigOf<N>, shape: ModuleShape): number
   memory(config: MethodConfigOf<N>, shape: ModuleShape, devices: number): MemoryNeed
+  /** Whether the configuration trains every parameter of the model rather than target modules. */
+  trainsWholeModel?(config: MethodConfigOf<N>): boolean
+  /** Floats on their way between processes for one module where constant adapters are regathered. */
+  regatheredFloats?(config: MethodConfigOf<N>, shape: ModuleShape, devices: number): number
 }

@@ -9,7 +9,12 @@ import {
   type RunConfig,
   targetModuleNames,
 } from '@rankscope/protocol'
-import { methodMemory, trainableParameterCount } from '../methods/index.ts'
+import {
+  methodMemory,
+  regatheredFloats,
+  trainableParameterCount,
+  trainsWholeModel,
+} from '../methods/index.ts'
 import type { LlamaConfig } from '../model/config.ts'
 import { linearShape, parameterCount } from '../model/parameters.ts'
 
@@ -29,7 +34,7 @@ export function estimateMemory(
   const devices = parallel.devices
   let stateFloats = 0
   let gradientFloats = 0
-  if (method.name === 'full' && method.scope === 'all') {
+  if (trainsWholeModel(method)) {
     stateFloats = 2 * parameterCount(model)
     gradientFloats = parameterCount(model)
   } else {
@@ -38,9 +43,8 @@ export function estimateMemory(
       const need = methodMemory(method, { rows, columns }, devices)
       stateFloats += model.layers * need.stateFloats
       gradientFloats += model.layers * need.transientFloats
-      // A and B on their way: this device's, and those of all.
-      if (method.name === 'hd-pissa' && oneDevice && parallel.regatherAdapters)
-        gradientFloats += model.layers * (devices + 1) * method.rank * (rows + columns)
+      if (oneDevice && parallel.regatherAdapters)
+        gradientFloats += model.layers * regatheredFloats(method, { rows, columns }, devices)
     }
   }
   const rows = (oneDevice ? 1 : devices) * training.microBatchSize * sequence
@@ -94,7 +98,7 @@ function roundedFloats(model: LlamaConfig, rows: number): number {
 /** Trainable scalars per device of the whole model. */
 export function trainableParameters(config: RunConfig, model: LlamaConfig): number {
   const { method } = config
-  if (method.name === 'full' && method.scope === 'all') return parameterCount(model)
+  if (trainsWholeModel(method)) return parameterCount(model)
   return config.targetModules.reduce((sum, name) => {
     const [rows, columns] = linearShape(model, name)
     return sum + model.layers * trainableParameterCount(method, { rows, columns })
