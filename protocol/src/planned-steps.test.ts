@@ -12,6 +12,9 @@ const withData = (data: object, training = {}) =>
 
 it('steps follow from examples, devices and batch; incomplete batches are dropped unless stepped', () => {
   expect(withData({})).toEqual({ steps: 384, exact: true })
+  // What is held back or packed together makes fewer.
+  expect(withData({ validationShare: 0.1 })).toEqual({ steps: 384, exact: false })
+  expect(withData({ packing: true })).toEqual({ steps: 384, exact: false })
   expect(withData({ limit: 100 })?.steps).toBe(6)
   expect(withData({}, { maxSteps: 7 })?.steps).toBe(7)
 })

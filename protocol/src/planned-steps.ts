@@ -76,5 +76,7 @@ export function plannedSteps(config: RunConfig): { steps: number; exact: boolean
   const examples = Math.min(source.trainExamples, limit ?? Number.POSITIVE_INFINITY)
   const accumulation = accumulationSteps(config)
   const rule = { ...training, examples, devices: parallel.devices, accumulation, sampling, remainder }
-  return { steps: countSteps(rule).totalSteps, exact: true }
+  // What is held back or packed together makes fewer.
+  const exact = data.validationShare === 0 && !data.packing
+  return { steps: countSteps(rule).totalSteps, exact }
 }
