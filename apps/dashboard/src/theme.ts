@@ -11,6 +11,8 @@ export const theme = createTheme({
   components: {
     Tooltip: { defaultProps: { openDelay: 250, withArrow: true, multiline: true } },
     Badge: { defaultProps: { radius: 'sm' } },
+    // What it is called is heard only of something that has a role.
+    Loader: { defaultProps: { role: 'status' } },
     // What scrolls sideways is reached by the keyboard.
     TableScrollContainer: { defaultProps: { scrollAreaProps: { viewportProps: { tabIndex: 0 } } } },
   },
