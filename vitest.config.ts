@@ -8,6 +8,8 @@ export default defineConfig({
       'apps/*/src/**/*.test.{ts,tsx}',
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],
+    // A rejection that nobody handles is a failure, also outside of a test.
+    dangerouslyIgnoreUnhandledErrors: false,
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

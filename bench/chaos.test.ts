@@ -9,17 +9,17 @@ it.skipIf(process.platform !== 'linux')(
     const lines: string[] = []
     const result = await runTrial({
       seed: 5,
-      faults: 5,
+      faults: 4,
       kinds: ['kill the server', 'kill the daemon', 'kill a run', 'freeze a run', 'cut the link'],
       sleeps: 1,
-      sleepMs: 4000,
+      sleepMs: 3500,
       pauseMs: { least: 100, most: 1000 },
       methods: ['lora'],
-      steps: 60,
+      steps: 40,
       longestMs: 120_000,
       report: (line) => lines.push(line),
     })
     expect(result.findings, lines.join('\n')).toEqual([])
-    expect([...result.counts.values()].reduce((sum, times) => sum + times, 0)).toBe(6)
+    expect([...result.counts.values()].reduce((sum, times) => sum + times, 0)).toBe(5)
   },
 )

@@ -64,10 +64,14 @@ describe('a full disk', () => {
       expect.stringMatching(/spool\.db-wal: the disk is full \(SQLITE_FULL\); runs wait/),
       'hold',
     ])
+    const kept = queue.kept().then(() => told.push('kept'))
+    await Promise.resolve()
+    expect(told, 'a checkpoint waits').not.toContain('kept')
     isFull = false
     await released
+    await kept
     expect(queue.isHolding).toBe(false)
-    expect(told.slice(2)).toEqual(['the spool can be written again', 'spooled', 'release'])
+    expect(told.slice(2)).toEqual(['the spool can be written again', 'spooled', 'release', 'kept'])
     expect(spool.read(0, { count: 10, bytes: 1e6 }).map(({ record }) => record.body)).toEqual([
       scalars(1),
       scalars(2),
