@@ -148,3 +148,10 @@ function unknownKey(key: string, value: unknown, family: Family, file: string): 
     hint: 'If it does not change what the model computes, take the key out of config.json.',
   })
 }
+
+/** For values that are none or contradict one another. */
+export function brokenConfig(file: string, what: string): RankscopeError {
+  return new RankscopeError('MODEL_BROKEN', `${file}: ${what}`, {
+    hint: 'Fetch config.json again, or take the numbers that the model was trained with.',
+  })
+}

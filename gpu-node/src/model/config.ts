@@ -7,10 +7,11 @@
  */
 import { parseOrThrow, RankscopeError } from '@rankscope/protocol'
 import { z } from 'zod'
-import { checkKeys, type Family, families } from './config-keys.ts'
+import { brokenConfig, checkKeys, type Family, families } from './config-keys.ts'
 import { formatRope, parseRope, type Rope } from './rope-config.ts'
+import { formatWindow, type SlidingWindow, slidingWindow } from './window-config.ts'
 
-export interface LlamaConfig extends Rope {
+export interface LlamaConfig extends Rope, SlidingWindow {
   readonly modelType: Family
   readonly hiddenSize: number
   readonly intermediateSize: number
@@ -31,10 +32,6 @@ export interface LlamaConfig extends Rope {
   readonly mlpBias: boolean
   /** Queries and keys are normalised head by head before they are rotated (Qwen3). */
   readonly queryKeyNorm: boolean
-  /** Number of keys that a query sees in a sliding layer, itself included, or null where there is no such layer. */
-  readonly slidingWindow: number | null
-  /** Per layer: its queries see the sliding window alone. */
-  readonly slidingLayers: readonly boolean[]
   readonly beginTokenId: number | null
   /** Tokens that end a text. */
   readonly endTokenIds: readonly number[]
@@ -81,8 +78,6 @@ const defaults: Record<
   qwen2: { keyValueHeads: 32, headDim: null, maxPositions: 32_768 },
   qwen3: { keyValueHeads: 32, headDim: 128, maxPositions: 32_768 },
 }
-const defaultWindow = 4096
-const defaultWindowLayers = 28
 
 /** The parsed config. `file` names the source in errors; they are those of `readConfigFile`. */
 export function parseConfig(raw: unknown, file: string): LlamaConfig {
@@ -122,7 +117,7 @@ export function readConfigFile(
   const shape = headShape(fields, file)
   const { type: scaling } = rope.ropeScaling ?? {}
   if ((scaling === 'dynamic' && shape.headDim < 4) || (scaling === 'yarn' && rope.ropeTheta <= 1))
-    throw broken(
+    throw brokenConfig(
       file,
       `rope scaling of type ${scaling} has no meaning with head size ${shape.headDim} and theta ${rope.ropeTheta}`,
     )
@@ -213,74 +208,8 @@ function headShape(
     fields.num_key_value_heads === undefined ? (shared ?? heads) : (fields.num_key_value_heads ?? heads)
   const headDim = fields.head_dim ?? width ?? fields.hidden_size / heads
   if (heads % keyValueHeads !== 0)
-    throw broken(file, `${heads} attention heads cannot share ${keyValueHeads} key-value heads`)
+    throw brokenConfig(file, `${heads} attention heads cannot share ${keyValueHeads} key-value heads`)
   if (!Number.isInteger(headDim) || headDim % 2 !== 0)
-    throw broken(file, `head size ${headDim} is not an even whole number`)
+    throw brokenConfig(file, `head size ${headDim} is not an even whole number`)
   return { heads, keyValueHeads, headDim }
-}
-
-/**
- * Mistral's window holds in every layer; Qwen's where `layer_types` says so, or from `max_window_layers` upward, and only
- * when switched on. A window that is absent is 4096; one that is null is none.
- */
-function slidingWindow(
-  fields: ConfigFile,
-  file: string,
-): Pick<LlamaConfig, 'slidingWindow' | 'slidingLayers'> {
-  const layers = fields.num_hidden_layers
-  const types = fields.layer_types?.map((type) => {
-    if (type === 'full_attention' || type === 'sliding_attention') return type === 'sliding_attention'
-    throw new RankscopeError('MODEL_UNSUPPORTED', `${file}: layer_types holds ${JSON.stringify(type)}`, {
-      hint: 'Supported are full_attention and sliding_attention.',
-    })
-  })
-  if (types && types.length !== layers)
-    throw broken(file, `layer_types names ${types.length} layers, num_hidden_layers is ${layers}`)
-  const window = fields.sliding_window === undefined ? defaultWindow : fields.sliding_window
-  const of = (slidingLayers: readonly boolean[]) =>
-    window !== null && slidingLayers.includes(true)
-      ? { slidingWindow: window, slidingLayers }
-      : { slidingWindow: null, slidingLayers: slidingLayers.map(() => false) }
-  const every = (sliding: boolean) => Array.from({ length: layers }, () => sliding)
-  const family = fields.model_type
-  if (family === 'llama' || family === 'mistral') {
-    const found = of(every(family === 'mistral'))
-    if (types?.some((sliding, layer) => sliding !== found.slidingLayers[layer]))
-      throw new RankscopeError(
-        'MODEL_UNSUPPORTED',
-        `${file}: layer_types asks for ${fields.layer_types?.join(', ')}; a ${family} model has one kind of attention in all layers`,
-        {
-          hint: `Take layer_types out of config.json if the model was trained as transformers computes ${family}.`,
-        },
-      )
-    return found
-  }
-  if (!fields.use_sliding_window || window === null) {
-    if (types?.includes(true))
-      throw broken(
-        file,
-        `layer_types has sliding_attention, use_sliding_window is ${fields.use_sliding_window ?? false} and sliding_window ${window}`,
-      )
-    return of(every(false))
-  }
-  const from = fields.max_window_layers ?? defaultWindowLayers
-  return of(types ?? every(false).map((_, layer) => layer >= from))
-}
-
-function formatWindow({ modelType, slidingWindow, slidingLayers }: LlamaConfig): object {
-  if (modelType === 'llama') return {}
-  if (modelType === 'mistral') return { sliding_window: slidingWindow }
-  const first = slidingLayers.indexOf(true)
-  return {
-    layer_types: slidingLayers.map((sliding) => (sliding ? 'sliding_attention' : 'full_attention')),
-    max_window_layers: first < 0 ? slidingLayers.length : first,
-    sliding_window: slidingWindow,
-    use_sliding_window: slidingWindow !== null,
-  }
-}
-
-function broken(file: string, what: string): RankscopeError {
-  return new RankscopeError('MODEL_BROKEN', `${file}: ${what}`, {
-    hint: 'Fetch config.json again, or take the numbers that the model was trained with.',
-  })
 }
