@@ -1,4 +1,5 @@
 /** Whole runs that meet NaN or infinity: in the model's files, in a batch, in an evaluation. */
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +16,11 @@ import { openSafetensors, readFloat32 } from '../model/safetensors.ts'
 import { writeModelFolder } from '../model/save.ts'
 import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
 import { executeRun, RunControl } from './run.ts'
+
+const mpiMissing =
+  spawnSync('mpirun', ['--version']).status === 0
+    ? null
+    : 'skipped: mpirun is not installed (Debian: openmpi-bin, libopenmpi-dev)'
 
 let folder: string
 beforeAll(async () => {
@@ -181,4 +187,30 @@ describe.skipIf(sharedMissing)(`numbers that are not finite ${sharedMissing ?? '
     })
     expect(all('scalars').filter(({ values }) => 'train/loss' in values)).toEqual([])
   })
+
+  it.skipIf(mpiMissing).each(['lora', 'hd-pissa'] as const)(
+    `among MPI ranks with %s: one of two meets it, the run fails once, with its words ${mpiMissing ?? ''}`,
+    async (name) => {
+      const { outcome, all } = await run(
+        {
+          data: { source: { kind: 'tokens', path: 'ninth.jsonl' }, shuffle: false, maxLength: 16 },
+          method: { name, rank: 2 },
+          parallel: { devices: 2, mode: 'processes' },
+          // Its components would not be finite.
+          targetModules: ['v_proj'],
+        },
+        `ranks ${name}`,
+      )
+      expect(outcome).toMatchObject({
+        state: 'failed',
+        steps: 4,
+        error: {
+          code: 'NUMERIC',
+          message: expect.stringMatching(/^step 5: the loss is NaN; .*layers.0.self_attn.q_proj/),
+        },
+      })
+      expect(all('lifecycle').map(({ state }) => state)).toEqual(['running', 'failed'])
+      expect(checkpoints(`ranks ${name}`)).toEqual(['step-00000003', 'step-00000004'])
+    },
+  )
 })
