@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { Template as JinjaTemplate } from '@huggingface/jinja'
 import { RankscopeError } from '@rankscope/protocol'
 import { readJsonFile } from '../model/json-file.ts'
+import { requireRegularFile } from '../model/regular-file.ts'
 import type { Turn } from './conversation.ts'
 import type { Piece } from './templates.ts'
 
@@ -32,6 +33,7 @@ export class ChatTemplate {
     const configFile = join(folder, 'tokenizer_config.json')
     const config = readJsonFile(configFile, 'TOKENIZER_BROKEN') as Record<string, unknown>
     const own = join(folder, 'chat_template.jinja')
+    requireRegularFile(own, 'TOKENIZER_BROKEN')
     return existsSync(own)
       ? ChatTemplate.from(readFileSync(own, 'utf8'), config, own)
       : ChatTemplate.from(config['chat_template'], config, configFile)

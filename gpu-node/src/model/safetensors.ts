@@ -21,6 +21,7 @@ import {
   isFloatDtype,
 } from './dtypes.ts'
 import { recogniseFile } from './recognise.ts'
+import { requireRegularFile } from './regular-file.ts'
 
 /** Where one tensor lies. */
 export interface TensorInfo {
@@ -62,6 +63,7 @@ const metadataSchema = z.record(z.string(), z.string())
 
 /** Reads and checks the header of `file`. Throws MODEL_BROKEN, naming the file and the tensor. */
 export function openSafetensors(file: string): SafetensorsFile {
+  requireRegularFile(file, 'MODEL_BROKEN')
   const other = recogniseFile(file)
   if (other) throw new RankscopeError('MODEL_BROKEN', `${file}: this is ${other.what}`, { hint: other.hint })
   const { header, bodyStart, bodyBytes } = readHeader(file)
