@@ -1,6 +1,7 @@
 /** How a person gets in: by the printed address, by the token, and again after it was changed. */
 import type { Browser, Page } from '@playwright/test'
-import { expectCurve, launchRuns, untilSettled } from './runs.ts'
+import { comparison, comparisonBase } from '@rankscope/protocol'
+import { expectCurve, offeredModel, untilSettled } from './runs.ts'
 import { expect, type TestStack, test } from './stack-fixture.ts'
 
 /** A browser that was never here. */
@@ -77,10 +78,22 @@ test('no page breaks its own content security policy: charts, and the descriptio
   page.on('console', (message) => {
     if (/Content.Security.Policy/i.test(message.text())) violations.push(message.text())
   })
-  const [run] = await launchRuns(stack, 'policy', ['lora'], 4)
+  const [config] = comparison('policy', ['lora'], {
+    ...comparisonBase,
+    model: { path: await offeredModel(stack) },
+    data: { ...comparisonBase.data, maxLength: 256 },
+    training: { ...comparisonBase.training, globalBatchSize: 8, microBatchSize: 2, maxSteps: 3 },
+    evaluation: { ...comparisonBase.evaluation, everySteps: null, atStart: false, atEnd: false },
+    spectra: { ...comparisonBase.spectra, everySteps: 1, atEnd: false },
+  })
+  const [run] = await stack.api.createRuns([config!])
   await untilSettled(stack, run!.runId)
   await page.goto(`${stack.address}/runs/${run!.runId}`)
   await expectCurve(page, 'Training loss')
+  const waterfall = page.getByRole('region', { name: 'Spectra over the steps' })
+  await waterfall.scrollIntoViewIfNeeded()
+  await waterfall.getByText('Surface').click()
+  await expect(waterfall.locator('.gl-container canvas, .js-plotly-plot').first()).toBeVisible()
   for (const path of ['/launch', '/compare', '/nodes']) {
     await page.goto(stack.address + path)
     await expect(page.getByRole('heading', { level: 2 }).first()).toBeVisible()
