@@ -69,3 +69,20 @@ for (const scheme of ['light', 'dark'] as const) {
     await context.close()
   })
 }
+
+test('a filter completes, groups tell means, and a mistake is pointed at', async ({ page, stack }) => {
+  await launchRuns(stack, 'filtered', ['lora', 'pissa'], 2)
+  await page.goto(`${stack.address}/runs?by=method`)
+  const search = page.getByLabel('Search runs')
+  await search.fill('group = filtered and met')
+  await page.getByRole('option', { name: 'method', exact: true }).click()
+  await search.pressSequentially('= pissa and 1e-9 < lr < 1')
+  await expect(page.getByTestId('run-row')).toHaveCount(1)
+  await expect(page.getByTestId('group-row')).toHaveCount(1)
+  await expect(page.getByTestId('group-row')).toContainText('pissa')
+  await search.fill('group = filtered and rnak > 2')
+  await expect(page.getByTestId('filter-error')).toContainText(
+    'character 22: there is no field rnak; did you mean rank?',
+  )
+  await expect(page.getByTestId('filter-error').locator('mark')).toHaveText('rnak')
+})
