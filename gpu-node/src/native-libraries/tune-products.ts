@@ -15,7 +15,7 @@ import { readTuning, type SgemmChoice, sgemmText, writeTuning } from '../../kern
 import { prepareOpenblas, tuneOpenblas } from './openblas-environment.ts'
 
 /**
- * The one that holds where nothing was measured comes first; another has to be faster by this factor. Blocks of another
+ * Another than the one that holds where nothing was measured has to be faster by this factor. Blocks of another
  * depth round otherwise, so that two set-ups of one machine, one of them measured while it was busy, should choose alike.
  */
 const worthChanging = 1.12
@@ -36,11 +36,24 @@ export function sgemmCandidates(hasOpenblas: boolean): SgemmChoice[] {
   return hasOpenblas ? [...builtIn, { product: 'openblas', depth: 0, rows: 0 }] : builtIn
 }
 
-/** The fastest, or the first unless another is clearly faster. Rates in the order of the candidates. Pure. */
-export function fastest(candidates: readonly SgemmChoice[], rates: readonly number[]): SgemmChoice {
+/**
+ * The fastest, or what `holds` anyway unless another is clearly faster: the built-in product with 512-bit registers,
+ * elsewhere OpenBLAS. Rates in the order of the candidates. Pure.
+ */
+export function fastest(
+  candidates: readonly SgemmChoice[],
+  rates: readonly number[],
+  holds: SgemmChoice['product'],
+): SgemmChoice {
   const best = rates.indexOf(Math.max(...rates))
-  return rates[best]! > worthChanging * rates[0]! ? candidates[best]! : candidates[0]!
+  const kept = candidates.findIndex(({ product }) => product === holds)
+  return rates[best]! > worthChanging * rates[kept]! ? candidates[best]! : candidates[kept]!
 }
+
+const measuredSchema = z.object({
+  rates: z.array(z.number()).min(1),
+  holds: z.enum(['built-in', 'openblas']),
+})
 
 /** Measures what has not been measured yet and keeps it; returns a sentence for people. */
 function tune(library: string, openblas: string | null): string {
@@ -51,8 +64,8 @@ function tune(library: string, openblas: string | null): string {
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: 120_000 })
   if (status !== 0) return `${blas}products were not measured: ${stderr.trim().split('\n').at(-1) ?? ''}`
   const candidates = sgemmCandidates(openblas !== null)
-  const rates = z.array(z.number()).length(candidates.length).parse(JSON.parse(stdout))
-  const choice = fastest(candidates, rates)
+  const { rates, holds } = measuredSchema.parse(JSON.parse(stdout))
+  const choice = fastest(candidates, rates, holds)
   const named = Object.fromEntries(
     candidates.map((candidate, index) => [sgemmText(candidate), Math.round(rates[index]! * 10) / 10]),
   )
@@ -69,8 +82,10 @@ const shapes: readonly { m: number; n: number; k: number; turned: boolean }[] = 
 const rounds = 12
 
 /** GFLOP/s of each candidate: the best of some rounds per shape, in turns, then the geometric mean over the shapes. */
-function measure(library: string, hasOpenblas: boolean): number[] {
+function measure(library: string, hasOpenblas: boolean): z.infer<typeof measuredSchema> {
   const handle = koffi.load(library)
+  const description = handle.func('rs_gemm_description', 'str', [])() as string
+  const holds = description.startsWith('built-in') ? 'built-in' : 'openblas'
   const choose = handle.func('int rs_choose_sgemm(int builtin, int64_t depth, int64_t rows)')
   const setThreads = handle.func('int rs_set_threads(int threads)')
   const size = 'int64_t'
@@ -96,7 +111,10 @@ function measure(library: string, hasOpenblas: boolean): number[] {
         if (round > 0) best[index]![place] = Math.max(best[index]![place]!, rate)
       }
     }
-  return best.map((rates) => Math.exp(rates.reduce((sum, rate) => sum + Math.log(rate), 0) / rates.length))
+  const means = best.map((rates) =>
+    Math.exp(rates.reduce((sum, rate) => sum + Math.log(rate), 0) / rates.length),
+  )
+  return { rates: means, holds }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
