@@ -21,6 +21,7 @@ function shapeOf(config: RunConfig): string {
     parallel.mode,
     training.globalBatchSize,
     training.computeDtype,
+    training.products,
     data.maxLength,
     spectra.everySteps,
     resources.backend,

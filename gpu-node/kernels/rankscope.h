@@ -17,10 +17,10 @@
 
 #include <stdint.h>
 
-#define RS_INTERFACE_VERSION 4
+#define RS_INTERFACE_VERSION 5
 
 enum { RS_OK = 0, RS_BAD_ARGUMENT = 1, RS_OUT_OF_MEMORY = 2 };
-enum { RS_FLOAT32 = 0, RS_TF32 = 1, RS_BFLOAT16 = 2 };
+enum { RS_FLOAT32 = 0, RS_TF32 = 1, RS_BFLOAT16 = 2, RS_3XTF32 = 3 };
 
 #if defined(__GNUC__)
 #define RS_API __attribute__((visibility("default")))
@@ -36,8 +36,17 @@ RS_API int rs_interface_version(void);
 RS_API const char *rs_last_error(void);
 /* Threads used by kernels called from this thread; both OpenMP and OpenBLAS follow it. */
 RS_API int rs_set_threads(int threads);
-/* How products take float32 operands: RS_FLOAT32, or what the build has beside it; another is RS_BAD_ARGUMENT. */
+/*
+ * How float32 operands are multiplied, sums in float32: RS_FLOAT32; and where the build has it RS_TF32 (both cut to 11
+ * significant bits) or RS_3XTF32 (both split in two TF32 parts, all but small * small multiplied: float32's accuracy).
+ * Another is RS_BAD_ARGUMENT.
+ */
 RS_API int rs_set_products(int precision);
+/*
+ * What operands of matrix products are rounded to before they are multiplied, sums in float32: RS_FLOAT32 (not at all),
+ * or where the build has it RS_BFLOAT16; gpu-node/src/ops/rounded-operands.ts says which operands these are.
+ */
+RS_API int rs_set_operands(int precision);
 /* Who multiplies matrices, e.g. "built-in sgemm, OpenBLAS 0.3.29 with SkylakeX kernels". */
 RS_API const char *rs_gemm_description(void);
 

@@ -4,7 +4,7 @@
  */
 import { RankscopeError } from './errors.ts'
 import { effectiveAlpha, type MethodConfig } from './method-config.ts'
-import type { RunConfig } from './run-config.ts'
+import { type RunConfig, requiredBackend } from './run-config.ts'
 
 export type ConfigFinding = {
   severity: 'error' | 'warning'
@@ -40,6 +40,13 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
       'give the number of steps',
     )
   }
+  const { backend } = config.resources
+  if (backend !== 'auto' && backend !== requiredBackend(config))
+    error(
+      'training.products',
+      `${config.training.products} needs the backend ${requiredBackend(config)}, and resources.backend is ${backend}`,
+      'multiply in float32, or leave the backend to auto',
+    )
   if (config.checkpoint.keepBest && config.evaluation.everySteps === null)
     warning(
       'checkpoint.keepBest',

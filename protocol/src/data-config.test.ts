@@ -44,7 +44,7 @@ describe('the data of a configuration', () => {
       modules: [],
       warnings: [],
     }
-    expect(recordBodySchema.parse(start)).toEqual({ ...start, data: [] })
+    expect(recordBodySchema.parse(start)).toEqual({ ...start, computedBy: '', data: [] })
   })
 
   it('of the paper’s eleven sets is one configuration', () => {

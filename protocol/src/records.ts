@@ -130,6 +130,8 @@ const recordBody = {
   start: z.strictObject({
     kind: z.literal('start'),
     backend: nameText,
+    /** What is behind the backend: card, driver, libraries with their versions. Empty in records of older versions. */
+    computedBy: longText.default(''),
     threads: z.int().min(1),
     totalSteps: z.int().min(1),
     startStep: z.int().min(0),

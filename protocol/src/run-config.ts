@@ -109,7 +109,13 @@ export const trainingSchema = z.strictObject({
   computeDtype: field(z.enum(['float32', 'bfloat16']).default('float32'), {
     title: 'Compute precision',
     description:
-      'bfloat16: round the inputs of every matrix product of a training pass, forward and backward, as mixed-precision training does; sums, softmax, norms, loss, weights, optimizer and updates stay float32, and so does evaluation. Emulated: it shows the effect, and saves neither time nor memory.',
+      'bfloat16: round the inputs of every matrix product of a training pass, forward and backward, as mixed-precision training does; sums, softmax, norms, loss, weights, optimizer and updates stay float32, and so does evaluation. The backend cuda multiplies bfloat16 on tensor cores; the others emulate it, which shows the effect and saves neither time nor memory.',
+    advanced: true,
+  }),
+  products: field(z.enum(['float32', '3xTF32', 'TF32']).default('float32'), {
+    title: 'Products of float32',
+    description:
+      'How a training pass multiplies matrices of float32. 3xTF32: on tensor cores, each number in two parts, as accurate as float32; TF32: each number cut to 11 significant bits, the fastest. Only on the backend cuda. Updates and evaluation multiply in float32.',
     advanced: true,
   }),
   lossReduction: field(z.enum(['microbatch-mean', 'token-mean']).default('microbatch-mean'), {
@@ -314,6 +320,14 @@ export const runConfigSchema = z.strictObject({
   export: exportSchema.prefault({}),
   resources: resourcesSchema.prefault({}),
 })
+
+/** The backend that a run has to have, or auto: what only one backend can compute needs that one. */
+export function requiredBackend({
+  training,
+  resources,
+}: Pick<RunConfig, 'training' | 'resources'>): BackendName {
+  return training.products === 'float32' ? resources.backend : 'cuda'
+}
 
 /** A complete configuration, every default filled in: what is stored and what a node receives. */
 export type RunConfig = z.output<typeof runConfigSchema>

@@ -34,6 +34,8 @@ export const runViewSchema = z.strictObject({
   start: z
     .strictObject({
       backend: z.string(),
+      /** Card, driver and libraries behind it; empty where the run was started by an older version. */
+      computedBy: z.string().default(''),
       threads: z.int(),
       trainableParameters: z.int(),
       totalParameters: z.int(),

@@ -43,6 +43,10 @@ int rs_set_products(int precision) {
   return precision == RS_FLOAT32 ? RS_OK : rs_fail(RS_BAD_ARGUMENT, "products in precision %d on a CPU", precision);
 }
 
+int rs_set_operands(int precision) {
+  return precision == RS_FLOAT32 ? RS_OK : rs_fail(RS_BAD_ARGUMENT, "operands in precision %d on a CPU", precision);
+}
+
 const char *rs_gemm_description(void) {
 #if defined(RS_OPENBLAS)
   /* The configuration reads "OpenBLAS 0.3.29 DYNAMIC_ARCH ...": its first two words are name and version. */

@@ -29,12 +29,11 @@ constexpr int STRIDE = D + 4;
 
 /* to [rows, D] = `rows` rows of a head from row `first` on, `stride` apart; zeros beyond the sequence and the head. */
 template <int D>
-__device__ void load(float *to, const float *from, int rows, int64_t first, int64_t sequence, int64_t stride,
-                     int width) {
+__device__ void load(float *to, const float *from, int rows, int64_t first, int64_t stride, const Attention &p) {
   for (int i = threadIdx.x; i < rows * D; i += THREADS<D>) {
     int row = i / D, column = i % D;
-    to[row * STRIDE<D> + column] =
-        first + row < sequence && column < width ? from[(first + row) * stride + column] : 0.0f;
+    float x = first + row < p.sequence && column < p.head_dim ? from[(first + row) * stride + column] : 0.0f;
+    to[row * STRIDE<D> + column] = p.bfloat16 ? to_bfloat16(x) : x;
   }
 }
 
@@ -127,11 +126,11 @@ __device__ void forward(const Attention &p) {
           last = start + ROWS<D> < p.sequence ? start + ROWS<D> : p.sequence;
   float y[OUT<D> / 8][4], largest[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, factor = p.scale * LOG2_E;
   clear(y);
-  load<D>(q, p.q + q_at, ROWS<D>, start, p.sequence, q_stride, (int)p.head_dim);
+  load<D>(q, p.q + q_at, ROWS<D>, start, q_stride, p);
   for (int64_t key = first_key(start, p) / TILE * TILE; key < last; key += TILE) {
     __syncthreads();
-    load<D>(k, p.k + k_at, TILE, key, p.sequence, k_stride, (int)p.head_dim);
-    load<D>(v, p.v + k_at, TILE, key, p.sequence, k_stride, (int)p.head_dim);
+    load<D>(k, p.k + k_at, TILE, key, k_stride, p);
+    load<D>(v, p.v + k_at, TILE, key, k_stride, p);
     __syncthreads();
     float s[N][4], top[2] = {largest[0], largest[1]};
     clear(s);
@@ -205,12 +204,12 @@ __device__ void query_gradient(const Attention &p) {
   int own = threadIdx.x / 32 * WARP_ROWS;
   float dq[OUT<D> / 8][4];
   clear(dq);
-  load<D>(q, p.q + q_at, ROWS<D>, start, p.sequence, q_stride, (int)p.head_dim);
-  load<D>(dy, p.dy + q_at, ROWS<D>, start, p.sequence, q_stride, (int)p.head_dim);
+  load<D>(q, p.q + q_at, ROWS<D>, start, q_stride, p);
+  load<D>(dy, p.dy + q_at, ROWS<D>, start, q_stride, p);
   for (int64_t key = first_key(start, p) / TILE * TILE; key < last; key += TILE) {
     __syncthreads();
-    load<D>(k, p.k + k_at, TILE, key, p.sequence, k_stride, (int)p.head_dim);
-    load<D>(v, p.v + k_at, TILE, key, p.sequence, k_stride, (int)p.head_dim);
+    load<D>(k, p.k + k_at, TILE, key, k_stride, p);
+    load<D>(v, p.v + k_at, TILE, key, k_stride, p);
     __syncthreads();
     float s[N][4], ds[N][4];
     clear(s);
@@ -240,14 +239,14 @@ __device__ void key_value_gradient(const Attention &p) {
   float dk[OUT<D> / 8][4], dv[OUT<D> / 8][4];
   clear(dk);
   clear(dv);
-  load<D>(k, p.k + k_at, ROWS<D>, start, p.sequence, k_stride, (int)p.head_dim);
-  load<D>(v, p.v + k_at, ROWS<D>, start, p.sequence, k_stride, (int)p.head_dim);
+  load<D>(k, p.k + k_at, ROWS<D>, start, k_stride, p);
+  load<D>(v, p.v + k_at, ROWS<D>, start, k_stride, p);
   for (int64_t head = group * repeat; head < (group + 1) * repeat; head++) {
     int64_t q_at = batch * p.sequence * q_stride + head * p.head_dim, row_at = (batch * p.heads + head) * p.sequence;
     for (int64_t query = start; query < last; query += TILE) {
       __syncthreads();
-      load<D>(q, p.q + q_at, TILE, query, p.sequence, q_stride, (int)p.head_dim);
-      load<D>(dy, p.dy + q_at, TILE, query, p.sequence, q_stride, (int)p.head_dim);
+      load<D>(q, p.q + q_at, TILE, query, q_stride, p);
+      load<D>(dy, p.dy + q_at, TILE, query, q_stride, p);
       __syncthreads();
       float s[N][4], ds[N][4];
       clear(s);
@@ -268,7 +267,8 @@ __device__ void key_value_gradient(const Attention &p) {
 KERNEL(attention_delta, 32) {
   int64_t at = (blockIdx.x * p.heads + blockIdx.y) * p.head_dim;
   float sum = 0;
-  for (int64_t j = threadIdx.x; j < p.head_dim; j += 32) sum += p.dy[at + j] * p.y[at + j];
+  for (int64_t j = threadIdx.x; j < p.head_dim; j += 32)
+    sum += (p.bfloat16 ? to_bfloat16(p.dy[at + j]) : p.dy[at + j]) * p.y[at + j];
   sum = block_sum(sum);
   if (threadIdx.x == 0)
     p.delta[(blockIdx.x / p.sequence * p.heads + blockIdx.y) * p.sequence + blockIdx.x % p.sequence] = sum;

@@ -18,6 +18,9 @@ import { cudaFolder } from './host-library.ts'
 const run = promisify(execFile)
 const patience = 300_000
 
+/** As rankscope.h numbers them: float32, TF32, 3xTF32, bfloat16 operands. */
+const precisions = [{}, { PRODUCTS: '1' }, { PRODUCTS: '3' }, { OPERANDS: '2' }]
+
 /** What `hashes` prints under a seed, which decides the order of threads and blocks. */
 async function hashesOf(
   { hashes, host, driver, blas }: EmulatedCuda,
@@ -46,10 +49,10 @@ describe.skipIf(emulationMissing)(`CUDA kernels, emulated ${emulationMissing ?? 
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
   test(
-    'all results are the same bit for bit under five schedules, in float32 and in TF32',
+    'all results are the same bit for bit under five schedules, in every precision',
     async () => {
-      for (const products of ['0', '1']) {
-        const all = [0, 1, 2, 3, 4].map((seed) => hashesOf(emulated, seed, { PRODUCTS: products }))
+      for (const precision of precisions) {
+        const all = [0, 1, 2, 3, 4].map((seed) => hashesOf(emulated, seed, precision))
         const [first, ...others] = await Promise.all(all)
         expect(first!.trim().split('\n').length).toBeGreaterThan(30)
         for (const other of others) expect(other).toBe(first)
@@ -59,12 +62,10 @@ describe.skipIf(emulationMissing)(`CUDA kernels, emulated ${emulationMissing ?? 
   )
 
   test(
-    'TF32 and bfloat16 are other bits than float32',
+    'each precision has bits of its own',
     async () => {
-      const found = await Promise.all(
-        ['0', '1', '2'].map((products) => hashesOf(emulated, 0, { PRODUCTS: products })),
-      )
-      expect(new Set(found).size).toBe(3)
+      const found = await Promise.all(precisions.map((precision) => hashesOf(emulated, 0, precision)))
+      expect(new Set(found).size).toBe(precisions.length)
     },
     patience,
   )
@@ -100,11 +101,19 @@ describe.skipIf(emulationMissing)(`CUDA kernels, emulated ${emulationMissing ?? 
     patience,
   )
 
-  let expected: Promise<string> | undefined
+  const expected = new Map<string, Promise<string>>()
 
   /** How the mistake shows under the first schedules, or null. */
-  async function foundBy({ name, file, text, becomes }: PlantedMistake): Promise<string | null> {
-    expected ??= hashesOf(emulated, 0)
+  async function foundBy({
+    name,
+    file,
+    text,
+    becomes,
+    precision = {},
+  }: PlantedMistake): Promise<string | null> {
+    const key = JSON.stringify(precision)
+    const right = expected.get(key) ?? hashesOf(emulated, 0, precision)
+    expected.set(key, right)
     const place = join(folder, name.replaceAll(' ', '-'))
     mkdirSync(place)
     const source = readFileSync(join(cudaFolder, file), 'utf8')
@@ -117,8 +126,8 @@ describe.skipIf(emulationMissing)(`CUDA kernels, emulated ${emulationMissing ?? 
       hostFlags: ['-DSTAGE_BYTES=2048', '-w'],
     })
     for (let seed = 0; seed < 5; seed++) {
-      const found = await hashesOf(built, seed).catch((error: Error) => error.message || 'failed')
-      if (found !== (await expected)) return found
+      const found = await hashesOf(built, seed, precision).catch((error: Error) => error.message || 'failed')
+      if (found !== (await right)) return found
     }
     return null
   }

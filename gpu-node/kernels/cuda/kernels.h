@@ -127,7 +127,7 @@ typedef struct {
   const float *q, *k, *v, *y, *dy;
   int64_t sequence, heads, key_value_heads, head_dim, window;
   float scale;
-  int32_t unused;
+  int32_t bfloat16; /* q, k, v and dy are rounded as they are read */
 } Attention;
 typedef struct {
   float *y, *scores;
@@ -141,7 +141,14 @@ typedef struct {
   uint16_t *out;
   const float *x;
   int64_t count;
+  int32_t part, unused;
 } Pack;
+typedef struct {
+  float *out;
+  const float *x;
+  int64_t rows, columns, ld, stride, batch;
+  int32_t down, small;
+} Split;
 typedef struct {
   double *out;
   const float *after, *before;
@@ -165,7 +172,7 @@ typedef struct {
                                   K(scatter_rows, ScatterRows) K(hd_pissa_left, HdPissaPack) \
                                       K(hd_pissa_right, HdPissaPack) K(wrap, Wrap) \
                                           K(cached_attention, CachedAttention) K(attention_delta, Attention) \
-                                              K(difference, Difference) K(pack_bfloat16, Pack) RS_ATTENTION(K, 32) \
+                                              K(difference, Difference) K(pack_bfloat16, Pack) K(split_tf32, Split) RS_ATTENTION(K, 32) \
                                                   RS_ATTENTION(K, 64) RS_ATTENTION(K, 128) RS_ATTENTION(K, 256)
 /* Per padded head width, in float32 (products split in three) and in TF32. */
 #define RS_ATTENTION(K, D) \

@@ -143,4 +143,32 @@ KERNEL(wrap, RS_BLOCK) {
 KERNEL(difference, RS_BLOCK) {
   EACH(i, p.count) p.out[i] = (double)p.after[i] - (p.before ? (double)p.before[i] : 0.0);
 }
-KERNEL(pack_bfloat16, RS_BLOCK) { EACH(i, p.count) p.out[i] = (uint16_t)(__float_as_uint(to_bfloat16(p.x[i])) >> 16); }
+
+/* The nearest bfloat16, or of what that leaves over (part 1), or of what is left over then (part 2): three hold a float32. */
+KERNEL(pack_bfloat16, RS_BLOCK) {
+  EACH(i, p.count) {
+    float x = p.x[i], rounded = to_bfloat16(x);
+    for (int part = 0; part < p.part; part++) {
+      x = isfinite(rounded) ? __fsub_rn(x, rounded) : 0.0f;
+      rounded = to_bfloat16(x);
+    }
+    p.out[i] = (uint16_t)(__float_as_uint(rounded) >> 16);
+  }
+}
+
+/*
+ * A matrix [rows, columns] of a batch three times, side by side or one below the other (`down`): its TF32 part twice, and
+ * in third `small` what that leaves over. Such a left operand (small 1) times such a right one (small 2) is
+ * big * big + small * big + big * small.
+ */
+KERNEL(split_tf32, RS_BLOCK) {
+  int64_t count = p.rows * p.columns;
+  EACH(i, p.batch * count) {
+    int64_t matrix = i / count, row = i % count / p.columns, column = i % p.columns;
+    float x = p.x[matrix * p.stride + row * p.ld + column], big = __uint_as_float(to_tf32(x)),
+          small = isfinite(big) ? __fsub_rn(x, big) : 0.0f;
+    float *to = p.out + matrix * 3 * count + (p.down ? row * p.columns : row * 3 * p.columns) + column;
+    int64_t third = p.down ? count : p.columns;
+    for (int part = 0; part < 3; part++) to[part * third] = part == p.small ? small : big;
+  }
+}

@@ -33,6 +33,8 @@ export interface StartedBackend {
   gpu: boolean
   /** What is behind it, in a few words, e.g. `OpenBLAS 0.3.29, SkylakeX kernels`. */
   description: string
+  /** For the run's record: settings from outside that were not heeded, for example. */
+  notes?: readonly string[]
 }
 
 export interface Backend {

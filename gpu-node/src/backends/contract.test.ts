@@ -2,17 +2,17 @@
  * The contract of all backends: every fused op, forward and backward, against a float64 oracle and its central
  * differences; updates against hand formulas; memory constant from step to step.
  */
-import type { Tensor } from '@tensorflow/tfjs-core'
 import { memory, tensor, tensor1d, tidy } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { KeyValueCache } from '../ops/attention.ts'
 import { crossEntropy } from '../ops/cross-entropy.ts'
-import { record, valueAndGradients, walkBack } from '../ops/gradients.ts'
+import { valueAndGradients } from '../ops/gradients.ts'
 import { mutedLinear } from '../ops/linear.ts'
 import { rmsNorm } from '../ops/pointwise.ts'
 import * as update from '../ops/update.ts'
+import { checkCase } from '../testing/backends/check-case.ts'
 import { contractBackends } from '../testing/backends/contract-backends.ts'
-import { normalValues, type OpCase, opCases } from '../testing/backends/contract-cases.ts'
+import { normalValues, opCases } from '../testing/backends/contract-cases.ts'
 import {
   adamFollowsFormula,
   hdPissaAgrees,
@@ -53,50 +53,6 @@ describe.each(await contractBackends())('%s', (_, { backend, missing }) => {
     test('live tensors and bytes are the same after every step', memoryIsConstant)
   })
 })
-
-async function checkCase({ inputs, run, oracle: exactOf, shadows = {} }: OpCase): Promise<void> {
-  const before = memory().numTensors
-  const names = Object.keys(inputs)
-  const values: Record<string, Float64Array> = {}
-  const tensors: Record<string, Tensor> = {}
-  names.forEach((name, i) => {
-    const shape = inputs[name]!
-    const filled = normalValues(sizeOf(shape), i + 1)
-    values[name] = Float64Array.from(filled)
-    tensors[name] = tensor(filled, [...shape])
-  })
-
-  const { outputs, tape } = record(() => [run(tensors)])
-  const output = outputs[0]!
-  const found = await output.data()
-  const exact = exactOf(values)
-  expectClose(found, exact, 'output')
-
-  const weights = normalValues(exact.length, 77)
-  const gradients = new Map<string, Tensor>()
-  const seed = tensor(weights, output.shape)
-  walkBack(tape, Object.values(tensors), [output], [seed], (gradient, i) => {
-    gradients.set(names[i]!, gradient)
-  })
-  for (const name of names) {
-    const gradient = gradients.get(name)
-    const size = sizeOf(inputs[name]!)
-    const of = shadows[name] ?? exactOf
-    // Every element of small inputs, a spread of about 40 of large ones.
-    const stride = Math.max(1, Math.floor(size / 40))
-    const places = Array.from({ length: Math.ceil(size / stride) }, (_, i) => i * stride)
-    const numeric = oracle.numericGradient(() => oracle.dot(of(values), weights), values[name]!, places)
-    const got = gradient ? await gradient.data() : new Float32Array(size)
-    expectClose(
-      places.map((place) => got[place]!),
-      numeric,
-      `gradient of ${name}`,
-      magnitude(got),
-    )
-  }
-  for (const made of [output, ...gradients.values(), ...Object.values(tensors)]) made.dispose()
-  expect(memory().numTensors, 'tensors left over').toBe(before)
-}
 
 async function chunksAgree(): Promise<void> {
   const [rows, width, vocabulary] = [66, 2, 65_537]
@@ -223,5 +179,3 @@ async function memoryIsConstant(): Promise<void> {
   expect(last).toBeLessThan(first)
   for (const made of [x, ...Object.values(parameters)]) made.dispose()
 }
-
-const sizeOf = (shape: readonly number[]): number => shape.reduce((size, d) => size * d, 1)

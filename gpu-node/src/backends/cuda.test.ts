@@ -64,7 +64,7 @@ describe.skipIf(emulationMissing)(`cuda, emulated ${emulationMissing ?? ''}`, ()
 
   test('a variable that would change precision unseen is taken out and named', () => {
     expect(refusal({ NVIDIA_TF32_OVERRIDE: '1' })).toMatch(
-      /started: emulated GPU.*NVIDIA_TF32_OVERRIDE not heeded/,
+      /started: emulated GPU \(9\.0\), CUDA driver 13\.0, cuBLAS 13\.1\.1; NVIDIA_TF32_OVERRIDE is set: .* not heeded/,
     )
   })
 
@@ -112,6 +112,40 @@ describe.skipIf(emulationMissing)(`cuda, emulated ${emulationMissing ?? ''}`, ()
 
     const library = loadNativeLibrary()
     const alone = 'unavailable' in library ? library.unavailable : null
+
+    const precise = everyMethod.filter(([label]) => ['full', 'lora', 'hd-pissa', 'mora 6'].includes(label))
+    test.skipIf(alone).each(precise)(
+      '%s: bfloat16 operands give the losses of native, which emulates them; TF32 those of float32, nearly',
+      async (_, method, devices) => {
+        const config = (training: ToyConfig['training']): ToyConfig => ({
+          method,
+          parallel: { devices },
+          training: { globalBatchSize: 4, microBatchSize: 2 / devices, maxSteps: 2, ...training },
+        })
+        await nativeBackend.start({ threads: 1 })
+        const wide = await trained(config({}))
+        const rounded = await trained(config({ computeDtype: 'bfloat16' }))
+        await expect(trained(config({ products: 'TF32' }))).rejects.toThrow(
+          'training.products: TF32 needs the backend cuda, and this is native',
+        )
+        await emulatedCudaBackend.start({ threads: 1 })
+        const narrow = await trained(config({ computeDtype: 'bfloat16' }))
+        const tf32 = await trained(config({ products: 'TF32' }))
+        const split = await trained(config({ products: '3xTF32' }))
+        const distance = (a: readonly number[], b: readonly number[]) =>
+          Math.max(...a.map((loss, step) => Math.abs(loss / b[step]! - 1)))
+        const [ofBfloat16, ofTf32] = [
+          distance(rounded.losses, wide.losses),
+          distance(tf32.losses, wide.losses),
+        ]
+        // Values beside a tie may be rounded the other way: a small part of what rounding does.
+        expect(distance(narrow.losses, rounded.losses)).toBeLessThan(ofBfloat16 / 10)
+        expect(distance(split.losses, wide.losses)).toBeLessThan(ofTf32 / 10)
+        expect(ofTf32).toBeGreaterThan(0)
+        expect(ofTf32).toBeLessThan(ofBfloat16)
+        expect([narrow.waits, tf32.waits, split.waits]).toEqual([0, 0, 0])
+      },
+    )
 
     test.skipIf(alone).each(everyMethod)(
       '%s: no step waits, and its losses are native’s',

@@ -18,7 +18,7 @@ export const cudaBackend: Backend = {
       throw unavailable('cuda', library.unavailable, library.hint === undefined ? {} : { hint: library.hint })
     started ??= registerDeviceBackend(library)
     await setBackend('cuda')
-    return { threads, gpu: true, description: library.description }
+    return { threads, gpu: true, description: library.description, notes: library.notes }
   },
 }
 

@@ -12,7 +12,7 @@
  * null. Kernels see shapes that are consistent already: the ops check them.
  */
 import type { TensorInfo } from '@tensorflow/tfjs-core'
-import type { ComputeDtype } from './compute-dtype.ts'
+import type { ComputeDtype, Products } from './compute-dtype.ts'
 import type { DropoutKeys } from './dropout-mask.ts'
 
 export interface AttentionShape {
@@ -45,9 +45,10 @@ export interface DropoutAttributes {
   factor: number
 }
 
-/** Where bfloat16: a kernel rounds the operands of its products that are neither inputs nor outputs. */
-export interface OperandDtype {
+/** Of kernels that multiply matrices; what is absent is float32. Both sides of every product are operands. */
+export interface OperandPrecision {
   operands?: ComputeDtype
+  products?: Products
 }
 
 /** T is the tensor type that an implementation works with: Tensor (composed ops) or TensorInfo (raw memory). */
@@ -158,15 +159,18 @@ export interface FusedKernels<T extends TensorInfo = TensorInfo> {
    */
   moraMap(
     inputs: { x: T; square: T; cos: T; sin: T; sum?: T },
-    attributes: { columns: number } & OperandDtype,
+    attributes: { columns: number } & OperandPrecision,
   ): T
   /** dx[N,m] = (sum +) Cᵀ(Dᵀ(dy) squareᵀ), m = columns */
   moraInputGradient(
     inputs: { dy: T; square: T; cos: T; sin: T; sum?: T },
-    attributes: { columns: number } & OperandDtype,
+    attributes: { columns: number } & OperandPrecision,
   ): T
   /** dsquare[h,h] = C(x)ᵀ Dᵀ(dy), h = size */
-  moraSquareGradient(inputs: { x: T; dy: T; cos: T; sin: T }, attributes: { size: number } & OperandDtype): T
+  moraSquareGradient(
+    inputs: { x: T; dy: T; cos: T; sin: T },
+    attributes: { size: number } & OperandPrecision,
+  ): T
 
   /** x[N,w] * factor, or * 0 where ./dropout-mask.ts drops the entry. */
   dropout(inputs: { x: T }, attributes: DropoutAttributes): T

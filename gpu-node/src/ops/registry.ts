@@ -1,8 +1,8 @@
 /** Fused kernels in TensorFlow.js's registry: a backend's are entered, the active backend's are run. */
 import type { KernelFunc, NamedAttrMap, NamedTensorMap, Tensor, TensorInfo } from '@tensorflow/tfjs-core'
 import { clone, engine, registerKernel } from '@tensorflow/tfjs-core'
-import { computeDtype } from './compute-dtype.ts'
-import type { FusedKernels, KernelName } from './kernels.ts'
+import { precision } from './compute-dtype.ts'
+import type { FusedKernels, KernelName, OperandPrecision } from './kernels.ts'
 import { isProduct } from './rounded-operands.ts'
 
 /** Names in TensorFlow.js's registry carry a prefix, away from its own kernels. */
@@ -37,11 +37,17 @@ export function runFused<Name extends KernelName>(
   name: Name,
   ...[inputs, attributes]: Parameters<FusedKernels<Tensor>[Name]>
 ): ReturnType<FusedKernels<Tensor>[Name]> {
-  const scope = computeDtype() === 'bfloat16' && isProduct(name) ? { operands: 'bfloat16' } : undefined
+  const scope = isProduct(name) ? narrowed() : undefined
   const outputs = engine().runKernel(
     registryName(name),
     inputs as unknown as NamedTensorMap,
     { ...attributes, ...scope } as unknown as NamedAttrMap,
   )
   return outputs as unknown as ReturnType<FusedKernels<Tensor>[Name]>
+}
+
+/** What of the present scope is not float32. */
+function narrowed(): OperandPrecision {
+  const { operands, products } = precision()
+  return { ...(operands !== 'float32' && { operands }), ...(products !== 'float32' && { products }) }
 }

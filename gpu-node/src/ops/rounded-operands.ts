@@ -11,8 +11,7 @@
  * logits and their gradients) stays float32, as do sums, biases and everything that is no product of matrices.
  */
 import type { TensorInfo } from '@tensorflow/tfjs-core'
-import type { ComputeDtype } from './compute-dtype.ts'
-import type { FusedKernels, KernelName } from './kernels.ts'
+import type { FusedKernels, KernelName, OperandPrecision } from './kernels.ts'
 
 /** Inputs that are operands of a product, for kernels that need no more than having these rounded. */
 const operands = {
@@ -48,7 +47,7 @@ export interface Workspace<T extends TensorInfo> {
   view(tensor: T, shape: number[]): T
 }
 
-type Call<T> = (inputs: Record<string, T | undefined>, attributes?: { operands?: ComputeDtype }) => T | T[]
+type Call<T> = (inputs: Record<string, T | undefined>, attributes?: OperandPrecision) => T | T[]
 
 /** The same kernels, with rounded operands where the attribute `operands` is bfloat16. */
 export function roundingOperands<T extends TensorInfo>(

@@ -1,7 +1,13 @@
 /** Everything that has to be there before the first step: backend, data, model, method, and the record that says so. */
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { RankscopeError, type RecordBodyOf, type RunConfig, requireConsistent } from '@rankscope/protocol'
+import {
+  RankscopeError,
+  type RecordBodyOf,
+  type RunConfig,
+  requireConsistent,
+  requiredBackend,
+} from '@rankscope/protocol'
 import { type SelectedBackend, selectBackend } from '../backends/select.ts'
 import { listCheckpoints } from '../checkpoint-folders.ts'
 import { ChatTemplate } from '../data/chat-template.ts'
@@ -77,8 +83,9 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const checkpoint = openNewest(config, environment)
 
   emit({ kind: 'phase', phase: 'loading-model', progress: null, detail: basename(folder) })
-  const backend = await selectBackend(config.resources.backend, { threads })
+  const backend = await selectBackend(requiredBackend(config), { threads })
   tellBackend(backend, emit)
+  warnings.push(...(backend.notes ?? []), ...otherMachine(checkpoint, backend))
   const model = loadModel(folder)
   await requireFiniteWeights(model).catch((error: unknown) => {
     model.dispose()
@@ -100,6 +107,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const start: RecordBodyOf<'start'> = {
     kind: 'start',
     backend: backend.name,
+    computedBy: computedBy(backend),
     threads: backend.threads,
     totalSteps,
     startStep: progress.step,
@@ -149,6 +157,20 @@ function loadTokenizer(
     warnings.push(`the tokenizer is not used: ${error.message}`)
     return null
   }
+}
+
+/** What the bits of a run depend on beside its configuration, e.g. `cuda: NVIDIA H200 (9.0), CUDA driver 13.0, cuBLAS 13.1.1`. */
+export function computedBy({ name, description }: SelectedBackend): string {
+  return `${name}: ${description}`
+}
+
+/** Steps have the same bits again on the same card with the same libraries, and elsewhere only nearly. */
+function otherMachine(checkpoint: OpenedCheckpoint | null, backend: SelectedBackend): string[] {
+  const [before, now] = [checkpoint?.computedBy ?? '', computedBy(backend)]
+  if (before === '' || before === now) return []
+  return [
+    `the checkpoint was computed by ${before}, and the run goes on with ${now}: results differ in their last digits from those of a run that never moved`,
+  ]
 }
 
 function tellBackend(backend: SelectedBackend, emit: RunEnvironment['emit']): void {

@@ -206,6 +206,16 @@ describe.skipIf(sharedMissing)(`runs ${sharedMissing ?? ''}`, () => {
     expect(second.all('start')[0]).toMatchObject({ startStep: 3 })
     expect([...first.losses, ...second.losses]).toEqual(whole.losses)
     expect(second.all('summary')[0]).toMatchObject({ tokens: whole.all('summary')[0]!.tokens })
+    const { backend, computedBy, warnings } = second.all('start')[0]!
+    expect(computedBy).toMatch(new RegExp(`^${backend}: .`))
+    const moved = /the checkpoint was computed by .*, and the run goes on with/
+    expect(warnings).not.toContainEqual(expect.stringMatching(moved))
+    const elsewhere = await run(
+      { resources: { backend: 'wasm' } },
+      { checkpointFrom: first.outcome.checkpoint },
+    )
+    expect(elsewhere.all('start')[0]!.warnings).toContainEqual(expect.stringMatching(moved))
+    expect(elsewhere.outcome.state).toBe('finished')
   })
 
   it('a checkpoint on request does not end the run; a stop does, after the step', async () => {
@@ -254,6 +264,13 @@ describe.skipIf(sharedMissing)(`runs ${sharedMissing ?? ''}`, () => {
     ],
     ['an unknown module to watch', { spectra: { modules: ['lm_head'] } }, {}, 'CONFIG_INVALID', /lm_head/],
     ['settings that contradict', { training: { globalBatchSize: 5 } }, {}, 'CONFIG_INVALID', /multiple/],
+    [
+      'products that the backend has not',
+      { training: { products: 'TF32' }, resources: { backend: 'native' } },
+      {},
+      'CONFIG_INVALID',
+      /TF32 needs the backend cuda, and resources.backend is native/,
+    ],
     ['no such checkpoint', {}, { checkpointFrom: '/nowhere' }, 'CHECKPOINT_BROKEN', /nowhere/],
     [
       'Adam without epsilon, where a gradient is zero',

@@ -19,7 +19,7 @@ import { roomOnDisk } from './disk-room.ts'
 import type { RunEnvironment, RunOutcome } from './environment.ts'
 import { type EvaluationSplit, evaluate, evaluationFailure } from './evaluation.ts'
 import { exportArtifacts } from './exports.ts'
-import { type PreparedRun, prepareRun } from './prepare.ts'
+import { computedBy, type PreparedRun, prepareRun } from './prepare.ts'
 import { runRanks } from './ranks.ts'
 import { evaluateStart } from './start-evaluation.ts'
 import { untouchedLoss } from './untouched-text.ts'
@@ -291,6 +291,7 @@ class Run {
     if (this.#leads) {
       const saved = await saveCheckpoint(place, state, config, this.#progress, {
         rules: this.#checkpointRules(),
+        computedBy: computedBy(this.#prepared.backend),
         score: this.#lastEvaluation.validation ?? this.#lastEvaluation.test ?? null,
         room: roomOnDisk(this.#environment),
         beforeNaming: async () => this.#environment.recordsKept?.(),

@@ -46,6 +46,8 @@ const fileSchema = z.strictObject({
   progress: progressSchema,
   config: runConfigSchema,
   score: scoreSchema.nullable().default(null),
+  /** Backend, card, driver and libraries; empty in checkpoints of older versions. */
+  computedBy: z.string().default(''),
 })
 const manifestSchema = z.strictObject({
   files: z.record(z.string(), z.strictObject({ bytes: z.int(), sha256: z.string() })),
@@ -66,6 +68,8 @@ export interface SaveOptions {
   readonly rules: CheckpointRules
   /** What the weights scored when they were last evaluated. */
   readonly score: Score | null
+  /** What the bits of the run depend on beside its configuration. */
+  readonly computedBy?: string
   /** May wait where the disk is full. */
   readonly room?: RoomOnDisk
   /** Awaited when all is written, before the checkpoint becomes one. */
@@ -90,7 +94,7 @@ export async function saveCheckpoint(
   state: MethodState,
   config: RunConfig,
   progress: Progress,
-  { rules, score, room = noRoom, beforeNaming }: SaveOptions,
+  { rules, score, computedBy = '', room = noRoom, beforeNaming }: SaveOptions,
 ): Promise<{ path: string; bytes: number }> {
   const path = checkpointPath(place, progress.step)
   const aside = `${path}.partial`
@@ -108,7 +112,7 @@ export async function saveCheckpoint(
     await patiently(() => mkdirSync(aside, { recursive: true }))
     await writeSafetensors(join(aside, stateFile), tensorsOf(state), { format: 'rankscope' }, room)
     const kept = score && { loss: score.loss, accuracy: score.accuracy }
-    const content: z.input<typeof fileSchema> = { version: 1, progress, config, score: kept }
+    const content: z.input<typeof fileSchema> = { version: 1, progress, config, score: kept, computedBy }
     await patiently(() => writeJsonFile(join(aside, jsonFile), content))
     const names = [stateFile, jsonFile]
     const files = Object.fromEntries(names.map((name) => [name, fingerprint(join(aside, name))]))
@@ -159,6 +163,8 @@ export interface OpenedCheckpoint {
   readonly path: string
   readonly initial: InitialValues
   readonly progress: Progress
+  /** Backend, card, driver and libraries; empty where it was not recorded. */
+  readonly computedBy: string
 }
 
 /**
@@ -188,11 +194,11 @@ export function openCheckpoint(
   path: string,
   config: RunConfig,
   warn: (message: string) => void = () => {},
-): { initial: InitialValues; progress: Progress } {
+): Omit<OpenedCheckpoint, 'path'> {
   const file = join(path, jsonFile)
   if (!existsSync(file)) throw damaged(`${path}: there is no checkpoint`)
   verify(path, warn)
-  const { progress, config: written } = readParsed(file)
+  const { progress, config: written, computedBy } = readParsed(file)
   const differing = differences(computation(written), computation(config))
   if (differing.length > 0)
     throw new RankscopeError(
@@ -211,7 +217,7 @@ export function openCheckpoint(
       return readFloat32(info)
     },
   }
-  return { initial, progress }
+  return { initial, progress, computedBy }
 }
 
 /** Reads every byte and compares it with the manifest. */

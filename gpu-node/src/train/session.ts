@@ -2,7 +2,8 @@
  * The one place where a training is put together: a configuration, a model and examples become what `train` runs. Runs,
  * golden cases, pre-training, toy trainings and benchmarks differ in where these come from.
  */
-import { accumulationSteps, type RunConfig } from '@rankscope/protocol'
+import { accumulationSteps, RankscopeError, type RunConfig, requiredBackend } from '@rankscope/protocol'
+import { getBackend } from '@tensorflow/tfjs-core'
 import type { Collective } from '../collectives/collective.ts'
 import type { TokenExample } from '../data/examples.ts'
 import { createSampler, type Sampler } from '../data/sampler.ts'
@@ -60,6 +61,7 @@ export async function assembleTraining(parts: SessionParts): Promise<TrainingSes
     model.dispose()
   }
   try {
+    requireProducts(config)
     const targets = targetsOf(model, config)
     const watched = parts.watch?.(targets) ?? []
     const { devices, regatherAdapters } = config.parallel
@@ -80,7 +82,7 @@ export async function assembleTraining(parts: SessionParts): Promise<TrainingSes
       devices,
       padTokenId,
       lossReduction: config.training.lossReduction,
-      computeDtype: config.training.computeDtype,
+      precision: { operands: config.training.computeDtype, products: config.training.products },
       maxGradNorm: optimizer.maxGradNorm,
       checkpointBlocks: config.resources.gradientCheckpointing,
       watched: new Set(watched.map(({ name }) => name)),
@@ -90,4 +92,16 @@ export async function assembleTraining(parts: SessionParts): Promise<TrainingSes
     dispose()
     throw error
   }
+}
+
+/** A setting is never ignored: the active backend must have the products that are asked for. */
+function requireProducts(config: RunConfig): void {
+  const required = requiredBackend(config)
+  const { products } = config.training
+  if (products === 'float32' || getBackend() === required) return
+  throw new RankscopeError(
+    'BACKEND_UNAVAILABLE',
+    `training.products: ${products} needs the backend ${required}, and this is ${getBackend()}`,
+    { hint: 'Set training.products to float32, or run on a node with an NVIDIA GPU.' },
+  )
 }

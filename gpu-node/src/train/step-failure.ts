@@ -76,7 +76,7 @@ export async function brokenUpdate(
 }
 
 async function inWeightsOrForward(
-  { model, adaptation, state, computeDtype }: Training,
+  { model, adaptation, state, precision }: Training,
   broken: BrokenBatch | null,
   step: number,
 ): Promise<string | null> {
@@ -85,7 +85,7 @@ async function inWeightsOrForward(
   if (!broken) return null
   const { microBatch, batch, of } = broken
   adaptation.beginPass({ step, microBatch, sequence: batch.sequence })
-  const found = computingIn(computeDtype, () => firstInForward(model, batch, adaptation.linear))
+  const found = computingIn(precision, () => firstInForward(model, batch, adaptation.linear))
   return `${found ?? 'the loss itself, behind the last block'}, micro-batch ${microBatch + 1} of ${of}`
 }
 

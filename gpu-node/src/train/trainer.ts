@@ -14,7 +14,7 @@ import type { Sampler, StepPlan } from '../data/sampler.ts'
 import type { Adaptation } from '../methods/method.ts'
 import { loss } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
-import { type ComputeDtype, computingIn } from '../ops/compute-dtype.ts'
+import { computingIn, type Precision } from '../ops/compute-dtype.ts'
 import { backward } from '../ops/gradients.ts'
 import { type ClippingResult, clipGradients } from '../optim/clipping.ts'
 import { GradientStore } from '../optim/gradient-store.ts'
@@ -38,8 +38,8 @@ export interface Training {
   readonly padTokenId: number
   readonly lossReduction: RunConfig['training']['lossReduction']
   readonly maxGradNorm: number | null
-  /** Precision of the operands of matrix products, forward and backward. */
-  readonly computeDtype: ComputeDtype
+  /** Of the operands of matrix products, forward and backward. */
+  readonly precision: Precision
   /** Recompute each block in the backward pass. */
   readonly checkpointBlocks: boolean
   /** Modules whose ‖ΔW_t‖ is measured. */
@@ -144,7 +144,7 @@ async function accumulateGradients(
   plan: StepPlan,
 ): Promise<{ meanLoss: number; broken: BrokenBatch | null }> {
   const { model, adaptation, collective, examples, devices, padTokenId, lossReduction } = training
-  const { checkpointBlocks, computeDtype } = training
+  const { checkpointBlocks, precision } = training
   const own = collective ? planOfDevice(plan, collective.rank) : plan
   const batches = stepBatches(own, examples, padTokenId, lossReduction)
   let total = 0
@@ -153,7 +153,7 @@ async function accumulateGradients(
     adaptation.beginPass({ step: plan.step + 1, microBatch, sequence: batch.sequence })
     // Weights make the loss the sum over devices, which is what per-device optimizers need.
     const weighted = adaptation.gradients === 'averaged' ? scaleWeights(batch, 1 / devices) : batch
-    const value = computingIn(computeDtype, () =>
+    const value = computingIn(precision, () =>
       backward(
         () => loss(model, weighted, adaptation.linear, { checkpointBlocks }).loss,
         adaptation.trained,

@@ -80,10 +80,12 @@ describe('placing', () => {
       run('active', { state: 'running', nodeId: 'a' }),
       run('first'),
       run('cuda', { config: sampleConfig({ resources: { backend: 'cuda' } }) }),
+      run('tf32', { config: sampleConfig({ training: { products: 'TF32' } }) }),
     ]
     expect([...place(runs, [node('a')], 0).waits]).toEqual([
       ['first', { queuePosition: 1, waitingFor: 'a free slot' }],
       ['cuda', { queuePosition: 2, waitingFor: 'a node that has the backend cuda' }],
+      ['tf32', { queuePosition: 3, waitingFor: 'a node that has the backend cuda' }],
     ])
     expect(place(runs, [], 0).waits.get('first')?.waitingFor).toBe('a node: none is online')
   })

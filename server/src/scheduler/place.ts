@@ -1,5 +1,5 @@
 /** Which queued run goes to which node, and what the others wait for. Pure. */
-import { activeStates, type NodeMode } from '@rankscope/protocol'
+import { activeStates, type NodeMode, requiredBackend } from '@rankscope/protocol'
 import type { StoredRun } from '../store/store.ts'
 
 /** A node as the scheduler sees it. */
@@ -110,7 +110,7 @@ function choose(
   }
   const online = nodes.filter((node) => node.online)
   if (online.length === 0) return { waitingFor: 'a node: none is online' }
-  const { backend } = run.config.resources
+  const backend = requiredBackend(run.config)
   const able = online.filter((node) => backend === 'auto' || node.backends.includes(backend))
   if (able.length === 0) return { waitingFor: `a node that has the backend ${backend}` }
   const open = able.filter((node) => node.mode === 'open')

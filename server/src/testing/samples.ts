@@ -35,6 +35,7 @@ export function startBody(startStep = 0, totalSteps = 100): RecordBody {
   return {
     kind: 'start',
     backend: 'cpu',
+    computedBy: 'cpu: TensorFlow.js',
     threads: 1,
     totalSteps,
     startStep,

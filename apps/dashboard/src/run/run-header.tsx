@@ -21,7 +21,7 @@ export function RunHeader({ run }: { run: RunView }) {
         <RunName run={run} />
         <Group gap={8} mt={4}>
           <StateBadge run={run} size="md" />
-          <Text size="sm" c="dimmed">
+          <Text size="sm" c="dimmed" title={run.start?.computedBy}>
             {methodLabel(run.config)} on {run.config.model.path}
             {group === null ? '' : `, group ${group}`}
             {run.attempt > 1 ? `, attempt ${run.attempt}` : ''}

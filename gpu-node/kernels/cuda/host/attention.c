@@ -27,7 +27,7 @@ static int attention(int kernel_32, int own, int other, int64_t rows, int64_t he
   if (shared > most)
     return rs_fail(RS_BAD_ARGUMENT, "attention heads of %lld need %lld bytes of shared memory, this GPU has %d",
                    (long long)p->head_dim, (long long)shared, most);
-  return rs_launch(kernel_32 + shape.variant * per_width + (products != RS_FLOAT32),
+  return rs_launch(kernel_32 + shape.variant * per_width + (products == RS_TF32),
                    (rows + shape.rows - 1) / shape.rows, heads * shape.parts, batch, shape.threads, shared, p);
 }
 static Attention describe(const float *q, const float *k, const float *v, int64_t sequence, int64_t heads,
@@ -40,7 +40,8 @@ static Attention describe(const float *q, const float *k, const float *v, int64_
                      .key_value_heads = key_value_heads,
                      .head_dim = head_dim,
                      .window = window,
-                     .scale = scale};
+                     .scale = scale,
+                     .bfloat16 = operands == RS_BFLOAT16};
 }
 int rs_attention(float *y, float *log_sum_exp, const float *q, const float *k, const float *v, int64_t batch,
                  int64_t sequence, int64_t heads, int64_t key_value_heads, int64_t head_dim, int64_t window,
@@ -57,7 +58,7 @@ int rs_attention_backward(float *dq, float *dk, float *dv, const float *dy, cons
   p.y = y;
   p.dy = dy;
   p.log_sum_exp = (float *)(uintptr_t)log_sum_exp;
-  p.delta = rs_scratch(3, rs_max(1, batch * heads * sequence) * 4);
+  p.delta = rs_scratch(SCRATCH_DELTA, rs_max(1, batch * heads * sequence) * 4);
   if (!p.delta) return RS_OUT_OF_MEMORY;
   TRY(rs_launch(KERNEL_attention_delta, batch * sequence, heads, 1, 32, 0, &p));
   p.out0 = dq;
@@ -74,7 +75,7 @@ int rs_cached_attention(float *y, const float *q, const float *keys, const float
       return rs_fail(RS_BAD_ARGUMENT, "length %d of sequence %lld in a cache of %lld", lengths[b], (long long)b,
                      (long long)capacity);
   const int32_t *staged = rs_stage(lengths, batch * 4);
-  float *scores = rs_scratch(0, batch * heads * capacity * 4);
+  float *scores = rs_scratch(SCRATCH_PARTS, batch * heads * capacity * 4);
   if (!staged || !scores) return RS_OUT_OF_MEMORY;
   return LAUNCH(cached_attention, batch * heads, 1, 1, rs_threads_for(capacity), 0, .y = y, .scores = scores, .q = q,
                 .keys = keys, .values = values, .lengths = staged, .capacity = capacity, .heads = heads,

@@ -12,7 +12,7 @@ Cublas cublas;
 Cusolver cusolver;
 void *stream, *blas;
 
-int products = RS_FLOAT32;
+int products = RS_FLOAT32, operands = RS_FLOAT32;
 static void *functions[KERNELS];
 static void *context;
 static int device, driver_version, multiprocessors;
@@ -46,9 +46,15 @@ int rs_set_threads(int threads) {
   return threads > 0 ? RS_OK : rs_fail(RS_BAD_ARGUMENT, "%d threads asked for", threads);
 }
 int rs_set_products(int precision) {
-  if (precision < RS_FLOAT32 || precision > RS_BFLOAT16)
+  if (precision != RS_FLOAT32 && precision != RS_TF32 && precision != RS_3XTF32)
     return rs_fail(RS_BAD_ARGUMENT, "products in precision %d", precision);
   products = precision;
+  return RS_OK;
+}
+int rs_set_operands(int precision) {
+  if (precision != RS_FLOAT32 && precision != RS_BFLOAT16)
+    return rs_fail(RS_BAD_ARGUMENT, "operands in precision %d", precision);
+  operands = precision;
   return RS_OK;
 }
 

@@ -17,7 +17,7 @@ extern Cuda cuda;
 extern Cublas cublas;
 extern Cusolver cusolver;
 extern void *stream, *blas;
-extern int products; /* RS_FLOAT32 .. */
+extern int products, operands; /* of rs_set_products, rs_set_operands */
 extern char device_name[96];
 
 int rs_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -29,8 +29,28 @@ int rs_bind_thread(void);
 /* 0 where the device does not say. */
 int rs_attribute(int attribute);
 int rs_launch(int kernel, int64_t x, int64_t y, int64_t z, int threads, int64_t shared_bytes, const void *parameters);
+/* Who uses scratch memory, each a slot of its own. */
+enum {
+  SCRATCH_PARTS,    /* of sums, scores of cached attention */
+  SCRATCH_SUM,      /* of squares */
+  SCRATCH_ADAPTER,  /* products between adapters and their gradients */
+  SCRATCH_MORA,     /* compressed inputs and outputs */
+  SCRATCH_DELTA,    /* of attention's backward pass */
+  SCRATCH_NARROW,   /* operands in bfloat16, of one product */
+  SCRATCH_TWICE,    /* operands in bfloat16, of several products */
+  SCRATCH_SPLIT,    /* operands in two TF32 parts */
+  SCRATCH_SPECTRUM, /* a transposed difference */
+  SCRATCH_SLOTS
+};
 /* Device memory that lasts until the next call with the same slot; NULL when there is none. */
 void *rs_scratch(int slot, int64_t bytes);
+/* The bfloat16 copy that is kept of at least `count` elements from x on; NULL where there is none. */
+const uint16_t *rs_kept_bfloat16(const float *x, int64_t count);
+int rs_keep_bfloat16(const float *x, int64_t count, void *copy);
+int rs_forget_bfloat16(const float *x);
+/* products.c */
+int rs_gemm_left_float32(int transpose_a, int64_t m, int64_t n, int64_t k, const float *a, const float *b, float beta,
+                         float *c);
 /* A copy on the device of what the host holds; good for work that is enqueued before 64 MiB more have been staged. */
 const void *rs_stage(const void *host, int64_t bytes);
 /* out [columns] = sum over rows of x * y * scale [rows]; y and scale may be NULL. */

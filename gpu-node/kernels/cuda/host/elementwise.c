@@ -48,7 +48,7 @@ int rs_transpose(float *out, const float *x, int64_t rows, int64_t columns) {
 int rs_weighted_column_sum(float *out, const float *x, const float *y, const float *scale, int64_t rows,
                            int64_t columns) {
   int64_t chunk = rs_max(64, (rows + 65534) / 65535), chunks = (rows + chunk - 1) / chunk;
-  float *partial = chunks > 1 ? rs_scratch(0, chunks * columns * 4) : out;
+  float *partial = chunks > 1 ? rs_scratch(SCRATCH_PARTS, chunks * columns * 4) : out;
   if (!partial) return RS_OUT_OF_MEMORY;
   if (rows == 0) return rs_fill(out, columns, 0);
   TRY(LAUNCH(column_sum, (columns + RS_BLOCK - 1) / RS_BLOCK, chunks, 1, RS_BLOCK, 0, .partial = partial, .x = x,
@@ -62,7 +62,8 @@ int rs_column_sum(float *out, const float *x, const float *y, int64_t rows, int6
 }
 /* The sum on the device, for whoever reads it later; overwritten by the next one. */
 RS_API double *rs_squares(const float *const *x, const int64_t *counts, int64_t tensors) {
-  double *partial = rs_scratch(0, rs_max(1, tensors) * RS_SQUARES_PARTS * 8), *sum = rs_scratch(6, 8);
+  double *partial = rs_scratch(SCRATCH_PARTS, rs_max(1, tensors) * RS_SQUARES_PARTS * 8),
+         *sum = rs_scratch(SCRATCH_SUM, 8);
   const int64_t *staged = rs_stage(counts, rs_max(1, tensors) * 8);
   if (!partial || !sum || !staged) return NULL;
   for (int64_t i = 0; i < tensors; i++)

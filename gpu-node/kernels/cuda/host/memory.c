@@ -1,11 +1,20 @@
 /* Memory of the device: blocks of tensors, and scratch memory that stays. */
 #include "device.h"
 
+static int (*give_back)(void);
+
+/* Asked, on the thread that calls, for memory back where there is none left; 0: it has nothing more. */
+RS_API int rs_when_short(int (*ask)(void)) {
+  give_back = ask;
+  return RS_OK;
+}
+
 void *rs_allocate(int64_t bytes) {
   Device memory = 0;
   size_t free_bytes = 0, all = 0;
-  int status = bytes < 1 ? rs_fail(RS_BAD_ARGUMENT, "%lld bytes asked for", (long long)bytes)
-                         : cuda.cuMemAlloc_v2(&memory, (size_t)bytes);
+  if (bytes < 1) return rs_fail(RS_BAD_ARGUMENT, "%lld bytes asked for", (long long)bytes), NULL;
+  int status = cuda.cuMemAlloc_v2(&memory, (size_t)bytes);
+  while (status == CUDA_ERROR_OUT_OF_MEMORY && give_back && give_back()) status = cuda.cuMemAlloc_v2(&memory, (size_t)bytes);
   if (status == CUDA_ERROR_OUT_OF_MEMORY) {
     cuda.cuMemGetInfo_v2(&free_bytes, &all);
     rs_fail(RS_OUT_OF_MEMORY, "%s: %lld bytes wanted, %zu of %zu free", device_name, (long long)bytes, free_bytes, all);
@@ -29,7 +38,7 @@ void *rs_scratch(int slot, int64_t bytes) {
   static struct {
     void *memory;
     int64_t bytes;
-  } slots[8];
+  } slots[SCRATCH_SLOTS];
   bytes = rs_max(bytes, 1);
   if (slots[slot].bytes < bytes) {
     if (slots[slot].memory) rs_release(slots[slot].memory, slots[slot].bytes); /* waits for what still uses it */

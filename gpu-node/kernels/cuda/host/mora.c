@@ -30,7 +30,7 @@ static int compress(const Mora *p, float *z, const float *x) {
   TRY(rotate(p, z, 1));
   return p->bfloat16 && p->cosine ? rs_round_bfloat16(z, z, p->rows * p->width) : RS_OK;
 }
-static float *mora_scratch(const Mora *p) { return rs_scratch(2, rs_max(1, 2 * p->rows * p->width) * 4); }
+static float *mora_scratch(const Mora *p) { return rs_scratch(SCRATCH_MORA, rs_max(1, 2 * p->rows * p->width) * 4); }
 
 int rs_mora_map(float *y, const float *x, const float *square, const float *cosine, const float *sine, int64_t rows,
                 int64_t inputs, int64_t outputs, int64_t size, int add, int bfloat16) {

@@ -42,7 +42,7 @@ RS_API int rs_begin_spectrum(const char *library, double *values, const float *a
   /* The difference is taken on the training stream, which soon changes `after`; all else on the own one. */
   float *turned = NULL;
   if (!wide && rows != columns) { /* tall: column-major it must be transposed */
-    turned = rs_scratch(5, 2 * count * 4);
+    turned = rs_scratch(SCRATCH_SPECTRUM, 2 * count * 4);
     if (!turned) return RS_OUT_OF_MEMORY;
     TRY(LAUNCH(transpose, (columns + 31) / 32, (rows + 31) / 32, 1, RS_BLOCK, 0, .to = turned, .from = after,
                .rows = rows, .width = columns));

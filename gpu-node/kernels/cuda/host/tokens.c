@@ -25,11 +25,9 @@ int rs_cross_entropy(float *loss, float *per_token, float *dx, float *dhead, flo
                .per_token = per_token + start, .targets = staged + start, .weights = weights + start,
                .vocabulary = vocabulary, .gradient = dx || dhead));
     if (dx)
-      TRY(rs_gemm(0, 0, count, width, vocabulary, 1, logits, vocabulary, head, width, 0, dx + start * width, width, 1,
-                  0, 0, 0));
+      TRY(rs_gemm_left_float32(0, count, width, vocabulary, logits, head, 0, dx + start * width));
     if (dhead)
-      TRY(rs_gemm(1, 0, vocabulary, width, count, 1, logits, vocabulary, x + start * width, width, start > 0, dhead,
-                  width, 1, 0, 0, 0));
+      TRY(rs_gemm_left_float32(1, vocabulary, width, count, logits, x + start * width, start > 0, dhead));
   }
   return LAUNCH(loss, 1, 1, 1, RS_BLOCK, 0, .loss = loss, .per_token = per_token, .weights = weights, .targets = staged,
                 .rows = rows);

@@ -83,6 +83,7 @@ int main(int count, char **paths) {
   CALL(rs_start, (const char *, const char *, const void *, int), paths[2], paths[3],
        image(count > 4 ? paths[4] : NULL), 0);
   if (getenv("PRODUCTS")) CALL(rs_set_products, (int), atoi(getenv("PRODUCTS")));
+  if (getenv("OPERANDS")) CALL(rs_set_operands, (int), atoi(getenv("OPERANDS")));
 
   N rows = 70, width = 300, columns = 515;
   P x = filled(rows * width), dy = filled(rows * width), gain = filled(width), y = make(rows * width),

@@ -17,6 +17,11 @@ export interface CudaUnavailable {
   readonly hint?: string
 }
 
+/** With what its start has to tell. */
+export interface CudaLibrary extends DeviceLibrary {
+  readonly notes: readonly string[]
+}
+
 /** Statuses of rs_start (kernels/cuda/host/device.h): what is missing, and what to do about it. */
 const reasons: Readonly<Record<number, { what: string; hint: string }>> = {
   10: {
@@ -48,10 +53,10 @@ const precisionVariables = [
   'CUBLAS_EMULATION_STRATEGY',
 ]
 
-let loaded: DeviceLibrary | undefined
+let loaded: CudaLibrary | undefined
 
 /** The library on GPU `number`, or what is missing. What is missing may be there at the next call. */
-export function loadCudaLibrary(number = 0): DeviceLibrary | CudaUnavailable {
+export function loadCudaLibrary(number = 0): CudaLibrary | CudaUnavailable {
   if (loaded) return loaded
   const found = findHostLibrary()
   if ('missing' in found) return { unavailable: found.missing }
@@ -67,7 +72,7 @@ export function loadCudaLibrary(number = 0): DeviceLibrary | CudaUnavailable {
   return failure
 }
 
-function start(path: string, driver: string, number: number): DeviceLibrary | CudaUnavailable {
+function start(path: string, driver: string, number: number): CudaLibrary | CudaUnavailable {
   const cleared = precisionVariables.filter((name) => process.env[name] !== undefined)
   setCEnvironment(Object.fromEntries(cleared.map((name) => [name, null])))
   const library = koffi.load(path)
@@ -81,12 +86,15 @@ function start(path: string, driver: string, number: number): DeviceLibrary | Cu
     return reason ? { unavailable: `${reason.what} (${words})`, hint: reason.hint } : { unavailable: words }
   }
   const calls = bindDeviceCalls(library)
-  const note = cleared.length > 0 ? `; ${cleared.join(', ')} not heeded` : ''
   return {
     ...calls,
     ...reading(library),
     name: 'cuda',
-    description: `${calls.description}, products in float32${note}`,
+    notes: cleared.map(
+      (name) => `${name} is set: it would change the precision of products, and is not heeded`,
+    ),
+    narrow: narrowing(library),
+    whenShort: asking(library),
     pooled: process.env['RANKSCOPE_CUDA_POOL'] !== 'off',
     logitsAtOnce: 64 * 2 ** 20,
   }
@@ -96,6 +104,27 @@ function start(path: string, driver: string, number: number): DeviceLibrary | Cu
 function kernelsImage(): Buffer {
   const text = brotliDecompressSync(readFileSync(join(cudaFolder, 'kernels.ptx.br')))
   return Buffer.concat([text, Buffer.alloc(1)])
+}
+
+/** bfloat16 copies that products take in place of floats. */
+function narrowing(library: LibraryHandle): NonNullable<DeviceLibrary['narrow']> {
+  const keep = library.func('int rs_keep_bfloat16(void *x, int64_t count, void *copy)')
+  const forget = library.func('int rs_forget_bfloat16(void *x)')
+  return {
+    keep(floats, count, copy) {
+      if (keep(floats, count, copy) !== 0) throw new Error(library.func('const char *rs_last_error()')())
+    },
+    forget: (floats) => forget(floats),
+  }
+}
+
+/** Whoever has memory to give back is asked within the call that finds none. */
+function asking(library: LibraryHandle): NonNullable<DeviceLibrary['whenShort']> {
+  const type = koffi.pointer(koffi.proto('int rs_give_back()'))
+  const set = library.func('rs_when_short', 'int', [type])
+  return (giveBack) => {
+    set(koffi.register(() => (giveBack() ? 1 : 0), type))
+  }
 }
 
 /** Reading without waiting: the device copies to pinned memory, JavaScript looks now and then whether it has arrived. */

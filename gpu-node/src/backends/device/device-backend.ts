@@ -17,6 +17,7 @@ import type { DeviceLibrary } from './device-library.ts'
 import { type Block, DeviceMemory, type MemoryUse } from './device-memory.ts'
 import { registerTensorKernels } from './device-tensor-kernels.ts'
 import { createDeviceUpdates } from './device-updates.ts'
+import { NarrowCopies } from './narrow-copies.ts'
 
 type DataId = TensorInfo['dataId']
 
@@ -55,6 +56,8 @@ class DeviceData {
 export class DeviceBackend extends MathBackendCPU {
   readonly library: DeviceLibrary
   readonly #memory: DeviceMemory
+  /** Null where bfloat16 operands are rounded beforehand. */
+  readonly narrowCopies: NarrowCopies | null
   #nextId = 0
   #waits = 0
 
@@ -62,6 +65,11 @@ export class DeviceBackend extends MathBackendCPU {
     super()
     this.library = library
     this.#memory = new DeviceMemory(library)
+    const { narrow } = library
+    this.narrowCopies = narrow
+      ? new NarrowCopies(narrow, this.#memory, (tensor) => this.address(tensor))
+      : null
+    this.#memory.onShort = () => this.narrowCopies?.release()
   }
 
   /**
@@ -114,6 +122,12 @@ export class DeviceBackend extends MathBackendCPU {
     return data instanceof DeviceData ? data.block.address : this.#upload(tensor, data)
   }
 
+  /** The address of a parameter that is about to be changed. */
+  addressToChange(tensor: TensorInfo): bigint {
+    this.narrowCopies?.drop(tensor.dataId)
+    return this.address(tensor)
+  }
+
   /** The values of an int32 tensor; integers stay on the host. */
   integers(tensor: TensorInfo): Pointer {
     const { values } = this.data.get(tensor.dataId)
@@ -154,6 +168,7 @@ export class DeviceBackend extends MathBackendCPU {
     if (!(data instanceof DeviceData)) return super.disposeData(dataId, force)
     data.refCount -= 1
     if (!force && data.refCount > 0) return false
+    this.narrowCopies?.drop(dataId)
     this.#memory.give(data.block)
     this.data.delete(dataId)
     return true

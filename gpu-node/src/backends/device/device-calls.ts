@@ -2,7 +2,7 @@
 import { RankscopeError } from '@rankscope/protocol'
 import type { LibraryHandle } from 'koffi'
 
-const interfaceVersion = 4
+const interfaceVersion = 5
 /** RS_OUT_OF_MEMORY of rankscope.h. */
 const outOfMemory = 2
 
@@ -16,6 +16,7 @@ const f = 'float'
 const signatures = {
   rs_set_threads: ['int'],
   rs_set_products: ['int'],
+  rs_set_operands: ['int'],
   rs_release: [p, n],
   rs_upload: [p, p, n],
   rs_download: [p, p, n],

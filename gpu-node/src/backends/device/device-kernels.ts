@@ -5,6 +5,7 @@ import type { AttentionShape, DropoutAttributes, FusedKernels } from '../../ops/
 import { roundingOperands } from '../../ops/rounded-operands.ts'
 import type { DeviceBackend } from './device-backend.ts'
 import { moraKernels } from './device-mora.ts'
+import { inPrecision } from './device-precision.ts'
 
 /** Rows of logits that exist at once, however many columns they have: fewer make a product inefficient. */
 const fewestLogitRows = 256
@@ -16,6 +17,7 @@ export function createDeviceKernels(backend: DeviceBackend): FusedKernels {
     ...pointwiseKernels(backend),
     ...attentionKernels(backend),
   }
+  if (backend.library.narrow) return inPrecision(kernels, backend.library, backend.narrowCopies)
   return roundingOperands(kernels, {
     release: ({ dataId }) => backend.disposeData(dataId),
     view: (tensor, shape) => ({ ...tensor, shape }),

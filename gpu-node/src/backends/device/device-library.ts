@@ -6,6 +6,7 @@
  * copied them when it returns.
  */
 import type { DeviceCalls } from './device-calls.ts'
+import type { NarrowLibrary } from './narrow-copies.ts'
 
 export interface DeviceLibrary extends DeviceCalls {
   readonly name: 'native' | 'cuda'
@@ -15,6 +16,13 @@ export interface DeviceLibrary extends DeviceCalls {
   allocate(bytes: number): bigint
   /** False: each tensor gets memory of exactly its size and gives it back at once (how an emulation finds mistakes). */
   readonly pooled: boolean
+  /** Where the build multiplies bfloat16 and TF32 itself; others have bfloat16 operands rounded beforehand. */
+  readonly narrow?: NarrowLibrary
+  /**
+   * Registers who is asked for memory back where the device has none left, each time before it is tried once more; it
+   * says whether it had any.
+   */
+  whenShort?(giveBack: () => boolean): void
   /** Logits that exist at once in the loss, in elements: what keeps a product efficient, and no more. */
   readonly logitsAtOnce: number
   /** Floats at `from` as they are after all that was asked for so far, once the device got there; JavaScript goes on. */

@@ -5,11 +5,12 @@
  * Sizes are rounded up to an eighth of a power of two. Before new memory is asked for, idle blocks go back to the
  * system for as long as the whole would exceed what has been live at once by more than a quarter: batches of
  * changing length cannot make the pool grow without end. Fresh pages cost more than the work on them, so a larger idle
- * block serves before that. Where there is no memory left, all idle blocks go back and the device is asked once more.
+ * block serves before that. Where there is no memory left, all idle blocks go back and the device is asked once more,
+ * then all that has a reserve (`onShort`) gives it up.
  */
 import type { DeviceLibrary } from './device-library.ts'
 
-type MemorySource = Pick<DeviceLibrary, 'allocate' | 'release' | 'pooled'>
+type MemorySource = Pick<DeviceLibrary, 'allocate' | 'release' | 'pooled' | 'whenShort'>
 
 export interface Block {
   readonly address: bigint
@@ -38,7 +39,12 @@ export class DeviceMemory {
 
   constructor(library: MemorySource) {
     this.#library = library
+    // A library whose calls take memory of their own asks by itself.
+    library.whenShort?.(() => this.#giveBack())
   }
+
+  /** Called where memory is short and no block is idle: what could be done without is to be given back. */
+  onShort: () => void = () => undefined
 
   /** A block of at least `bytes` bytes; its contents are arbitrary. */
   take(bytes: number): Block {
@@ -80,13 +86,21 @@ export class DeviceMemory {
   }
 
   #allocate(size: number): bigint {
-    try {
-      return this.#library.allocate(size)
-    } catch (error) {
-      if (this.use.pooledBytes === 0) throw error
-      this.releaseIdle()
-      return this.#library.allocate(size)
+    for (;;) {
+      try {
+        return this.#library.allocate(size)
+      } catch (error) {
+        if (this.#library.whenShort || !this.#giveBack()) throw error
+      }
     }
+  }
+
+  /** Gives memory back to the device; false where there is nothing left to give. */
+  #giveBack(): boolean {
+    if (this.use.pooledBytes === 0) this.onShort()
+    const had = this.use.pooledBytes > 0
+    this.releaseIdle()
+    return had
   }
 
   /** The smallest idle block of up to twice the size, where one of that size would only fit after giving others back. */

@@ -1,6 +1,6 @@
 /** The fused kernels of MoRA (ops/kernels.ts) on the device backend. */
 import type { TensorInfo } from '@tensorflow/tfjs-core'
-import type { FusedKernels, OperandDtype } from '../../ops/kernels.ts'
+import type { FusedKernels, OperandPrecision } from '../../ops/kernels.ts'
 import type { DeviceBackend } from './device-backend.ts'
 import type { Pointer } from './device-calls.ts'
 
@@ -10,7 +10,7 @@ export function moraKernels(backend: DeviceBackend) {
   /** NULL for tables without rows. */
   const tables = (cos: TensorInfo, sin: TensorInfo): [Pointer, Pointer] =>
     cos.shape[0] === 0 ? [null, null] : [at(cos), at(sin)]
-  const rounds = (operands: OperandDtype['operands']) => (operands === 'bfloat16' ? 1 : 0)
+  const rounds = (operands: OperandPrecision['operands']) => (operands === 'bfloat16' ? 1 : 0)
   return {
     moraMap: ({ x, square, cos, sin, sum }, { columns, operands }) => {
       const [rows, inputs] = x.shape as [number, number]

@@ -7,25 +7,27 @@ import type { DeviceBackend } from './device-backend.ts'
 export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {
   const { library } = backend
   const at = (tensor: Tensor): bigint => backend.address(tensor)
+  const changed = (tensor: Tensor): bigint => backend.addressToChange(tensor)
   const adam = (s: AdamSettings) => [s.learningRate, s.beta1, s.beta2, s.epsilon] as const
 
   return {
     upload(values, shape) {
       const made = backend.allocate(shape)
       library.upload(backend.address(made), values, values.byteLength)
+      backend.narrowCopies?.lasts(made.dataId)
       return engine().makeTensorFromTensorInfo(made, backend)
     },
 
-    accumulate: (target, x, factor) => library.accumulate(at(target), at(x), factor, target.size),
+    accumulate: (target, x, factor) => library.accumulate(changed(target), at(x), factor, target.size),
 
     compensatedAccumulate: (target, compensation, x, factor) =>
-      library.compensated_accumulate(at(target), at(compensation), at(x), factor, target.size),
+      library.compensated_accumulate(changed(target), at(compensation), at(x), factor, target.size),
 
-    copy: (target, source) => library.copy(at(target), at(source), target.size * 4),
+    copy: (target, source) => library.copy(changed(target), at(source), target.size * 4),
 
     scale: (target, factor) => {
-      if (factor === 0) library.fill(at(target), target.size, 0)
-      else library.scale(at(target), at(target), factor, target.size)
+      if (factor === 0) library.fill(changed(target), target.size, 0)
+      else library.scale(changed(target), at(target), factor, target.size)
     },
 
     async sumOfSquares(tensors) {
@@ -36,7 +38,7 @@ export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {
     adamW: (change) => {
       const { parameter, m, v, gradient, weightDecay, step, gradientFactor } = change
       library.adamw(
-        ...([at(parameter), at(m), at(v), at(gradient), parameter.size, ...adam(change)] as const),
+        ...([changed(parameter), at(m), at(v), at(gradient), parameter.size, ...adam(change)] as const),
         weightDecay,
         step,
         gradientFactor,
@@ -54,7 +56,7 @@ export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {
 
     lowRankUpdate: (target, left, right, factor) => {
       const [m, n, inner] = [target.shape[0]!, target.shape[1]!, left.shape[1]!]
-      const [w, l, r] = [at(target), at(left), at(right)]
+      const [w, l, r] = [changed(target), at(left), at(right)]
       library.gemm(0, 0, m, n, inner, factor, l, inner, r, n, 1, w, n, 1, 0, 0, 0)
     },
 
@@ -63,7 +65,19 @@ export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {
       const n = b.shape[2]!
       backend.withScratch(2 * devices * rank * (m + n), (scratch) =>
         library.hd_pissa_apply(
-          ...([at(w), at(a), at(b), at(deltaA), at(deltaB), scratch, devices, m, n, rank, factor] as const),
+          ...([
+            changed(w),
+            at(a),
+            at(b),
+            at(deltaA),
+            at(deltaB),
+            scratch,
+            devices,
+            m,
+            n,
+            rank,
+            factor,
+          ] as const),
           secondOrder ? 1 : 0,
         ),
       )
@@ -71,7 +85,7 @@ export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {
 
     writeRows: (target, rows, x) => {
       const width = x.shape[1]!
-      library.write_rows(at(target), rows, at(x), rows.length, width, target.size / width)
+      library.write_rows(changed(target), rows, at(x), rows.length, width, target.size / width)
     },
   }
 }

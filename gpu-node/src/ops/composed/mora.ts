@@ -1,7 +1,7 @@
 /** MoRA's map and its gradients composed of TensorFlow.js ops. Shapes: ../kernels.ts. */
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { add, concat, matMul, pad, reshape, slice, sum as sumOf } from '@tensorflow/tfjs-core'
-import type { FusedKernels, OperandDtype } from '../kernels.ts'
+import type { FusedKernels, OperandPrecision } from '../kernels.ts'
 import { composedBfloat16 } from './bfloat16.ts'
 import { composedPointwise } from './linear.ts'
 
@@ -28,7 +28,7 @@ export const composedMora = {
 } satisfies Partial<FusedKernels<Tensor>>
 
 /** An operand of a product in the precision that is asked for. */
-function operand(x: Tensor, dtype: OperandDtype['operands']): Tensor {
+function operand(x: Tensor, dtype: OperandPrecision['operands']): Tensor {
   return dtype === 'bfloat16' ? composedBfloat16.roundBfloat16({ x }) : x
 }
 

@@ -5,6 +5,8 @@ export interface PlantedMistake {
   readonly file: string
   readonly text: string
   readonly becomes: string
+  /** Environment under which it shows, where that is not float32 (`precisions` of emulation.test.ts). */
+  readonly precision?: Readonly<Record<string, string>>
 }
 
 const attention = 'attention.cu'
@@ -20,8 +22,8 @@ export const plantedMistakes: readonly PlantedMistake[] = [
   {
     name: 'no barrier after shared memory was loaded',
     file: attention,
-    text: 'k_stride, (int)p.head_dim);\n    __syncthreads();\n    float s[N][4], top[2]',
-    becomes: 'k_stride, (int)p.head_dim);\n    float s[N][4], top[2]',
+    text: 'k_stride, p);\n    __syncthreads();\n    float s[N][4], top[2]',
+    becomes: 'k_stride, p);\n    float s[N][4], top[2]',
   },
   {
     name: 'a logit overwritten before it is read',
@@ -68,14 +70,14 @@ export const plantedMistakes: readonly PlantedMistake[] = [
   {
     name: 'a wrong leading dimension',
     file: 'host/products.c',
-    text: '(int)ldc, stride_c',
-    becomes: '(int)ldc - 1, stride_c',
+    text: 'CUDA_R_32F, (int)p->ldc,',
+    becomes: 'CUDA_R_32F, (int)p->ldc - 1,',
   },
   {
     name: 'swapped operands',
     file: 'host/products.c',
-    text: '(int)n, (int)m, (int)k,',
-    becomes: '(int)m, (int)n, (int)k,',
+    text: '(int)p->n, (int)p->m, (int)p->k,',
+    becomes: '(int)p->m, (int)p->n, (int)p->k,',
   },
   {
     name: 'the host reads memory of the device',
@@ -112,5 +114,12 @@ export const plantedMistakes: readonly PlantedMistake[] = [
     file: 'host/elementwise.c',
     text: '.partial = partial + i * RS_SQUARES_PARTS',
     becomes: '.partial = partial',
+  },
+  {
+    name: 'a split operand that lies in the wrong order',
+    file: 'host/products.c',
+    text: '.down = !w->tb, .small = 2',
+    becomes: '.down = w->tb, .small = 2',
+    precision: { PRODUCTS: '3' },
   },
 ]

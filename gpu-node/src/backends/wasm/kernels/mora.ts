@@ -2,7 +2,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { matMul, reshape } from '@tensorflow/tfjs-core'
 import { moraBlocks } from '../../../ops/composed/mora.ts'
-import type { FusedKernels, OperandDtype } from '../../../ops/kernels.ts'
+import type { FusedKernels, OperandPrecision } from '../../../ops/kernels.ts'
 import type { HostMemory } from './memory.ts'
 import { hostPointwise } from './pointwise.ts'
 import { product, transposed } from './products.ts'
@@ -11,7 +11,7 @@ export function hostMora(memory: HostMemory) {
   const { rope, roundBfloat16 } = hostPointwise(memory)
 
   /** An operand of a product in the precision that is asked for. */
-  const operand = (x: Tensor, dtype: OperandDtype['operands']): Tensor =>
+  const operand = (x: Tensor, dtype: OperandPrecision['operands']): Tensor =>
     dtype === 'bfloat16' ? roundBfloat16({ x }) : x
 
   /** to (zeros, or a copy of `start`) with to[i, c mod width] += from[i, c mod w] for all c < count. */
