@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { dirname } from 'node:path'
 import { launchCommand } from '@rankscope/launch'
 import { tensor2d } from '@tensorflow/tfjs-core'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { runFused } from '../ops/registry.ts'
 import { sumOfSquares } from '../ops/update.ts'
 import type { InitialValues } from '../optim/state.ts'
@@ -87,6 +87,27 @@ describe.skipIf(emulationMissing)(`cuda, emulated ${emulationMissing ?? ''}`, ()
       expect(await sumOfSquares([x, doubled])).toBe(169 + 50 ** 2 + 2 * 96 ** 2 + 288 ** 2)
       expect([...(await doubled.data())]).toEqual([50, 96, 96, 288])
       expect(backend.waits).toBe(before)
+    })
+
+    test('the losses of a step are read when all of its passes have been asked for', async () => {
+      const { library } = runningCudaBackend()!
+      const read = library.downloadLater
+      let [under, most] = [0, 0]
+      const spy = vi.spyOn(library, 'downloadLater').mockImplementation(async (from, count) => {
+        most = Math.max(most, ++under)
+        const values = await read(from, count)
+        under--
+        return values
+      })
+      const toy = await toyTraining({
+        method: { name: 'lora', rank: 2 },
+        training: { globalBatchSize: 4, microBatchSize: 1, maxSteps: 1 },
+      })
+      most = 0
+      await toy.run()
+      toy.dispose()
+      spy.mockRestore()
+      expect(most).toBe(4)
     })
 
     test('a run that stopped after a step goes on to the same bits', async () => {

@@ -135,8 +135,9 @@ async function optimiserStep(
 }
 
 /**
- * Adds the gradients of all micro-batches of a step; `meanLoss` is the loss that is logged for it. It ends early, with
- * `broken`, at a micro-batch whose loss is not finite, one that leaked in included.
+ * Adds the gradients of all micro-batches of a step; `meanLoss` is the loss that is logged for it. Losses are read when
+ * all passes have been asked for, so that a device never waits for the next one; `broken` is the first micro-batch whose
+ * loss is not finite, one that leaked in included.
  */
 async function accumulateGradients(
   training: Training,
@@ -147,8 +148,7 @@ async function accumulateGradients(
   const { checkpointBlocks, precision } = training
   const own = collective ? planOfDevice(plan, collective.rank) : plan
   const batches = stepBatches(own, examples, padTokenId, lossReduction)
-  let total = 0
-  let broken: BrokenBatch | null = null
+  const passes: { batch: MicroBatch; weighted: MicroBatch; loss: Promise<number> }[] = []
   for (const [microBatch, batch] of batches.entries()) {
     adaptation.beginPass({ step: plan.step + 1, microBatch, sequence: batch.sequence })
     // Weights make the loss the sum over devices, which is what per-device optimizers need.
@@ -160,13 +160,15 @@ async function accumulateGradients(
         (parameter, gradient) => gradients.add(parameter, gradient),
       ),
     )
-    const own = await takeNumber(value)
-    if (batch.counted) total += own
-    if (Number.isFinite(own)) continue
-    broken = { microBatch, batch: weighted, of: batches.length }
-    total = own // whatever the others were, so that every rank hears of it
-    break
+    passes.push({ batch, weighted, loss: takeNumber(value) })
   }
+  const losses = await Promise.all(passes.map(({ loss }) => loss))
+  const at = losses.findIndex((own) => !Number.isFinite(own))
+  const broken = at < 0 ? null : { microBatch: at, batch: passes[at]!.weighted, of: batches.length }
+  // One that is not finite counts alone, whatever the others were, so that every rank hears of it.
+  const total = broken
+    ? losses[at]!
+    : sumOf(losses.filter((_, microBatch) => passes[microBatch]!.batch.counted))
   const meanLoss = adaptation.gradients === 'averaged' ? total : total / devices
   if (!collective) return { meanLoss, broken }
   if (adaptation.gradients === 'averaged') await joinGradients(gradients, collective)
@@ -212,6 +214,8 @@ async function clipShared(
 function scaleWeights(batch: MicroBatch, factor: number): MicroBatch {
   return factor === 1 ? batch : { ...batch, weights: batch.weights.map((weight) => weight * factor) }
 }
+
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0)
 
 async function takeNumber(value: Scalar): Promise<number> {
   const [number] = await value.data()
