@@ -47,7 +47,13 @@ export const paperBase = {
   schedule: { kind: 'cosine', warmupRatio: 0.03 },
   optimizer: { learningRate: 2e-5 },
   parallel: { devices: 8 },
-  training: { epochs: 1, globalBatchSize: 128, microBatchSize: 2, computeDtype: 'float32', products: 'float32' },
+  training: {
+    epochs: 1,
+    globalBatchSize: 128,
+    microBatchSize: 2,
+    computeDtype: 'float32',
+    products: 'float32',
+  },
   spectra: { everySteps: 500, atEnd: false },
 } as const satisfies Partial<RunConfigInput>
 
