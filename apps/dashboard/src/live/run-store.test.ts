@@ -141,6 +141,7 @@ describe('a store', () => {
         {
           kind: 'start',
           backend: 'cpu',
+          computedBy: '',
           threads: 1,
           totalSteps: 9,
           startStep,
