@@ -3,7 +3,7 @@ import type { RunView } from '@rankscope/protocol'
 import { runConfigSchema } from '@rankscope/protocol'
 import { describe, expect, it } from 'vitest'
 import { bestSettings, settingsOf } from './best-settings.ts'
-import { compareMethods } from './compare-settings.ts'
+import { compareLines } from './compare-settings.ts'
 import { type RunResult, runResult } from './sweep-results.ts'
 
 type Given = {
@@ -100,10 +100,10 @@ describe('the best setting of a method', () => {
   })
 
   it('is compared with the baseline’s by differences paired over seeds', () => {
-    const compared = compareMethods(given.map(result), 'accuracy', 'lora')
-    expect(compared.map(({ method, difference }) => [method, difference === null])).toEqual([
-      ['lora', true],
-      ['hd-pissa', false],
+    const compared = compareLines(given.map(result), 'accuracy', 'LoRA')
+    expect(compared.map(({ line, difference }) => [line, difference === null])).toEqual([
+      ['LoRA', true],
+      ['HD-PiSSA', false],
     ])
     const differences = [0.71 - 0.66, 0.73 - 0.61]
     const mean = (differences[0]! + differences[1]!) / 2

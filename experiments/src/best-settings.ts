@@ -1,19 +1,20 @@
 /**
- * The best setting of each method: chosen by the mean over seeds on validation data, reported on test data, so that
+ * The best setting of each line (sweep-lines.ts): chosen by the mean over seeds on validation data, reported on test data, so that
  * nobody chooses by what is then reported. Pure.
  *
  * Only a setting of which every run finished can be chosen, as long as there is one: a rate at which one seed in three
  * diverges is not the best rate, however well the other two did. Among equal means the first in the order of the axes
  * is taken, and the others are named as ties.
  */
-import type { MethodName, SelectionMetric, SweepPoint } from '@rankscope/protocol'
+import type { SelectionMetric, SweepPoint } from '@rankscope/protocol'
 import { pointKey } from './expand-sweep.ts'
 import { type Estimate, estimate } from './statistics.ts'
+import { lineOf } from './sweep-lines.ts'
 import { metricRules, type Outcome, type RunResult, settingOf } from './sweep-results.ts'
 
-/** All runs of one setting of one method. */
+/** All runs of one setting. */
 export type Setting = {
-  method: MethodName
+  line: string
   /** Without the seed. */
   point: SweepPoint
   results: readonly RunResult[]
@@ -29,7 +30,7 @@ export type BestSetting = {
   ties: readonly Setting[]
   /** false: there was no validation data, so that the choice was made by what is reported, and flatters. */
   byValidation: boolean
-  /** false: every setting of the method had runs that failed, diverged or are still to come. */
+  /** false: every setting of the line had runs that failed, diverged or are still to come. */
   isComplete: boolean
 }
 
@@ -37,7 +38,7 @@ export type BestSetting = {
 export function settingsOf(results: readonly RunResult[]): Setting[] {
   const groups = new Map<string, RunResult[]>()
   for (const result of results) {
-    const key = `${result.method} ${pointKey(settingOf(result.point))}`
+    const key = `${lineOf(result)} ${pointKey(settingOf(result.point))}`
     const group = groups.get(key)
     if (group) group.push(result)
     else groups.set(key, [result])
@@ -47,7 +48,7 @@ export function settingsOf(results: readonly RunResult[]): Setting[] {
     for (const { outcome } of group) counts[outcome]++
     const finished = group.filter(({ outcome }) => outcome === 'finished')
     return {
-      method: group[0]!.method,
+      line: lineOf(group[0]!),
       point: settingOf(group[0]!.point),
       results: group,
       counts,
@@ -57,14 +58,14 @@ export function settingsOf(results: readonly RunResult[]): Setting[] {
   })
 }
 
-/** One per method that has any result, in the order of the results. */
+/** One per line that has any result, in the order of the results. */
 export function bestSettings(results: readonly RunResult[], metric: SelectionMetric): BestSetting[] {
   const settings = settingsOf(results)
-  const methods = [...new Set(settings.map(({ method }) => method))]
-  return methods.flatMap(
-    (method) =>
+  const lines = [...new Set(settings.map(({ line }) => line))]
+  return lines.flatMap(
+    (line) =>
       bestOf(
-        settings.filter((setting) => setting.method === method),
+        settings.filter((setting) => setting.line === line),
         metric,
       ) ?? [],
   )

@@ -1,8 +1,9 @@
-/** A sweep's results as tables: each method at its best, and every run. Pure. */
-import { type MethodName, methodLabels, type SelectionMetric, type SweepSpec } from '@rankscope/protocol'
+/** A sweep's results as tables: each line at its best, and every run. Pure. */
+import type { SelectionMetric, SweepSpec } from '@rankscope/protocol'
 import { settingText } from './axis-text.ts'
-import { type ComparedMethod, compareMethods } from './compare-settings.ts'
+import { type ComparedLine, compareLines } from './compare-settings.ts'
 import type { Estimate } from './statistics.ts'
+import { isChoice, lineOf, linesIn } from './sweep-lines.ts'
 import { metricRules, type RunResult } from './sweep-results.ts'
 import type { Table } from './tables.ts'
 
@@ -21,17 +22,24 @@ function metricText(value: number, metric: SelectionMetric): string {
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−')
 }
 
-/** One row per method: its best setting, chosen on validation data, and what it reaches on test data. */
+/** One row per line: its best setting, chosen on validation data, and what it reaches on test data. */
 export function bestTable(
   spec: SweepSpec,
   results: readonly RunResult[],
-  baseline: MethodName | null = null,
+  baseline: string | null = null,
 ): Table {
   const { metric } = spec
-  const compared = compareMethods(results, metric, baseline)
-  const paths = [...new Set(compared.flatMap(({ setting }) => Object.keys(setting.point)))].filter(
-    (path) => path !== 'method',
-  )
+  const compared = compareLines(results, metric, baseline)
+  // What tells lines apart stands in their names.
+  const paths = [
+    ...new Set(
+      compared.flatMap(({ setting }) =>
+        Object.keys(setting.point).filter(
+          (path) => path !== 'method' && !isChoice(path, setting.point[path]),
+        ),
+      ),
+    ),
+  ]
   const unit = metric === 'accuracy' ? ' (%)' : ''
   const byValidation = compared.every((each) => each.byValidation)
   return {
@@ -41,17 +49,17 @@ export function bestTable(
       `Validation ${metric}${unit}`,
       `Test ${metric}${unit}`,
       'n',
-      `Difference to ${methodLabels[(compared.find(({ difference }) => difference === null)?.method ?? 'lora') as MethodName]}`,
+      `Difference to ${compared.find(({ difference }) => difference === null)?.line ?? 'the first'}`,
       'Diverged, failed',
     ],
     rows: [
       ...compared.map((each) => bestRow(each, paths, metric, results)),
-      // A method of which nothing finished is told, too.
-      ...methodsWithout(compared, results).map((method) => [
-        methodLabels[method],
+      // A line of which nothing finished is told, too.
+      ...linesWithout(compared, results).map((line) => [
+        line,
         ...paths.map(() => ''),
         ...['', '', '0', ''],
-        lossesText(method, results),
+        lossesText(line, results),
       ]),
     ],
     numeric: [false, ...paths.map(() => true), true, true, true, true, true],
@@ -60,42 +68,37 @@ export function bestTable(
       byValidation
         ? 'Settings were chosen on validation data and are reported on test data.'
         : 'There was no validation data: settings were chosen by the test data that is reported, which flatters them.',
-      'Diverged and failed runs are counted over all settings of the method.',
+      'Diverged and failed runs are counted over all settings.',
     ].join(' '),
   }
 }
 
 function bestRow(
-  { method, setting, difference, ties, isComplete }: ComparedMethod,
+  { line, setting, difference, ties, isComplete }: ComparedLine,
   paths: readonly string[],
   metric: SelectionMetric,
   results: readonly RunResult[],
 ): string[] {
   const marks = `${ties.length > 0 ? ' (tie)' : ''}${isComplete ? '' : ' (incomplete)'}`
   return [
-    `${methodLabels[method]}${marks}`,
+    `${line}${marks}`,
     ...paths.map((path) => (path in setting.point ? settingText(setting.point[path]!) : '')),
     estimateText(setting.validation, metric),
     estimateText(setting.test, metric),
     String(setting.test?.n ?? 0),
     estimateText(difference, metric),
-    lossesText(method, results),
+    lossesText(line, results),
   ]
 }
 
-/** In the order of the results. */
-export function methodsIn(results: readonly RunResult[]): MethodName[] {
-  return [...new Set(results.map(({ method }) => method))]
+function linesWithout(compared: readonly ComparedLine[], results: readonly RunResult[]): string[] {
+  return linesIn(results).filter((line) => compared.every((each) => each.line !== line))
 }
 
-function methodsWithout(compared: readonly ComparedMethod[], results: readonly RunResult[]): MethodName[] {
-  return methodsIn(results).filter((method) => compared.every((each) => each.method !== method))
-}
-
-/** `2, 1`: how many runs of a method diverged, and how many failed. */
-function lossesText(method: MethodName, results: readonly RunResult[]): string {
+/** `2, 1`: how many runs of a line diverged, and how many failed. */
+function lossesText(line: string, results: readonly RunResult[]): string {
   const count = (outcome: RunResult['outcome']) =>
-    results.filter((result) => result.method === method && result.outcome === outcome).length
+    results.filter((result) => lineOf(result) === line && result.outcome === outcome).length
   return `${count('diverged')}, ${count('failed')}`
 }
 

@@ -84,6 +84,17 @@ export const scalarCharts: readonly ScalarChartDefinition[] = [
   },
   {
     ...plain,
+    key: 'untouched',
+    name: scalarNames.untouchedLoss,
+    title: 'Loss on untouched text',
+    yTitle: 'nats per token',
+    what: 'measurement of forgetting',
+    help: 'Cross-entropy on text that training does not touch, before and after: the rise is what was forgotten.',
+    markers: true,
+    always: false,
+  },
+  {
+    ...plain,
     key: 'lr',
     name: scalarNames.learningRate,
     title: 'Learning rate',

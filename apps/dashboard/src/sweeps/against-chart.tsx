@@ -1,12 +1,13 @@
 /** One measure of the runs against another: does the metric follow the size of ΔW, or its rank? */
-import { Group, Select } from '@mantine/core'
+import { Group } from '@mantine/core'
 import type { RunResult } from '@rankscope/experiments'
 import type { SweepSpec } from '@rankscope/protocol'
 import { memo, useMemo } from 'react'
 import { ChartCard } from '../charts/chart-card.tsx'
 import { useChartTheme } from '../charts/use-chart-theme.ts'
+import { SmallSelect } from '../common/small-select.tsx'
 import { useViewFlag, useViewText } from '../common/view-state.ts'
-import { availableMeasures, measuredOf } from './measured.ts'
+import { availableMeasures, measureChoices, measuredOf } from './measured.ts'
 import { againstFigure } from './sweep-figures.ts'
 
 type Props = { name: string; initialX: string; spec: SweepSpec; results: readonly RunResult[] }
@@ -26,11 +27,11 @@ export const AgainstChart = memo(function AgainstChart({ name, initialX, spec, r
     }),
     [results, x, y, logX, logY, theme],
   )
-  const choices = [...new Set([x, ...names])].map((value) => ({ value, label: measuredOf(value).title }))
+  const choices = measureChoices([...new Set([x, ...names])])
   return (
     <ChartCard
       title={`${measuredOf(y).title} against ${measuredOf(x).title}`}
-      help="One dot per run that has both measures, coloured by method. Means over the target modules, at the end of training."
+      help="One dot per run that has both measures, coloured by method and variant. Means over the target modules, at the end of training."
       chart={chart}
       stores={noStores}
       height={300}
@@ -40,23 +41,19 @@ export const AgainstChart = memo(function AgainstChart({ name, initialX, spec, r
       ]}
       controls={
         <Group gap="xs">
-          <Select
-            size="xs"
-            w={160}
-            aria-label={`Vertical measure, ${name}`}
-            allowDeselect={false}
+          <SmallSelect
+            label={`Vertical measure, ${name}`}
+            width={160}
             value={y}
-            onChange={(value) => value !== null && setY(value)}
-            data={choices}
+            set={setY}
+            choices={choices}
           />
-          <Select
-            size="xs"
-            w={160}
-            aria-label={`Horizontal measure, ${name}`}
-            allowDeselect={false}
+          <SmallSelect
+            label={`Horizontal measure, ${name}`}
+            width={160}
             value={x}
-            onChange={(value) => value !== null && setX(value)}
-            data={choices}
+            set={setX}
+            choices={choices}
           />
         </Group>
       }

@@ -1,10 +1,12 @@
-/** Each method at its best setting, with intervals and paired differences; as Markdown, LaTeX and CSV too. */
-import { Button, Group, Table as MantineTable, Menu, Paper, Select, Text } from '@mantine/core'
-import { bestTable, methodsIn, type RunResult, toCsv, toLatex, toMarkdown } from '@rankscope/experiments'
-import { type MethodName, methodLabels, type SweepSpec } from '@rankscope/protocol'
+/** Each line at its best setting, with intervals and paired differences; as Markdown, LaTeX and CSV too. */
+import { Button, Group, Menu, Paper, Text } from '@mantine/core'
+import { bestTable, linesIn, type RunResult, toCsv, toLatex, toMarkdown } from '@rankscope/experiments'
+import type { SweepSpec } from '@rankscope/protocol'
 import { IconDownload } from '@tabler/icons-react'
 import { memo } from 'react'
 import { downloadText } from '../charts/download.ts'
+import { ResultTable } from '../common/result-table.tsx'
+import { SmallSelect } from '../common/small-select.tsx'
 import { useViewText } from '../common/view-state.ts'
 
 const formats = [
@@ -20,9 +22,9 @@ export const BestTable = memo(function BestTable({
   spec: SweepSpec
   results: readonly RunResult[]
 }) {
-  const methods = methodsIn(results)
+  const lines = linesIn(results)
   const [baselineText, setBaseline] = useViewText('baseline', '')
-  const baseline = methods.find((method) => method === baselineText) ?? methods[0] ?? null
+  const baseline = lines.find((line) => line === baselineText) ?? lines[0] ?? null
   const table = bestTable(spec, results, baseline)
   const name = spec.name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
   return (
@@ -30,18 +32,13 @@ export const BestTable = memo(function BestTable({
       <Group justify="space-between" mb="xs">
         <Text fw={600}>Best settings</Text>
         <Group gap="xs">
-          {methods.length > 1 ? (
-            <Select
-              size="xs"
-              w={190}
-              aria-label="Baseline of the differences"
-              allowDeselect={false}
+          {lines.length > 1 ? (
+            <SmallSelect
+              label="Baseline of the differences"
+              width={220}
               value={baseline}
-              onChange={(value) => value !== null && setBaseline(value)}
-              data={methods.map((method: MethodName) => ({
-                value: method,
-                label: `Differences to ${methodLabels[method]}`,
-              }))}
+              set={setBaseline}
+              choices={lines.map((line) => ({ value: line, label: `Differences to ${line}` }))}
             />
           ) : null}
           <Menu position="bottom-end">
@@ -60,34 +57,7 @@ export const BestTable = memo(function BestTable({
           </Menu>
         </Group>
       </Group>
-      <MantineTable.ScrollContainer minWidth={680}>
-        <MantineTable verticalSpacing="xs" data-testid="best-settings">
-          <MantineTable.Thead>
-            <MantineTable.Tr>
-              {table.columns.map((column, index) => (
-                <MantineTable.Th key={column} ta={table.numeric?.[index] ? 'right' : 'left'}>
-                  {column}
-                </MantineTable.Th>
-              ))}
-            </MantineTable.Tr>
-          </MantineTable.Thead>
-          <MantineTable.Tbody>
-            {table.rows.map((cells) => (
-              <MantineTable.Tr key={cells[0]}>
-                {cells.map((cell, index) => (
-                  <MantineTable.Td
-                    key={table.columns[index]}
-                    ta={table.numeric?.[index] ? 'right' : 'left'}
-                    className="numeric"
-                  >
-                    {cell === '' ? '–' : cell}
-                  </MantineTable.Td>
-                ))}
-              </MantineTable.Tr>
-            ))}
-          </MantineTable.Tbody>
-        </MantineTable>
-      </MantineTable.ScrollContainer>
+      <ResultTable table={table} testId="best-settings" minWidth={680} />
       <Text size="xs" c="dimmed" mt="xs">
         {table.caption}
       </Text>

@@ -1,11 +1,12 @@
 /** Means of a measure over two axes, as a table whose cells are shaded: the numbers can be read and copied. */
-import { Group, Paper, Select, Table, Text } from '@mantine/core'
+import { Group, Paper, Table, Text } from '@mantine/core'
 import { type RunResult, settingText } from '@rankscope/experiments'
 import type { SweepSpec } from '@rankscope/protocol'
 import { memo } from 'react'
 import { formatNumber, formatPercent } from '../common/format.ts'
+import { SmallSelect } from '../common/small-select.tsx'
 import { useViewText } from '../common/view-state.ts'
-import { availableMeasures, measuredOf } from './measured.ts'
+import { availableMeasures, measureChoices, measuredOf } from './measured.ts'
 import { heatCells } from './sweep-figures.ts'
 
 export const HeatMap = memo(function HeatMap({
@@ -32,22 +33,6 @@ export const HeatMap = memo(function HeatMap({
   const means = cells.flat().flatMap(({ mean }) => mean ?? [])
   const [low, high] = [Math.min(...means), Math.max(...means)]
   const format = (value: number | null) => (measured.percent ? formatPercent(value) : formatNumber(value))
-  const select = (
-    label: string,
-    value: string,
-    set: (value: string) => void,
-    data: { value: string; label: string }[],
-  ) => (
-    <Select
-      size="xs"
-      w={170}
-      aria-label={label}
-      allowDeselect={false}
-      value={value}
-      onChange={(next) => next !== null && set(next)}
-      data={data}
-    />
-  )
   const axes = (other: string | null) =>
     paths.filter((path) => path !== other).map((path) => ({ value: path, label: path }))
   return (
@@ -57,14 +42,19 @@ export const HeatMap = memo(function HeatMap({
           {measured.title} by {lastWord(row)} and {lastWord(column)}
         </Text>
         <Group gap="xs">
-          {select(
-            'Measure of the cells',
-            name,
-            setName,
-            names.map((value) => ({ value, label: measuredOf(value).title })),
-          )}
-          {paths.length > 2 ? select('Rows', row, setRow, axes(null)) : null}
-          {paths.length > 2 ? select('Columns', column, setColumn, axes(row)) : null}
+          <SmallSelect
+            label="Measure of the cells"
+            width={170}
+            value={name}
+            set={setName}
+            choices={measureChoices(names)}
+          />
+          {paths.length > 2 ? (
+            <>
+              <SmallSelect label="Rows" width={170} value={row} set={setRow} choices={axes(null)} />
+              <SmallSelect label="Columns" width={170} value={column} set={setColumn} choices={axes(row)} />
+            </>
+          ) : null}
         </Group>
       </Group>
       <Table.ScrollContainer minWidth={420}>

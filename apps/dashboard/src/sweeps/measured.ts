@@ -41,3 +41,7 @@ export function availableMeasures(results: readonly RunResult[], metric: Selecti
     (name) => name in titles,
   )
 }
+
+export function measureChoices(names: readonly string[]) {
+  return names.map((value) => ({ value, label: measuredOf(value).title }))
+}

@@ -1,15 +1,16 @@
-/** A measure over one axis, one line per method: with learning rates, the “own learning rate” plot. */
-import { Group, Select } from '@mantine/core'
-import type { RunResult } from '@rankscope/experiments'
-import type { SweepPoint, SweepSpec } from '@rankscope/protocol'
+/** A measure over one axis, one line per method and variant: with learning rates, the “own learning rate” plot. */
+import { Group } from '@mantine/core'
+import type { RunResult, Setting } from '@rankscope/experiments'
+import type { SweepSpec } from '@rankscope/protocol'
 import { memo, useMemo } from 'react'
 import { ChartCard } from '../charts/chart-card.tsx'
 import { useChartTheme } from '../charts/use-chart-theme.ts'
+import { SmallSelect } from '../common/small-select.tsx'
 import { useViewFlag, useViewText } from '../common/view-state.ts'
-import { availableMeasures, measuredOf } from './measured.ts'
+import { availableMeasures, measureChoices, measuredOf } from './measured.ts'
 import { overAxisFigure } from './sweep-figures.ts'
 
-type Props = { spec: SweepSpec; results: readonly RunResult[]; best: readonly SweepPoint[] }
+type Props = { spec: SweepSpec; results: readonly RunResult[]; best: readonly Setting[] }
 
 export const OverAxisChart = memo(function OverAxisChart({ spec, results, best }: Props) {
   const theme = useChartTheme()
@@ -42,7 +43,7 @@ export const OverAxisChart = memo(function OverAxisChart({ spec, results, best }
   return (
     <ChartCard
       title={`${measuredOf(name).title} over ${lastWord}`}
-      help="Each dot is a run; the line is the mean over seeds and whatever else varies, the band one standard deviation (n − 1). A star is the method’s best setting, chosen on validation data where there is any. A cross at the foot is a run that diverged or failed."
+      help="Each dot is a run; the line is the mean over seeds and whatever else varies, the band one standard deviation (n − 1). A star is the line’s best setting, chosen on validation data where there is any. A cross at the foot is a run that diverged or failed."
       chart={chart}
       stores={noStores}
       height={360}
@@ -53,24 +54,20 @@ export const OverAxisChart = memo(function OverAxisChart({ spec, results, best }
       ]}
       controls={
         <Group gap="xs">
-          <Select
-            size="xs"
-            w={190}
-            aria-label="Measure"
-            allowDeselect={false}
+          <SmallSelect
+            label="Measure"
+            width={190}
             value={name}
-            onChange={(value) => value !== null && setName(value)}
-            data={names.map((value) => ({ value, label: measuredOf(value).title }))}
+            set={setName}
+            choices={measureChoices(names)}
           />
           {numeric.length > 1 ? (
-            <Select
-              size="xs"
-              w={190}
-              aria-label="Axis"
-              allowDeselect={false}
+            <SmallSelect
+              label="Axis"
+              width={190}
               value={path}
-              onChange={(value) => value !== null && setPath(value)}
-              data={numeric.map(({ path: value }) => value)}
+              set={setPath}
+              choices={numeric.map(({ path: value }) => ({ value, label: value }))}
             />
           ) : null}
         </Group>

@@ -33,7 +33,7 @@ const options = {
   measured: measuredOf('accuracy'),
   logX: true,
   logY: false,
-  best: [{ method: 'lora', [rate]: 1e-4 }],
+  best: [{ line: 'LoRA', point: { method: 'lora', [rate]: 1e-4 } }],
   theme: chartThemes.light,
 }
 type Trace = { name?: string; mode?: string; x: number[]; y: number[]; marker?: { symbol?: string } }

@@ -1,6 +1,5 @@
-/** What a sweep’s charts show: a measure over an axis, one line per method, and one measure against another. Pure. */
-import { estimate, methodsIn, type RunResult, type Setting, settingsOf } from '@rankscope/experiments'
-import { type MethodName, methodLabels, type SweepPoint } from '@rankscope/protocol'
+/** What a sweep’s charts show: a measure over an axis, one line per method and variant, and one measure against another. Pure. */
+import { estimate, lineOf, linesIn, type RunResult, type Setting, settingsOf } from '@rankscope/experiments'
 import type { Data } from 'plotly.js'
 import { axis, baseLayout, type ChartTheme, type PlotlyFigure } from '../charts/figure.ts'
 import { palette } from '../runs/run-colours.ts'
@@ -12,9 +11,9 @@ export type Measured = {
   percent?: boolean
 }
 
-/** The same colour for a method on every chart of a sweep. */
-export function methodColour(methods: readonly MethodName[], method: MethodName, theme: ChartTheme): string {
-  return palette[methods.indexOf(method) % palette.length]![theme.scheme]
+/** The same colour for a line on every chart of a sweep. */
+function lineColour(lines: readonly string[], line: string, theme: ChartTheme): string {
+  return palette[lines.indexOf(line) % palette.length]![theme.scheme]
 }
 
 type OverAxis = {
@@ -22,8 +21,8 @@ type OverAxis = {
   measured: Measured
   logX: boolean
   logY: boolean
-  /** Settings to mark: each method’s best. */
-  best: readonly SweepPoint[]
+  /** Settings to mark: each line’s best. */
+  best: readonly Pick<Setting, 'line' | 'point'>[]
   theme: ChartTheme
 }
 
@@ -34,17 +33,17 @@ type OverAxis = {
 export function overAxisFigure(results: readonly RunResult[], options: OverAxis): PlotlyFigure {
   const { path, measured, logX, logY, best, theme } = options
   const scale = measured.percent ? 100 : 1
-  const methods = methodsIn(results)
+  const lines = linesIn(results)
   const traces: Data[] = []
   const seenValues = results.flatMap((result) => measured.value(result) ?? []).map((value) => scale * value)
-  const rows: (string | number)[][] = [['method', path, 'seed', measured.title, 'outcome', 'run']]
-  for (const method of methods) {
-    const colour = methodColour(methods, method, theme)
-    const own = results.filter((result) => result.method === method && typeof result.point[path] === 'number')
+  const rows: (string | number)[][] = [['line', path, 'seed', measured.title, 'outcome', 'run']]
+  for (const label of lines) {
+    const colour = lineColour(lines, label, theme)
+    const own = results.filter((result) => lineOf(result) === label && typeof result.point[path] === 'number')
     const x = (result: RunResult) => result.point[path] as number
     const seen = own.filter((result) => measured.value(result) !== null)
     for (const result of own)
-      rows.push([method, x(result), result.seed, measured.value(result) ?? '', result.outcome, result.runId])
+      rows.push([label, x(result), result.seed, measured.value(result) ?? '', result.outcome, result.runId])
     const positions = [...new Set(seen.map(x))].sort((one, other) => one - other)
     const means = positions.map(
       (position) =>
@@ -52,7 +51,6 @@ export function overAxisFigure(results: readonly RunResult[], options: OverAxis)
           seen.filter((result) => x(result) === position).map((result) => scale * measured.value(result)!),
         )!,
     )
-    const label = methodLabels[method]
     const line = { color: colour, width: 2 }
     const spread = means.map(({ deviation }) => deviation ?? 0)
     if (spread.some((deviation) => deviation > 0)) {
@@ -63,7 +61,7 @@ export function overAxisFigure(results: readonly RunResult[], options: OverAxis)
         line: { width: 0, color: colour },
         hoverinfo: 'skip' as const,
         showlegend: false,
-        legendgroup: method,
+        legendgroup: label,
       }
       traces.push(
         { ...hidden, y: means.map(({ mean }, index) => mean - spread[index]!) },
@@ -83,7 +81,7 @@ export function overAxisFigure(results: readonly RunResult[], options: OverAxis)
         x: positions,
         y: means.map(({ mean }) => mean),
         line,
-        legendgroup: method,
+        legendgroup: label,
         hovertemplate: '%{y:.4~g}',
       },
       {
@@ -95,11 +93,11 @@ export function overAxisFigure(results: readonly RunResult[], options: OverAxis)
         marker: { color: colour, size: 6, opacity: 0.75 },
         hoverinfo: 'skip',
         showlegend: false,
-        legendgroup: method,
+        legendgroup: label,
       },
     )
-    const stars = best.filter((point) => point['method'] === undefined || point['method'] === method)
-    const starred = seen.filter((result) => stars.some((point) => isAt(result, point, method)))
+    const stars = best.filter(({ line }) => line === label)
+    const starred = seen.filter((result) => stars.some(({ point }) => isAt(result, point)))
     if (starred.length > 0) {
       const mean = estimate(starred.map((result) => scale * measured.value(result)!))!.mean
       traces.push({
@@ -111,7 +109,7 @@ export function overAxisFigure(results: readonly RunResult[], options: OverAxis)
         marker: { color: colour, size: 15, symbol: 'star', line: { color: theme.background, width: 1.5 } },
         hoverinfo: 'skip',
         showlegend: false,
-        legendgroup: method,
+        legendgroup: label,
       })
     }
     const lost = own.filter(({ outcome }) => outcome === 'diverged' || outcome === 'failed')
@@ -127,7 +125,7 @@ export function overAxisFigure(results: readonly RunResult[], options: OverAxis)
         text: lost.map(({ outcome }) => outcome),
         hovertemplate: '%{text}<extra></extra>',
         showlegend: false,
-        legendgroup: method,
+        legendgroup: label,
       })
   }
   const drawn = rows.length - 1
@@ -165,12 +163,9 @@ function rangeOf(values: readonly number[], isShare: boolean): { range?: [number
   return { range: [low - around, high + around] }
 }
 
-function isAt(result: RunResult, point: SweepPoint, method: MethodName): boolean {
-  return (
-    result.method === method &&
-    Object.entries(point).every(
-      ([path, value]) => JSON.stringify(result.point[path]) === JSON.stringify(value),
-    )
+function isAt(result: RunResult, point: Setting['point']): boolean {
+  return Object.entries(point).every(
+    ([path, value]) => JSON.stringify(result.point[path]) === JSON.stringify(value),
   )
 }
 
@@ -182,21 +177,20 @@ export function againstFigure(
   log: { x: boolean; y: boolean },
   theme: ChartTheme,
 ): PlotlyFigure {
-  const methods = methodsIn(results)
+  const lines = linesIn(results)
   const scale = (measured: Measured) => (measured.percent ? 100 : 1)
-  const rows: (string | number)[][] = [['method', 'seed', x.title, y.title, 'run']]
-  const traces: Data[] = methods.flatMap((method): Data[] => {
+  const rows: (string | number)[][] = [['line', 'seed', x.title, y.title, 'run']]
+  const traces: Data[] = lines.flatMap((line): Data[] => {
     const own = results.filter(
-      (result) => result.method === method && x.value(result) !== null && y.value(result) !== null,
+      (result) => lineOf(result) === line && x.value(result) !== null && y.value(result) !== null,
     )
-    for (const result of own)
-      rows.push([method, result.seed, x.value(result)!, y.value(result)!, result.runId])
+    for (const result of own) rows.push([line, result.seed, x.value(result)!, y.value(result)!, result.runId])
     if (own.length === 0) return []
     return [
       {
         type: 'scatter',
         mode: 'markers',
-        name: methodLabels[method],
+        name: line,
         x: own.map((result) => scale(x) * x.value(result)!),
         y: own.map((result) => scale(y) * y.value(result)!),
         text: own.map(({ point }) =>
@@ -205,7 +199,7 @@ export function againstFigure(
             .join('<br>'),
         ),
         hovertemplate: '%{text}<br>%{x:.4~g}, %{y:.4~g}',
-        marker: { color: methodColour(methods, method, theme), size: 8, opacity: 0.85 },
+        marker: { color: lineColour(lines, line, theme), size: 8, opacity: 0.85 },
       },
     ]
   })

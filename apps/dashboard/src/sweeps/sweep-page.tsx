@@ -1,4 +1,4 @@
-/** One sweep: how far it is, which setting is best for each method, and how measures depend on the settings. */
+/** One sweep: how far it is, which setting is best on each line, and how measures depend on the settings. */
 import { Badge, Button, Group, Loader, SimpleGrid, Stack, Text, Title } from '@mantine/core'
 import { bestSettings, type RunResult, runResult } from '@rankscope/experiments'
 import type { RunView, SweepView } from '@rankscope/protocol'
@@ -37,10 +37,7 @@ function Sweep({ sweep, runs }: { sweep: SweepView; runs: readonly RunView[] }) 
   // Views change with every step; the charts need only what a run came to.
   const told = JSON.stringify(members.map(({ run, point }) => runResult(run, point, metric)))
   const results = useMemo(() => JSON.parse(told) as RunResult[], [told])
-  const best = useMemo(
-    () => bestSettings(results, metric).map(({ setting }) => setting.point),
-    [results, metric],
-  )
+  const best = useMemo(() => bestSettings(results, metric).map(({ setting }) => setting), [results, metric])
   const counts: SweepView['counts'] = {}
   for (const { run } of members) counts[run.state] = (counts[run.state] ?? 0) + 1
   const compared = members.map(({ run }) => run.runId).slice(0, mostCompared)
