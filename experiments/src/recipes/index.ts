@@ -1,6 +1,7 @@
 /** All recipes, in the order of the page. */
 import { RankscopeError, type SweepSpec } from '@rankscope/protocol'
 import { ownLearningRates, peftComparison } from './beyond.ts'
+import { figure4 } from './figure4.ts'
 import { figure1, figure3, figure5, figure6, figure7, figure8 } from './figures.ts'
 import { table1Llama2, table1Llama31, table1Mistral, table2, table7 } from './paper-tables.ts'
 import type { Recipe } from './recipe.ts'
@@ -14,6 +15,7 @@ export const recipes: readonly Recipe[] = [
   table2,
   figure1,
   figure3,
+  figure4,
   figure5,
   figure6,
   figure7,

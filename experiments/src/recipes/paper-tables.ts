@@ -1,28 +1,18 @@
 /** The paper’s tables as recipes. */
 import type { Table } from '../tables.ts'
+import { codeAsk, codeTestAsk, commonsenseAsk, mathAsk, mathTestAsk, modelAsk } from './asks.ts'
 import {
-  modelAsk,
+  codeBase,
+  mathBase,
   ownSettings,
   paperBase,
   type Recipe,
   records,
   smallBase,
-  smallMethods,
+  smallSweep,
   sweep,
 } from './recipe.ts'
 
-const mathData = {
-  key: 'math',
-  kind: 'data',
-  title: 'Training file',
-  hint: 'your copy of MetaMathQA (395K), as JSON or JSONL',
-} as const
-const gsm8kTest = {
-  key: 'mathTest',
-  kind: 'data',
-  title: 'GSM8K test file',
-  hint: 'the 1,319 test questions of GSM8K',
-} as const
 const reading1 =
   'Updates of HD-PiSSA are summed over devices, as the released code does; all evidence says that the table was made so. The mathematics half is repeated here: GSM8K by the paper’s extractor. HumanEval and MBPP need generated programs to be run, and are not scored yet.'
 const columns1 = ['Method', 'GSM8K', 'MATH', 'HumanEval', 'MBPP', 'Mean']
@@ -35,7 +25,7 @@ function table1(id: string, of: string, model: string, learningRate: number, row
     title: 'Mathematics and code',
     says: `The paper trains ${model} on mathematics (MetaMathQA, 395K) and on code (CodeFeedback-Python, 105K), one epoch each, with LoRA, PiSSA and HD-PiSSA of rank 16. It scores GSM8K and MATH, HumanEval and MBPP. HD-PiSSA comes first in the mean, PiSSA second.`,
     reading: reading1,
-    asks: [{ ...modelAsk, hint: `the folder of ${model} on the node` }, mathData, gsm8kTest],
+    asks: [modelAsk(model), mathAsk, mathTestAsk],
     cost: 'Three runs, each about a day on a GPU of 80 GB.',
     smallMinutes: 2,
     compare: 'Test accuracy per method beside the column GSM8K.',
@@ -43,23 +33,11 @@ function table1(id: string, of: string, model: string, learningRate: number, row
     full: (files) =>
       sweep({
         name: of,
-        base: {
-          ...paperBase,
-          optimizer: { learningRate },
-          model: { path: files['model'] },
-          data: records(files['math'], files['mathTest'], 'gsm8k'),
-          evaluation: { examples: 1319, maxNewTokens: 1024 },
-        },
+        base: { ...mathBase(files), optimizer: { learningRate } },
         methods: ownSettings({ rank: 16 }),
         axes: [{ path: 'method', values: ['lora', 'pissa', 'hd-pissa'] }],
       }),
-    small: () =>
-      sweep({
-        name: `${of}, small`,
-        base: smallBase,
-        methods: smallMethods,
-        axes: [{ path: 'method', values: ['lora', 'pissa', 'hd-pissa'] }],
-      }),
+    small: () => smallSweep(of, [{ path: 'method', values: ['lora', 'pissa', 'hd-pissa'] }]),
   }
 }
 
@@ -90,10 +68,10 @@ export const table2: Recipe = {
   reading:
     'Three epochs as the paper’s text says (its Table 5 says one); MoRA is type 6, as the number of its parameters shows. Each baseline keeps the learning rate of its own repository (LoRA 3e-4 is our reading of 2e-4 to 3e-4). The quoted rows chose a checkpoint on 120 validation examples and decoded with beams; here the last weights decode greedily.',
   asks: [
-    modelAsk,
-    { key: 'data', kind: 'data', title: 'Training file', hint: 'your copy of commonsense_170k.json' },
+    modelAsk('Llama-2-7B'),
+    commonsenseAsk,
     {
-      key: 'test',
+      key: 'commonsenseTest',
       kind: 'data',
       title: 'Test file',
       hint: 'the test records of one benchmark, or of all eight in one file',
@@ -132,7 +110,7 @@ export const table2: Recipe = {
       base: {
         ...paperBase,
         model: { path: files['model'] },
-        data: records(files['data'], files['test'], 'commonsense'),
+        data: records(files['commonsense'], files['commonsenseTest'], 'commonsense'),
         targetModules: ['q_proj', 'k_proj', 'v_proj', 'up_proj', 'down_proj'],
         schedule: { kind: 'linear', warmupSteps: 100 },
         training: { ...paperBase.training, epochs: 3, globalBatchSize: 16 },
@@ -143,14 +121,11 @@ export const table2: Recipe = {
     })
   },
   small: () =>
-    sweep({
-      name: 'Table 2, small',
+    smallSweep('Table 2', [{ path: 'method', values: methods2 }], {
       base: {
         ...smallBase,
         data: { ...smallBase.data, source: { ...smallBase.data.source, task: 'choice' } },
       },
-      methods: smallMethods,
-      axes: [{ path: 'method', values: methods2 }],
     }),
 }
 
@@ -161,11 +136,7 @@ export const table7: Recipe = {
   says: 'The paper takes HD-PiSSA apart: LoRA’s initialisation with direct weight updates, and HD-PiSSA with the same top components on every device. All train on code for three epochs and are scored every 500 steps. The loss of HD-PiSSA is the lowest, 0.5854 against 0.5984 and 0.6035.',
   reading:
     'The order of the losses is the robust signal: the scores differ by single problems of 164. The base model is not named; Llama-2-7B is plausible. Until code benchmarks can be scored here, the loss is what is compared.',
-  asks: [
-    modelAsk,
-    { key: 'code', kind: 'data', title: 'Training file', hint: 'your copy of CodeFeedback-Python (105K)' },
-    { key: 'codeTest', kind: 'data', title: 'Test file', hint: 'records held out from it' },
-  ],
+  asks: [modelAsk('Llama-2-7B'), codeAsk, codeTestAsk],
   cost: 'Three runs of three epochs, each about a day on a GPU of 80 GB.',
   smallMinutes: 3,
   compare: 'The training loss at the end, and the evaluations every 500 steps.',
@@ -181,18 +152,12 @@ export const table7: Recipe = {
   full: (files) =>
     sweep({
       name: 'Table 7',
-      base: {
-        ...paperBase,
-        model: { path: files['model'] },
-        data: records(files['code'], files['codeTest'], 'exact'),
-        training: { ...paperBase.training, epochs: 3 },
-        evaluation: { everySteps: 500, examples: 500, maxNewTokens: 512 },
-      },
+      base: codeBase(files),
       methods: ownSettings({ rank: 16 }),
       axes: ablation,
       metric: 'loss',
     }),
-  small: () => sweep({ name: 'Table 7, small', base: smallBase, methods: smallMethods, axes: ablation }),
+  small: () => smallSweep('Table 7', ablation),
 }
 
 const ablation = [

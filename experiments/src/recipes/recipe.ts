@@ -17,6 +17,9 @@ export type Ask = {
   hint: string
 }
 
+/** The answers to what a recipe asks, by key. */
+export type Files = Readonly<Record<string, string>>
+
 export type Recipe = {
   id: string
   /** `Figure 3`, `Table 1 (Llama)`; of recipes beyond the paper what they are about. */
@@ -35,11 +38,11 @@ export type Recipe = {
   compare: string
   /** The paper’s own numbers; null where it has a picture only. */
   paper: Table | null
-  full: (files: Readonly<Record<string, string>>) => SweepSpec
+  full: (files: Files) => SweepSpec
   small: () => SweepSpec
 }
 
-export type Settings = Record<string, unknown>
+type Settings = Record<string, unknown>
 
 /** Common settings of the paper (its Table 4); what differs per method follows its own setting (`ownSettings`). */
 export const paperBase = {
@@ -57,23 +60,37 @@ export const paperBase = {
   spectra: { everySteps: 500, atEnd: false },
 } as const satisfies Partial<RunConfigInput>
 
-export const modelAsk: Ask = {
-  key: 'model',
-  kind: 'model',
-  title: 'Base model',
-  hint: 'the folder of Llama-2-7B on the node',
-}
-
 /** Records that are scored by a benchmark’s rules; a code benchmark is scored by loss alone as long as it has no scorer. */
 export function records(
   path: string | undefined,
   test: string | undefined,
   scorer: 'gsm8k' | 'math' | 'commonsense' | 'exact',
-): Settings {
+) {
   return {
     source: { kind: 'records', path: path ?? '', evaluationPath: test ?? null, scorer },
     template: 'alpaca',
     maxLength: 512,
+  }
+}
+
+/** The paper’s setting for mathematics, scored by all questions of GSM8K. */
+export function mathBase(files: Files, evaluation: Settings = {}) {
+  return {
+    ...paperBase,
+    model: { path: files['model'] },
+    data: records(files['math'], files['mathTest'], 'gsm8k'),
+    evaluation: { examples: 1319, maxNewTokens: 1024, ...evaluation },
+  }
+}
+
+/** The paper’s setting for code: three epochs, looked at every 500 steps. */
+export function codeBase(files: Files) {
+  return {
+    ...paperBase,
+    model: { path: files['model'] },
+    data: records(files['code'], files['codeTest'], 'exact'),
+    training: { ...paperBase.training, epochs: 3 },
+    evaluation: { everySteps: 500, examples: 500, maxNewTokens: 512 },
   }
 }
 
@@ -135,4 +152,9 @@ export function sweep(
   spec: Omit<SweepSpec, 'methods' | 'sample' | 'metric' | 'recipe'> & Partial<SweepSpec>,
 ): SweepSpec {
   return { methods: {}, sample: null, metric: 'accuracy', recipe: null, ...spec }
+}
+
+/** The same experiment on the built-in model; `base` says what differs from the usual small setting. */
+export function smallSweep(name: string, axes: SweepSpec['axes'], over: Partial<SweepSpec> = {}): SweepSpec {
+  return sweep({ name: `${name}, small`, base: smallBase, methods: smallMethods, axes, ...over })
 }

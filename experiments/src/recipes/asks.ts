@@ -1,0 +1,22 @@
+/** What recipes ask for at full scale: the reader’s model and files. Recipes that need the same ask in the same words. */
+import type { Ask } from './recipe.ts'
+
+const data = (key: string, title: string, hint: string): Ask => ({ key, kind: 'data', title, hint })
+
+export const modelAsk = (model: string): Ask => ({
+  key: 'model',
+  kind: 'model',
+  title: 'Base model',
+  hint: `the folder of ${model} on the node`,
+})
+export const mathAsk = data('math', 'Mathematics', 'your copy of MetaMathQA (395K), as JSON or JSONL')
+export const mathTestAsk = data('mathTest', 'GSM8K test file', 'the 1,319 test questions of GSM8K')
+export const codeAsk = data('code', 'Code', 'your copy of CodeFeedback-Python (105K)')
+export const codeTestAsk = data('codeTest', 'Code test file', 'records held out from CodeFeedback-Python')
+export const commonsenseAsk = data('commonsense', 'Commonsense', 'your copy of commonsense_170k.json')
+export const conversationAsk = data('conversation', 'Conversation', 'your copy of WizardLM (143K)')
+export const textAsk = data(
+  'text',
+  'Untouched text',
+  'plain text that training does not touch, for forgetting: PEFT takes rows of Wikipedia',
+)
