@@ -141,7 +141,7 @@ export type EstimateRequest = z.infer<typeof estimateRequestSchema>
  * A run was deleted: its folders on the node (checkpoints, exports) go too. The server repeats it, also after a
  * restart of either side, until the node has answered; a node that knows nothing of the run answers 0.
  */
-export const deleteRunSchema = z.strictObject({ runId: z.string().min(1).max(64) })
+export const deleteRunSchema = z.strictObject({ runId: idSchema })
 export type DeleteRun = z.infer<typeof deleteRunSchema>
 export const deletedRunSchema = z.strictObject({
   /** What its files took. */

@@ -294,6 +294,33 @@ describe('the node daemon', () => {
     ])
   })
 
+  it('removes nothing but the folders of a run, whatever a server calls a run (P28)', async () => {
+    await startAndGreet()
+    mkdirSync(join(folder, 'runs', 'a'), { recursive: true })
+    writeFileSync(join(folder, 'precious'), '')
+    for (const runId of ['..', '.', '../precious', 'a/..', '/', 'a/../../precious'])
+      expect(await server.deleteRun(runId), runId).toMatchObject({
+        ok: false,
+        error: { code: 'MESSAGE_INVALID' },
+      })
+    expect([existsSync(join(folder, 'precious')), existsSync(join(folder, 'runs', 'a'))]).toEqual([
+      true,
+      true,
+    ])
+    expect(await server.deleteRun('a')).toEqual({ ok: true, value: { freedBytes: 0 } })
+    expect(readdirSync(join(folder, 'runs'))).toEqual([])
+  })
+
+  it('is not disturbed by files that others left among the runs', async () => {
+    await startAndGreet({ checkpointBytes: 1 })
+    for (const name of ['.DS_Store', 'notes.txt']) writeFileSync(join(folder, 'runs', name), '')
+    await server.assign(assignment('a', 'until-asked'))
+    await server.command({ runId: 'a', attempt: 1, command: 'checkpoint' })
+    await server.until(() => server.records.some(({ body }) => body.kind === 'checkpoint'))
+    await server.command({ runId: 'a', attempt: 1, command: 'stop' })
+    await server.until(() => server.lifecycle('a').includes('stopped'))
+  })
+
   it('replays the spool after a restart with no server in between', async () => {
     await startAndGreet()
     server.onBatch = () => new RankscopeError('STORE_FAILED', 'not now')

@@ -53,6 +53,16 @@ describe('what a node offers', () => {
     expect(lines).toEqual([expect.stringMatching(/piped.*no regular file/)])
   })
 
+  it('leaves out what cannot be looked at, and offers the rest', () => {
+    mkdirSync(join(folder, 'circle'))
+    symlinkSync('config.json', join(folder, 'circle', 'config.json'))
+    writeFileSync(join(folder, 'good.txt'), '')
+    const lines: string[] = []
+    expect(findModels([folder], (line) => lines.push(line))).toEqual([])
+    expect(findData([folder], () => {})).toEqual([{ path: 'good.txt', bytes: 0 }])
+    expect(lines).toEqual([expect.stringMatching(/left out the model .*circle.*ELOOP/)])
+  })
+
   it('leaves out what has a name that no message carries, and says so', () => {
     mkdirSync(join(folder, 'a\u202eb'))
     writeFileSync(join(folder, 'a\nb.txt'), '')

@@ -1,5 +1,5 @@
 /** What this node offers to train: base models and data files in the folders that its owner allowed, and its devices. */
-import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
 import {
@@ -52,16 +52,28 @@ export function findData(roots: readonly string[], report: Report): DataFile[] {
       entries(folder).flatMap((entry) => {
         if (!entry.isFile() || !/\.((jsonl?|csv|tsv|txt)(\.gz)?|parquet)$/.test(entry.name)) return []
         const path = join(folder, entry.name)
-        // It may have gone since the folder was read.
-        const stat = statSync(path, { throwIfNoEntry: false })
-        const file = nodeDataSchema.safeParse({ path: relative(root, path), bytes: stat?.size ?? null })
-        if (file.success) return [file.data]
-        if (stat) report(`left out the data file ${JSON.stringify(path)}: its name ${reasonOf(file.error)}`)
-        return []
+        const stat = look(path)
+        if (stat === null) return []
+        const leaveOut = (reason: string) => {
+          report(`left out the data file ${JSON.stringify(path)}: ${reason}`)
+          return []
+        }
+        if (typeof stat === 'string') return leaveOut(stat)
+        const file = nodeDataSchema.safeParse({ path: relative(root, path), bytes: stat.size })
+        return file.success ? [file.data] : leaveOut(`its name ${reasonOf(file.error)}`)
       }),
     ),
   )
   return listed(found, offeringLimits.data, '--data', report)
+}
+
+/** What a path leads to: null where there is nothing (any more), the reason where the system does not say. */
+function look(path: string): Stats | string | null {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) ?? null
+  } catch (error) {
+    return errorPayload(error).message
+  }
 }
 
 function listed<T>(found: T[], most: number, option: string, report: Report): T[] {
@@ -93,12 +105,13 @@ export function usableMemoryBytes(): number {
 
 /** Null where there is no `config.json`. A folder that cannot be trained is left out, and the report says why. */
 function describeModel(root: string, folder: string, report: Report): Model | null {
-  const stat = statSync(join(folder, 'config.json'), { throwIfNoEntry: false })
-  if (!stat) return null
   const leaveOut = (reason: string) => {
     report(`left out the model ${JSON.stringify(folder)}: ${reason}`)
     return null
   }
+  const stat = look(join(folder, 'config.json'))
+  if (stat === null) return null
+  if (typeof stat === 'string') return leaveOut(stat)
   if (!stat.isFile()) return leaveOut('config.json is no regular file')
   if (stat.size > largestConfigBytes) return leaveOut(`config.json has ${stat.size} bytes`)
   try {

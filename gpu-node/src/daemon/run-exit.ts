@@ -7,7 +7,7 @@ export interface RunExit {
   readonly signal: NodeJS.Signals | null
   /** The last lines that the process wrote to stderr. */
   readonly lastLines: readonly string[]
-  /** Whether the kernel killed any process for want of memory while this one ran. */
+  /** Whether the kernel killed any process for want of memory just before this one ended. */
   readonly kernelKilledForMemory: boolean
 }
 
@@ -38,11 +38,66 @@ export function explainExit(exit: RunExit): ErrorPayload {
   }
 }
 
-/** How many processes Linux has killed for want of memory since it started; 0 where the system does not count. */
-export function kernelMemoryKills(): number {
+/**
+ * Whether the kernel has just killed a process for want of memory. Its counters do not say which one, so only what was
+ * counted lately says something about a process that was killed now: since the turn before the last one.
+ */
+export class RecentMemoryKills {
+  readonly #count: () => number
+  #before: number
+  #last: number
+
+  constructor(count: () => number = kernelMemoryKills) {
+    this.#count = count
+    this.#before = count()
+    this.#last = this.#before
+  }
+
+  /** Time has passed. */
+  turn(): void {
+    this.#before = this.#last
+    this.#last = this.#count()
+  }
+
+  get any(): boolean {
+    return this.#count() > this.#before
+  }
+}
+
+/**
+ * How many processes Linux has killed for want of memory: of this process’s control group, where runs are too, or of
+ * the whole machine where it is in none. 0 where the system does not count.
+ */
+export function kernelMemoryKills(read = (file: string) => readFileSync(file, 'utf8')): number {
+  const count = (file: string) => {
+    try {
+      const counted = /^oom_kill (\d+)$/m.exec(read(file))?.[1]
+      return counted === undefined ? null : Number(counted)
+    } catch {
+      return null
+    }
+  }
+  return (
+    groupFiles(read)
+      .map(count)
+      .find((kills) => kills !== null) ??
+    count('/proc/vmstat') ??
+    0
+  )
+}
+
+/** Where version 2 and version 1 of control groups keep the counter. */
+function groupFiles(read: (file: string) => string): string[] {
   try {
-    return Number(/^oom_kill (\d+)$/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1] ?? 0)
+    const groups = read('/proc/self/cgroup')
+    const [second, first] = [/^0::(\/.+)$/m, /^\d+:[^:]*\bmemory\b[^:]*:(\/.+)$/m].map(
+      (line) => line.exec(groups)?.[1],
+    )
+    return [
+      ...(second ? [`/sys/fs/cgroup${second}/memory.events`] : []),
+      ...(first ? [`/sys/fs/cgroup/memory${first}/memory.oom_control`] : []),
+    ]
   } catch {
-    return 0
+    return []
   }
 }

@@ -80,7 +80,11 @@ export class RunFolders {
     return removed
   }
 
+  /** What else lies there is not ours. */
   #runIds(): string[] {
-    return existsSync(this.root) ? readdirSync(this.root) : []
+    if (!existsSync(this.root)) return []
+    return readdirSync(this.root, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [entry.name] : [],
+    )
   }
 }

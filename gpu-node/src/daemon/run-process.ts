@@ -8,7 +8,7 @@ import { launcher } from '@rankscope/launch'
 import type { RecordBody } from '@rankscope/protocol'
 import { giveWay } from '../priority.ts'
 import type { RunRequest } from '../run/run.ts'
-import { kernelMemoryKills, type RunExit } from './run-exit.ts'
+import { RecentMemoryKills, type RunExit } from './run-exit.ts'
 import type { MessageFromRun, MessageToRun, RunOrder } from './run-messages.ts'
 
 export interface RunProcess {
@@ -27,11 +27,15 @@ export interface RunProcessEvents {
 
 const keptLines = 40
 const logBytes = 16 * 2 ** 20
+/** What the kernel counted longer ago than twice this has nothing to do with how a process ended. */
+const memoryTurnMs = 2000
 
 /** Forks `entry` (a TypeScript module that calls `serveRun`) and sends it the order. */
 export function startRunProcess(entry: URL, order: RunOrder, events: RunProcessEvents): RunProcess {
   mkdirSync(order.folder, { recursive: true })
-  const killsBefore = kernelMemoryKills()
+  const memoryKills = new RecentMemoryKills()
+  const turns = setInterval(() => memoryKills.turn(), memoryTurnMs)
+  turns.unref()
   const child = fork(launcher, [fileURLToPath(entry)], {
     execArgv: [],
     // A session of its own: it is weighed apart from the daemon (priority.ts), and Ctrl-C in a terminal reaches the
@@ -56,11 +60,12 @@ export function startRunProcess(entry: URL, order: RunOrder, events: RunProcessE
     failure = error.message
   })
   child.on('close', (code, signal) => {
+    clearInterval(turns)
     events.exit({
       code,
       signal,
       lastLines: failure === null ? lastLines : [...lastLines, failure],
-      kernelKilledForMemory: kernelMemoryKills() > killsBefore,
+      kernelKilledForMemory: memoryKills.any,
     })
   })
   send(child, { type: 'start', order })

@@ -260,7 +260,7 @@ export class RunSupervisor {
     this.#queue.add(run, body, timeMs)
     if (body.kind !== 'checkpoint') return
     this.#onCheckpoint(run)
-    this.#makeRoom()
+    this.#note(() => this.#makeRoom())
   }
 
   #stop(run: ActiveRun): void {

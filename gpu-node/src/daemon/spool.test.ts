@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { launchCommand } from '@rankscope/launch'
 import { type RecordBody, toFloat64Bytes } from '@rankscope/protocol'
+import Database from 'libsql'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openSpool, type Spool } from './spool.ts'
 
@@ -139,5 +140,45 @@ describe('the spool', () => {
     const steps = spool.read(0, { ...all, count: 1_000_000 }).map(({ record }) => record.seq)
     expect(steps.length).toBeGreaterThanOrEqual(lastTold)
     expect(steps).toEqual(steps.map((_, index) => index + 1))
+  })
+
+  it('sets a record aside that a disk has damaged; those around it are read', () => {
+    spool.open(run)
+    spool.append([1, 2, 3].map((step) => ({ ...run, timeMs: step, body: scalars(step) })))
+    const [, second] = spool.read(0, all)
+    spool.close()
+    const database = new Database(file())
+    // An array of 65,535 elements of which none follows.
+    database
+      .prepare('UPDATE records SET body = ? WHERE position = ?')
+      .run(Buffer.from([0xdc, 0xff, 0xff]), second!.position)
+    database.close()
+    spool = openSpool(file())
+    expect(spool.read(0, all).map(({ record }) => record.seq)).toEqual([1, 3])
+    expect(spool.records).toBe(2)
+    spool.close()
+    const after = new Database(file())
+    expect(after.prepare('SELECT seq, reason FROM set_aside').all()).toEqual([
+      { seq: 2, reason: expect.stringContaining('damaged') },
+    ])
+    after.close()
+    spool = openSpool(file())
+  })
+
+  it('gives room back to the disk when it was long and is empty again', () => {
+    spool.open(run)
+    const message = 'x'.repeat(2 ** 20)
+    for (let turn = 0; turn < 4; turn++)
+      spool.append(
+        Array.from({ length: 12 }, () => ({
+          ...run,
+          timeMs: 1,
+          body: { kind: 'log' as const, level: 'info' as const, message },
+        })),
+      )
+    const full = statSync(file()).size
+    expect(full).toBeGreaterThan(40 * 2 ** 20)
+    for (const { position } of spool.read(0, all)) spool.forget([position])
+    expect(statSync(file()).size).toBeLessThan(full / 2)
   })
 })

@@ -45,7 +45,10 @@ export interface Spool {
   append(records: readonly NewRecord[]): void
   /** Takes a record out of the queue and keeps it, with the reason: nothing that a run told is thrown away. */
   setAside(position: number, reason: string): void
-  /** The oldest records behind `position`: at most `count`, and at least one however large it is. */
+  /**
+   * The oldest records behind `position`: at most `count`, and at least one however large it is. What a disk has damaged
+   * is set aside, so that it holds up nothing.
+   */
   read(position: number, limits: { count: number; bytes: number }): SpooledRecord[]
   forget(positions: readonly number[]): void
   /** Runs that have not ended, oldest first. */
@@ -81,6 +84,7 @@ const schema = `
     time_ms REAL NOT NULL,
     body BLOB NOT NULL
   );
+  CREATE INDEX IF NOT EXISTS records_by_run ON records (run);
   -- Records that the server cannot take.
   CREATE TABLE IF NOT EXISTS set_aside (
     run_id TEXT NOT NULL,
@@ -130,7 +134,7 @@ export function openSpool(file: string): Spool {
   const countFinished = database.prepare('SELECT 1 FROM runs WHERE run_id = ? AND ended = 3 LIMIT 1')
   const listUntold = database.prepare(`
     SELECT run_id AS runId, attempt FROM runs
-    WHERE ended IN (1, 3) AND id IN (SELECT run FROM records) ORDER BY id`)
+    WHERE ended IN (1, 3) AND EXISTS (SELECT 1 FROM records WHERE run = runs.id) ORDER BY id`)
 
   const held = database
     .prepare('SELECT count(*) AS records, total(length(body)) AS bytes FROM records')
@@ -174,14 +178,20 @@ export function openSpool(file: string): Spool {
     },
 
     read(position, { count, bytes }) {
-      const batch: SpooledRecord[] = []
-      let size = 0
-      for (const row of readRecords.all(position, count) as RecordRow[]) {
-        size += row.body.byteLength
-        if (batch.length > 0 && size > bytes) break
-        batch.push({ position: row.position, record: toRecord(row), bytes: row.body.byteLength })
+      for (let from = position; ; ) {
+        const batch: SpooledRecord[] = []
+        const rows = readRecords.all(from, count) as RecordRow[]
+        let size = 0
+        for (const row of rows) {
+          size += row.body.byteLength
+          if (batch.length > 0 && size > bytes) break
+          const record = toRecord(row)
+          if (record) batch.push({ position: row.position, record, bytes: row.body.byteLength })
+          else this.setAside(row.position, 'its bytes were damaged on this disk')
+        }
+        if (batch.length > 0 || rows.length === 0) return batch
+        from = rows.at(-1)!.position
       }
-      return batch
     },
 
     forget(positions) {
@@ -198,6 +208,7 @@ export function openSpool(file: string): Spool {
       })
       held.records -= removed
       held.bytes -= removedBytes
+      if (held.records === 0) shrink(database)
     },
 
     setAside(position, reason) {
@@ -261,13 +272,26 @@ function takeLock(file: string): Database.Database {
 function openDatabase(file: string): Database.Database {
   try {
     const database = new Database(file)
+    // Counts in a new file; one of an earlier release is rewritten while it is empty.
+    database.pragma('auto_vacuum = INCREMENTAL')
     database.pragma('journal_mode = WAL')
     database.pragma('synchronous = FULL')
     database.pragma('foreign_keys = ON')
     database.exec(schema)
+    rewriteOldFile(database)
     return database
   } catch (cause) {
     throw unusable(file, cause)
+  }
+}
+
+function rewriteOldFile(database: Database.Database): void {
+  const mode = database.prepare('PRAGMA auto_vacuum').get() as { auto_vacuum: number }
+  if (mode.auto_vacuum !== 0 || database.prepare('SELECT 1 FROM records LIMIT 1').get() !== undefined) return
+  try {
+    database.exec('VACUUM')
+  } catch {
+    // No room for a copy: another time.
   }
 }
 
@@ -293,8 +317,24 @@ function inTransaction(database: Database.Database, work: () => void): void {
   }
 }
 
-/** Bodies were validated before they were written, and nobody else writes this file. */
-function toRecord(row: RecordRow): RunRecord {
-  const body = decodeMessage(new Uint8Array(row.body)) as RecordBody
-  return { runId: row.run_id, attempt: row.attempt, seq: row.seq, timeMs: row.time_ms, body }
+/** Bodies were validated before they were written, and nobody else writes this file: null means that the disk did. */
+function toRecord(row: RecordRow): RunRecord | null {
+  try {
+    const body = decodeMessage(new Uint8Array(row.body)) as RecordBody
+    return { runId: row.run_id, attempt: row.attempt, seq: row.seq, timeMs: row.time_ms, body }
+  } catch {
+    return null
+  }
+}
+
+/** Free pages that an empty spool keeps for what comes next, and how many more are given back in one go. */
+const [keptPages, freedPages] = [2048, 8192]
+
+/** Gives back what a long outage of the server made the file take. */
+function shrink(database: Database.Database): void {
+  const { freelist_count: free } = database.prepare('PRAGMA freelist_count').get() as {
+    freelist_count: number
+  }
+  if (free <= keptPages) return
+  database.exec(`PRAGMA incremental_vacuum(${Math.min(free - keptPages, freedPages)})`)
 }
