@@ -45,7 +45,15 @@ export class ApiClient {
   }
 
   async nodes(): Promise<NodeView[]> {
-    return (await this.#ask(nodesAnswer, 'GET', '/api/nodes')).nodes
+    const nodes: NodeView[] = []
+    let next: string | null = ''
+    while (next !== null) {
+      const cursor: string = next === '' ? '' : `?cursor=${encodeURIComponent(next)}`
+      const page = await this.#ask(nodesAnswer, 'GET', `/api/nodes${cursor}`)
+      nodes.push(...page.nodes)
+      next = page.next
+    }
+    return nodes.reverse()
   }
 
   command(runId: string, command: RunCommand): Promise<RunView> {

@@ -4,7 +4,7 @@ import {
   RankscopeError,
   type SweepSpec,
   sweepAxisSchema,
-  sweepSpecSchema,
+  sweepSpecFields,
 } from '@rankscope/protocol'
 import { z } from 'zod'
 import { parseAxisText } from './axis-text.ts'
@@ -12,7 +12,7 @@ import { parseAxisText } from './axis-text.ts'
 const writtenAxis = sweepAxisSchema.extend({
   values: z.union([sweepAxisSchema.shape.values, z.string().min(1)]),
 })
-const writtenSweep = sweepSpecSchema.extend({ axes: z.array(writtenAxis).min(1).max(8) })
+const writtenSweep = sweepSpecFields.extend({ axes: z.array(writtenAxis).min(1).max(8) })
 
 /** CONFIG_INVALID says what is wrong and at which path. */
 export function readSweep(value: unknown, subject: string): SweepSpec {
@@ -29,5 +29,5 @@ export function readSweep(value: unknown, subject: string): SweepSpec {
       })
     }
   })
-  return parseOrThrow(sweepSpecSchema, { ...written, axes }, 'CONFIG_INVALID', subject)
+  return parseOrThrow(sweepSpecFields, { ...written, axes }, 'CONFIG_INVALID', subject)
 }

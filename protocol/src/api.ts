@@ -53,7 +53,8 @@ const next = z.string().nullable()
 export const runsAnswer = z.strictObject({ runs: z.array(runViewSchema), next, total: z.int() })
 /** GET /api/runs/rows?limit=&cursor=: the same runs as rows of a table. */
 export const runRowsAnswer = z.strictObject({ rows: z.array(runRowSchema), next, total: z.int() })
-export const nodesAnswer = z.strictObject({ nodes: z.array(nodeViewSchema) })
+/** GET /api/nodes?limit=&cursor=: newest first. */
+export const nodesAnswer = z.strictObject({ nodes: z.array(nodeViewSchema), next, total: z.int() })
 
 /** PATCH /api/runs/:runId */
 export const updateRunBody = z.strictObject({
@@ -144,6 +145,9 @@ export const spectraIndexAnswer = z.strictObject({
 })
 export type SpectraIndexAnswer = z.infer<typeof spectraIndexAnswer>
 
+/** Pages of records begin at the newest: what to ask for with `beforeCursor` to go on; null where nothing is older. */
+const older = z.int().nullable()
+
 export const logsAnswer = z.strictObject({
   logs: z.array(
     z.strictObject({
@@ -154,6 +158,7 @@ export const logsAnswer = z.strictObject({
       message: z.string(),
     }),
   ),
+  next: older,
   cursor: z.int(),
 })
 export const samplesAnswer = z.strictObject({
@@ -167,6 +172,7 @@ export const samplesAnswer = z.strictObject({
       correct: z.boolean().nullable(),
     }),
   ),
+  next: older,
   cursor: z.int(),
 })
 export const evaluationsAnswer = z.strictObject({
@@ -181,6 +187,7 @@ export const evaluationsAnswer = z.strictObject({
       byType: z.record(z.string(), z.strictObject({ examples: z.int(), accuracy: jsonNumber })),
     }),
   ),
+  next: older,
   cursor: z.int(),
 })
 
@@ -197,6 +204,7 @@ export const filesAnswer = z.strictObject({
       timeMs: z.number(),
     }),
   ),
+  next: older,
   cursor: z.int(),
 })
 

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import { methodSchemas } from './method-config.ts'
+import { nameLengths, nameSchema } from './name.ts'
 import { runConfigSchema } from './run-config.ts'
 import { runStates } from './run-state.ts'
 
@@ -33,6 +34,9 @@ export const sweepAxisSchema = z.strictObject({
 })
 export type SweepAxis = z.infer<typeof sweepAxisSchema>
 
+/** More cannot be looked at. */
+const mostAxes = 8
+
 /** What the best setting of a method is chosen by, and what is then reported of it. */
 export const selectionMetrics = ['accuracy', 'loss'] as const
 export type SelectionMetric = (typeof selectionMetrics)[number]
@@ -43,13 +47,14 @@ const methodNames = Object.keys(methodSchemas) as [
   ...(keyof typeof methodSchemas)[],
 ]
 
-export const sweepSpecSchema = z.strictObject({
-  name: z.string().min(1).max(120),
+/** Without the bound on all of it, for what is made of them. */
+export const sweepSpecFields = z.strictObject({
+  name: nameSchema(nameLengths.name),
   /** A RunConfig without what the axes set; defaults may be left out. */
   base: settings,
   /** What a method has for itself, on top of `base`, e.g. its devices or its alpha. */
   methods: z.partialRecord(z.enum(methodNames), settings).default({}),
-  axes: z.array(sweepAxisSchema).min(1).max(8),
+  axes: z.array(sweepAxisSchema).min(1).max(mostAxes),
   /** Only so many points of the grid, drawn by seed. */
   sample: z
     .strictObject({ points: z.int().min(1).max(4096), seed: z.int().min(0).default(0) })
@@ -58,14 +63,28 @@ export const sweepSpecSchema = z.strictObject({
   metric: z.enum(selectionMetrics).default('accuracy'),
   /** The recipe that it was made from: `full` compares with the paper’s numbers, `small` does not. */
   recipe: z
-    .strictObject({ id: z.string().min(1).max(60), scale: z.enum(['full', 'small']) })
+    .strictObject({ id: nameSchema(nameLengths.tag), scale: z.enum(['full', 'small']) })
     .nullable()
     .default(null),
+})
+
+/** Of one sweep’s base, methods and axes as JSON: lists of sweeps bring them. */
+const largestSpecCharacters = 2 ** 18
+
+export const sweepSpecSchema = sweepSpecFields.superRefine((spec, context) => {
+  const { length } = JSON.stringify(spec)
+  if (length > largestSpecCharacters)
+    context.addIssue({
+      code: 'custom',
+      message: `the sweep’s base and axes have ${length} characters, at most ${largestSpecCharacters} are taken`,
+    })
 })
 export type SweepSpec = z.output<typeof sweepSpecSchema>
 
 /** The settings of one run of a sweep, by the axes’ paths; those that its method does not have are left out. */
-export const sweepPointSchema = z.record(settingPathSchema, settingValueSchema)
+export const sweepPointSchema = z
+  .record(settingPathSchema, settingValueSchema)
+  .refine((point) => Object.keys(point).length <= mostAxes, `has at most ${mostAxes} settings`)
 export type SweepPoint = z.infer<typeof sweepPointSchema>
 
 /** More runs than anyone waits for in one sweep. */
@@ -88,7 +107,7 @@ export const createSweepBody = z.strictObject({
 /** POST /api/sweeps/:sweepId/runs: more values, and the runs that they bring. */
 export const extendSweepBody = z.strictObject({
   requestId,
-  axes: sweepSpecSchema.shape.axes,
+  axes: sweepSpecFields.shape.axes,
   runs: plannedRuns.max(largestSweep),
 })
 
@@ -114,7 +133,8 @@ export type SweepView = z.infer<typeof sweepViewSchema>
 /** GET /api/sweeps: newest first, without their runs. */
 export const sweepsAnswer = z.strictObject({
   sweeps: z.array(sweepViewSchema.omit({ runs: true })),
-  /** Give it as `before` to read on; null at the end. */
+  /** Give it as `cursor` to read on; null at the end. */
   next: z.string().nullable(),
+  total: z.int(),
 })
 export type SweepOverview = z.infer<typeof sweepsAnswer>['sweeps'][number]

@@ -36,8 +36,4 @@ export class Views {
       .map((run) => run.runId)
     return toNodeView(node, held)
   }
-
-  nodes(): NodeView[] {
-    return this.#nodes.list().flatMap((node) => this.node(node.nodeId) ?? [])
-  }
 }

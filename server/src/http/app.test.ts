@@ -135,6 +135,17 @@ describe('the HTTP API', () => {
       { kind: 'adapter', step: null, path: '/a', bytes: 6, attempt: 1 },
       { kind: 'checkpoint', step: 2, path: '/c/2', bytes: 5 },
     ])
+    const newestFile = await get(`/api/runs/${runId}/files?limit=1`, filesAnswer)
+    expect(newestFile).toMatchObject({ files: [{ path: '/c/2' }], next: 11 })
+    const olderFiles = await get(
+      `/api/runs/${runId}/files?limit=1&beforeCursor=${newestFile.next}`,
+      filesAnswer,
+    )
+    expect(olderFiles).toMatchObject({ files: [{ path: '/a' }], next: 10 })
+    expect(await get(`/api/runs/${runId}/files?beforeCursor=10`, filesAnswer)).toMatchObject({
+      files: [],
+      next: null,
+    })
     expect(await get(`/api/runs/${runId}/spectra/index`, spectraIndexAnswer)).toMatchObject({
       cursor: 11,
       entries: [{ step: 3, final: true, measures: { stableRank: 1.25 } }],

@@ -1,4 +1,5 @@
 /** The HTTP side: the API under /api, its description at /api/openapi.json and /api/docs, and the dashboard. */
+import type { IncomingMessage } from 'node:http'
 import { constants } from 'node:zlib'
 import compress from '@fastify/compress'
 import swagger from '@fastify/swagger'
@@ -18,7 +19,7 @@ import type { Access } from '../access.ts'
 import type { Services } from '../services.ts'
 import { softwareVersion } from '../software-version.ts'
 import { serveDashboard } from './dashboard.ts'
-import { answerBrokenRequest, sendError } from './errors.ts'
+import { answerBrokenRequest, endWith, sendError } from './errors.ts'
 import { addGuard, rewriteUrl } from './guard.ts'
 import { notKept, securityHeaders } from './headers.ts'
 import { addNodeRoutes } from './routes-nodes.ts'
@@ -47,7 +48,8 @@ export async function createApp(
     forceCloseConnections: true,
     // Answers to what has arrived whole are not limited: exports of long runs stream for minutes.
     requestTimeout: 60_000,
-    http: { headersTimeout: 15_000 },
+    // An address without a host is answered by the guard, with its headers.
+    http: { headersTimeout: 15_000, requireHostHeader: false },
     logger: { level: 'error' },
     rewriteUrl: rewriteUrl(options.access.basePath),
     frameworkErrors: (error, request, reply) =>
@@ -55,6 +57,10 @@ export async function createApp(
     clientErrorHandler: answerBrokenRequest,
   }).withTypeProvider<ZodTypeProvider>()
   app.server.maxConnections = mostConnections
+  app.server.on('checkExpectation', (request: IncomingMessage) => {
+    const message = `no expectation but 100-continue is met: ${request.headers.expect?.slice(0, 60)}`
+    endWith(request.socket, 417, { code: 'MESSAGE_INVALID', message, hint: null })
+  })
   // Only JSON: what a form of another site can send without asking first is refused.
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema, httpPart }) => (data) => {

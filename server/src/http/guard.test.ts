@@ -199,13 +199,41 @@ describe('an address that is none', () => {
       }
   })
 
+  const handshake = (
+    changes: Record<string, string>,
+    first = 'GET /socket.io/?EIO=4&transport=websocket',
+  ) => {
+    const headers = {
+      host: 'a',
+      authorization,
+      upgrade: 'websocket',
+      connection: 'upgrade',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+      'sec-websocket-version': '13',
+      ...changes,
+    }
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+    return `${first} HTTP/1.1\r\n${lines.join('')}\r\n`
+  }
   it.each([
     ['no HTTP', 'NONSENSE\r\n\r\n', 400],
     ['a header of 64 KiB', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(65_536)}\r\n\r\n`, 431],
     ['no host', 'GET / HTTP/1.1\r\n\r\n', 400],
     ['NUL in a header', 'GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n', 400],
+    [
+      'two hosts',
+      `GET /api/health HTTP/1.1\r\nHost: a\r\nHost: b\r\nAuthorization: ${authorization}\r\n\r\n`,
+      400,
+    ],
+    ['an unknown expectation', 'GET / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n', 417],
+    ['a socket of engine.io 3', handshake({}, 'GET /socket.io/?EIO=3&transport=websocket'), 404],
+    ['a socket by POST', handshake({}, 'POST /socket.io/?EIO=4&transport=websocket'), 400],
+    ['a socket without a key', handshake({ 'sec-websocket-key': 'x' }), 400],
+    ['a socket of another version', handshake({ 'sec-websocket-version': '99' }), 400],
+    ['a socket of another protocol', handshake({ 'sec-websocket-protocol': ',,,' }), 400],
+    ['another upgrade', handshake({ upgrade: 'foo' }), 400],
     ['two lengths', 'POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400],
-  ])('in bytes that are %s: answered, with the same headers where we answer', async (_, bytes, status) => {
+  ])('in bytes that are %s: answered by a coded error, with the same headers', async (_, bytes, status) => {
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(bench.server.port, '127.0.0.1', () => socket.write(bytes))
       let text = ''
@@ -217,6 +245,9 @@ describe('an address that is none', () => {
       socket.setTimeout(3000, () => socket.destroy())
     })
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(answer).toMatch(/^content-security-policy: default-src 'none'/im)
+    expect(answer).toMatch(/^x-content-type-options: nosniff/im)
+    expect(answer).toMatch(/"code":"[A-Z_]+"/)
   })
 })
 

@@ -3,6 +3,7 @@
  * for it. Whoever comes with `?token=` gets a cookie instead, and the token leaves the address.
  */
 import type { IncomingMessage } from 'node:http'
+import { RankscopeError } from '@rankscope/protocol'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { type Access, refusalOf, type Verdict, type Visitor } from '../access.ts'
@@ -39,6 +40,7 @@ export function visitorOf({ headers }: IncomingMessage, token: string | undefine
 export function addGuard(app: App, access: Access): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(securityHeaders)
+    requireOneHost(request.raw)
     if (request.method === 'POST' && request.routeOptions.url === '/login') return
     const verdict = access.judge(visitorOf(request.raw, addresses.get(request.raw)?.token), portOf(request))
     if (verdict === 'shown') {
@@ -50,6 +52,14 @@ export function addGuard(app: App, access: Access): void {
     if (!reply.hasHeader('cache-control') && !reply.raw.hasHeader('cache-control')) reply.headers(notKept)
   })
   addLogin(app, access)
+}
+
+/** HTTP/1.1 asks for one; of two, a proxy before us and we might each take another. */
+function requireOneHost({ rawHeaders, httpVersion }: IncomingMessage): void {
+  const isHost = (text: string, index: number) => index % 2 === 0 && text.toLowerCase() === 'host'
+  const count = rawHeaders.filter(isHost).length
+  if (count > 1 || (count === 0 && httpVersion === '1.1'))
+    throw new RankscopeError('MESSAGE_INVALID', `the request names ${count} hosts, one is needed`)
 }
 
 /** `POST /login` with `token` and `next`, as the page’s form sends them. */

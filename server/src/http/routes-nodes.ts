@@ -13,12 +13,31 @@ import { z } from 'zod'
 import type { Services } from '../services.ts'
 import { softwareVersion } from '../software-version.ts'
 import type { App } from './app.ts'
+import { cursorSchema, newestFirst, pageLimit } from './page.ts'
+
+/** Models and data files that one answer names. */
+const mostOfferings = 5000
 
 export function addNodeRoutes(app: App, { nodes, scheduler, views, health, now, startedMs }: Services): void {
   app.get(
     '/api/nodes',
-    { schema: { tags: ['nodes'], summary: 'All nodes', response: { 200: nodesAnswer } } },
-    () => ({ nodes: views.nodes() }),
+    {
+      schema: {
+        tags: ['nodes'],
+        summary: 'Nodes, newest first',
+        querystring: z.strictObject({ limit: pageLimit(100), cursor: cursorSchema }),
+        response: { 200: nodesAnswer },
+      },
+    },
+    (request) => {
+      const { items, ...page } = newestFirst(
+        nodes.list(),
+        ({ firstSeenMs, nodeId }) => ({ timeMs: firstSeenMs, id: nodeId }),
+        request.query,
+        { of: ({ hello }) => hello.models.length + hello.data.length, most: mostOfferings },
+      )
+      return { nodes: items.map(({ nodeId }) => views.node(nodeId)!), ...page }
+    },
   )
 
   app.patch(

@@ -30,12 +30,16 @@ const scalarsQuery = z.strictObject({
   points: integer.min(1).max(20_000).default(1000).describe('At most so many points per series.'),
   fromStep: integer.optional(),
   toStep: integer.optional(),
-  limit: integer.min(1).max(500).default(500).describe('At most so many series.'),
+  limit: integer
+    .min(1)
+    .max(500)
+    .default(500)
+    .describe('At most so many series; fewer where they have many points.'),
   after: z.string().max(512).optional().describe('`next` of the page before.'),
 })
 const pageQuery = z.strictObject({
-  limit: integer.min(1).max(10_000).default(2000).describe('The newest so many.'),
-  beforeCursor: integer.optional().describe('Older ones than this: the page before.'),
+  limit: integer.min(1).max(10_000).default(2000).describe('The newest so many; fewer where they are long.'),
+  beforeCursor: integer.optional().describe('Older ones than this: `next` of the page before.'),
 })
 const exportQuery = z.strictObject({
   format: z.enum(['csv', 'json', 'jsonl']).default('csv'),
@@ -110,10 +114,10 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
     kind: K,
     query: z.output<typeof pageQuery>,
     pick: (body: RecordBodyOf<K>, record: StoredRecord) => T,
-  ): Promise<{ items: T[]; cursor: number }> => {
+  ): Promise<{ items: T[]; next: number | null; cursor: number }> => {
     const range = { limit: query.limit, beforeCursor: query.beforeCursor ?? null }
-    const { records, cursor } = await store.recordsOfKind(runs.get(runId).runId, kind, range)
-    return { items: records.map((record) => pick(record.body as RecordBodyOf<K>, record)), cursor }
+    const { records, ...page } = await store.recordsOfKind(runs.get(runId).runId, kind, range)
+    return { items: records.map((record) => pick(record.body as RecordBodyOf<K>, record)), ...page }
   }
 
   app.get(
@@ -128,7 +132,7 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
       },
     },
     async (request) => {
-      const { items, cursor } = await newest(
+      const { items, ...page } = await newest(
         request.params.runId,
         'log',
         request.query,
@@ -140,7 +144,7 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
           message,
         }),
       )
-      return { logs: items, cursor }
+      return { logs: items, ...page }
     },
   )
 
@@ -156,13 +160,13 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
       },
     },
     async (request) => {
-      const { items, cursor } = await newest(
+      const { items, ...page } = await newest(
         request.params.runId,
         'sample',
         request.query,
         ({ kind: _, ...sample }) => sample,
       )
-      return { samples: items, cursor }
+      return { samples: items, ...page }
     },
   )
 
@@ -179,23 +183,23 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
     },
     async (request) => {
       const { runId } = request.params
-      const of = (record: StoredRecord) => ({ attempt: record.attempt, timeMs: record.timeMs })
-      const checkpoints = await newest(runId, 'checkpoint', request.query, (body, record) => ({
-        kind: 'checkpoint' as const,
-        step: body.step,
-        path: body.path,
-        bytes: body.bytes,
-        ...of(record),
-      }))
-      const artifacts = await newest(runId, 'artifact', request.query, (body, record) => ({
-        kind: body.artifact,
-        step: null,
-        path: body.path,
-        bytes: body.bytes,
-        ...of(record),
-      }))
-      const files = [...checkpoints.items, ...artifacts.items].sort((a, b) => a.timeMs - b.timeMs)
-      return { files, cursor: Math.min(checkpoints.cursor, artifacts.cursor) }
+      const placed = <T>(file: T, { cursor, attempt, timeMs }: StoredRecord) => ({
+        cursor,
+        file: { ...file, attempt, timeMs },
+      })
+      const checkpoints = await newest(runId, 'checkpoint', request.query, ({ step, path, bytes }, record) =>
+        placed({ kind: 'checkpoint' as const, step, path, bytes }, record),
+      )
+      const artifacts = await newest(runId, 'artifact', request.query, ({ artifact, path, bytes }, record) =>
+        placed({ kind: artifact, step: null, path, bytes }, record),
+      )
+      // Of the kind that was cut off, older ones come with a later page: so do those of the other kind.
+      const next = Math.max(checkpoints.next ?? 0, artifacts.next ?? 0)
+      const files = [...checkpoints.items, ...artifacts.items]
+        .filter(({ cursor }) => cursor >= next)
+        .sort((one, other) => one.cursor - other.cursor)
+        .map(({ file }) => file)
+      return { files, next: next || null, cursor: Math.min(checkpoints.cursor, artifacts.cursor) }
     },
   )
 
@@ -211,7 +215,7 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
       },
     },
     async (request) => {
-      const { items, cursor } = await newest(
+      const { items, ...page } = await newest(
         request.params.runId,
         'evaluation',
         request.query,
@@ -229,7 +233,7 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
           ),
         }),
       )
-      return { evaluations: items, cursor }
+      return { evaluations: items, ...page }
     },
   )
 

@@ -30,32 +30,14 @@ import { z } from 'zod'
 import type { Services } from '../services.ts'
 import type { StoredRun } from '../store/store.ts'
 import type { App } from './app.ts'
+import { cursorSchema, newestFirst, type Page, pageLimit } from './page.ts'
 
 export const runParams = z.strictObject({ runId: idSchema })
 
-function pageLimit(most: number) {
-  return z.coerce.number().int().min(1).max(most).default(most).describe('At most so many.')
-}
-const runsPage = z.strictObject({
-  limit: pageLimit(200),
-  cursor: z.string().max(120).optional().describe('`next` of the page before.'),
-})
+const runsPage = z.strictObject({ limit: pageLimit(200), cursor: cursorSchema })
 
-/** `created`: in order of creation. A run that is deleted between two pages leaves no gap. */
-function pageOfRuns(
-  created: readonly StoredRun[],
-  { limit, cursor }: { limit: number; cursor?: string | undefined },
-): { items: StoredRun[]; next: string | null; total: number } {
-  let end = created.length
-  if (cursor !== undefined) {
-    const [createdMs, runId] = [Number(cursor.split('.')[0]), cursor.slice(cursor.indexOf('.') + 1)]
-    const index = created.findIndex((run) => run.runId === runId)
-    end = index >= 0 ? index : created.findLastIndex((run) => run.createdMs <= createdMs) + 1
-  }
-  const items = created.slice(Math.max(0, end - limit), end).reverse()
-  const last = items.at(-1)
-  const next = last && end > limit ? `${last.createdMs}.${last.runId}` : null
-  return { items, next, total: created.length }
+function pageOfRuns(created: readonly StoredRun[], query: z.output<typeof runsPage>): Page<StoredRun> {
+  return newestFirst(created, ({ createdMs, runId }) => ({ timeMs: createdMs, id: runId }), query)
 }
 
 export function addRunRoutes(

@@ -3,6 +3,7 @@ import {
   createSweepBody,
   errorAnswer,
   extendSweepBody,
+  idSchema,
   requireConsistent,
   sweepCommandBody,
   sweepsAnswer,
@@ -11,11 +12,14 @@ import {
 import { z } from 'zod'
 import type { Services } from '../services.ts'
 import type { App } from './app.ts'
+import { cursorSchema, newestFirst, pageLimit } from './page.ts'
 
-const sweepParams = z.strictObject({ sweepId: z.string() })
+const sweepParams = z.strictObject({ sweepId: idSchema })
 
 /** The largest sweep: some thousand configurations of a few kilobytes. */
 const largestBodyBytes = 32 * 2 ** 20
+/** Of the base configurations and axes in one answer. */
+const mostCharacters = 2 * 2 ** 20
 
 export function addSweepRoutes(app: App, { sweeps, now }: Services): void {
   const tags = ['sweeps']
@@ -27,14 +31,19 @@ export function addSweepRoutes(app: App, { sweeps, now }: Services): void {
       schema: {
         tags,
         summary: 'Sweeps, newest first',
-        querystring: z.strictObject({
-          before: z.string().optional(),
-          limit: z.coerce.number().int().min(1).max(200).default(50),
-        }),
+        querystring: z.strictObject({ limit: pageLimit(200), cursor: cursorSchema }),
         response: { 200: sweepsAnswer, ...errors },
       },
     },
-    (request) => sweeps.page(request.query.before ?? null, request.query.limit),
+    (request) => {
+      const { items, ...page } = newestFirst(
+        sweeps.list(),
+        ({ createdMs, sweepId }) => ({ timeMs: createdMs, id: sweepId }),
+        request.query,
+        { of: ({ spec }) => JSON.stringify(spec).length, most: mostCharacters },
+      )
+      return { sweeps: items.map((sweep) => sweeps.overview(sweep)), ...page }
+    },
   )
 
   app.post(

@@ -52,6 +52,7 @@ export function openDoors(http: HttpServer, access: Access): Doors {
     socket.on('error', () => undefined)
     try {
       const { engine, limits } = checkDoor(request, access) === 'node' ? nodes : browsers
+      requireHandshake(request)
       if (engine.clientsCount >= limits.connections)
         throw new RankscopeError('SERVER_BUSY', `there are ${limits.connections} connections already`, {
           hint: 'close some pages, then reload',
@@ -90,12 +91,23 @@ function door(namespace: string, limits: Limits) {
   return { engine, io, limits }
 }
 
+/** What the library would refuse by a bare answer of its own. */
+function requireHandshake({ method, headers }: IncomingMessage): void {
+  const isOurs =
+    method === 'GET' &&
+    headers.upgrade?.toLowerCase() === 'websocket' &&
+    headers['sec-websocket-version'] === '13' &&
+    /^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '') &&
+    headers['sec-websocket-protocol'] === undefined
+  if (!isOurs) throw new RankscopeError('MESSAGE_INVALID', 'that is no WebSocket of version 13')
+}
+
 /** Throws UNAUTHORIZED, or NOT_FOUND for what is no socket of ours. */
 function checkDoor(request: IncomingMessage, access: Access): 'node' | 'browser' {
   const { path, query, token } = addressOf(request.url ?? '/', access.basePath)
   const asked = new URLSearchParams(query)
-  if (path !== '/socket.io/' || asked.get('transport') !== 'websocket' || asked.has('sid'))
-    throw new RankscopeError('NOT_FOUND', 'there is no such socket')
+  const isOurs = asked.get('transport') === 'websocket' && asked.get('EIO') === '4' && !asked.has('sid')
+  if (path !== '/socket.io/' || !isOurs) throw new RankscopeError('NOT_FOUND', 'there is no such socket')
   if (access.allowsNode(request.headers.authorization)) return 'node'
   // A node that was given the browsers’ token is to hear so, not to find nobody behind the wrong door.
   if (asked.get('side') === 'node')

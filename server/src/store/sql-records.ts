@@ -53,34 +53,39 @@ export function recordsOfKind(
   runId: string,
   kind: RecordKind,
   range: { beforeCursor: number | null; limit: number },
-): Promise<{ records: StoredRecord[]; cursor: number }> {
-  return withRun(db, runId, { records: [], cursor: 0 }, async ({ transaction, runKey, run }) => {
-    const rows: Selectable<Tables['records']>[] = []
-    let before = range.beforeCursor ?? Number.MAX_SAFE_INTEGER
-    let bytes = 0
-    while (rows.length < range.limit && bytes < kindBytes) {
-      let query = transaction
-        .selectFrom('records')
-        .selectAll()
-        .where('runKey', '=', runKey)
-        .where('kind', '=', kindCodes[kind])
-        .where('cursor', '<', before)
-      if (kind !== 'scalars') query = query.where('kind', '<>', sql.lit(kindCodes.scalars)) // the partial index
-      const portion = await query
-        .orderBy('cursor', 'desc')
-        .limit(Math.min(100, range.limit - rows.length))
-        .execute()
-      rows.push(...portion)
-      for (const row of portion) bytes += row.body.byteLength
-      if (portion.length < 100) break
-      before = portion.at(-1)!.cursor
-    }
-    const records = await toRecords(transaction, texts, runId, rows.reverse())
-    const current = records.filter(
-      ({ attempt, body }) => !('step' in body) || !isSuperseded(run.progress, attempt, body.step),
-    )
-    return { records: current, cursor: run.lastCursor }
-  })
+): Promise<{ records: StoredRecord[]; next: number | null; cursor: number }> {
+  const absent = { records: [], next: null, cursor: 0 }
+  return withRun<Awaited<ReturnType<typeof recordsOfKind>>>(
+    db,
+    runId,
+    absent,
+    async ({ transaction, runKey, run }) => {
+      const rows: Selectable<Tables['records']>[] = []
+      let before = range.beforeCursor ?? Number.MAX_SAFE_INTEGER
+      let bytes = 0
+      let isMore = true
+      while (isMore && rows.length < range.limit && bytes < kindBytes) {
+        let query = transaction
+          .selectFrom('records')
+          .selectAll()
+          .where('runKey', '=', runKey)
+          .where('kind', '=', kindCodes[kind])
+          .where('cursor', '<', before)
+        if (kind !== 'scalars') query = query.where('kind', '<>', sql.lit(kindCodes.scalars)) // the partial index
+        const wanted = Math.min(100, range.limit - rows.length)
+        const portion = await query.orderBy('cursor', 'desc').limit(wanted).execute()
+        rows.push(...portion)
+        for (const row of portion) bytes += row.body.byteLength
+        isMore = portion.length === wanted
+        before = portion.at(-1)?.cursor ?? before
+      }
+      const records = await toRecords(transaction, texts, runId, rows.reverse())
+      const current = records.filter(
+        ({ attempt, body }) => !('step' in body) || !isSuperseded(run.progress, attempt, body.step),
+      )
+      return { records: current, next: isMore ? before : null, cursor: run.lastCursor }
+    },
+  )
 }
 
 async function toRecords(

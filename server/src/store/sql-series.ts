@@ -17,6 +17,8 @@ import type { Texts } from './texts.ts'
 
 /** One answer of columns grows to about this size. */
 const columnsBytes = 4 * 2 ** 20
+/** One answer in JSON has about so many points. */
+const answerPoints = 100_000
 
 type Found = { name: string; nameKey: number; builtTo: number }
 
@@ -95,9 +97,14 @@ export function series(
     const rest = after === null ? found : found.filter(({ name }) => name > after)
     const range = { fromStep: query.fromStep, toStep: query.toStep, limit: query.points }
     const answer: Series[] = []
-    for (const { name, ...one } of rest.slice(0, limit))
-      answer.push({ name, ...(await readSeries(transaction, runKey, one, range)) })
-    const next = rest.length > limit ? answer.at(-1)!.name : null
+    let points = 0
+    for (const { name, ...one } of rest.slice(0, limit)) {
+      if (points >= answerPoints) break
+      const read = await readSeries(transaction, runKey, one, range)
+      answer.push({ name, ...read })
+      points += read.buckets.length
+    }
+    const next = answer.length < rest.length ? answer.at(-1)!.name : null
     return { series: answer, next, cursor: run.lastCursor }
   })
 }

@@ -1,5 +1,11 @@
 /** Sweeps in SQL: each with the runs that it made, and the requests that made them. */
-import type { SweepPoint, SweepSpec, SweepState } from '@rankscope/protocol'
+import {
+  largestSweep,
+  RankscopeError,
+  type SweepPoint,
+  type SweepSpec,
+  type SweepState,
+} from '@rankscope/protocol'
 import type { Kysely, Transaction } from 'kysely'
 import type { Tables } from './schema.ts'
 import { insertRuns } from './sql-runs.ts'
@@ -38,6 +44,15 @@ export function extendSweep(
     if (before) return { sweep: before, runs: [] }
     const sweep = await readSweep(transaction, sweepId)
     if (!sweep) return null
+    const count = sweep.runs.length + runs.length
+    if (count > largestSweep)
+      throw new RankscopeError(
+        'CONFIG_INVALID',
+        `the sweep would have ${count} runs, at most ${largestSweep}`,
+        {
+          hint: 'launch the further values as a sweep of their own',
+        },
+      )
     await transaction
       .updateTable('sweeps')
       .set({ spec: JSON.stringify({ ...sweep.spec, axes }) })

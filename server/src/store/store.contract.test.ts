@@ -344,9 +344,11 @@ describe.each(siblings)('the $name store', ({ create }) => {
       await store.append('node-a', logs)
       const newest = await store.recordsOfKind('run', 'log', { beforeCursor: null, limit: 2 })
       expect(newest.records.map((item) => item.seq)).toEqual([4, 5])
-      expect(newest.cursor).toBe(5)
-      const older = await store.recordsOfKind('run', 'log', { beforeCursor: 4, limit: 2 })
+      expect([newest.cursor, newest.next]).toEqual([5, 4])
+      const older = await store.recordsOfKind('run', 'log', { beforeCursor: newest.next, limit: 2 })
       expect(older.records.map((item) => item.seq)).toEqual([2, 3])
+      const oldest = await store.recordsOfKind('run', 'log', { beforeCursor: older.next, limit: 2 })
+      expect([oldest.records.map((item) => item.seq), oldest.next]).toEqual([[1], null])
     })
   })
 
@@ -434,15 +436,35 @@ describe.each(siblings)('the $name store', ({ create }) => {
     const seen: number[] = []
     let pages = 0
     let beforeCursor: number | null = null
-    for (;;) {
-      const { records } = await store.recordsOfKind('run', 'log', { beforeCursor, limit: 10_000 })
-      if (records.length === 0) break
-      seen.unshift(...records.map(({ cursor }) => cursor))
-      beforeCursor = seen[0]!
+    do {
+      const page: Awaited<ReturnType<Store['recordsOfKind']>> = await store.recordsOfKind('run', 'log', {
+        beforeCursor,
+        limit: 10_000,
+      })
+      seen.unshift(...page.records.map(({ cursor }) => cursor))
+      beforeCursor = page.next
       pages += 1
-    }
+    } while (beforeCursor !== null)
     expect(pages).toBe(2)
     expect(seen).toEqual(Array.from({ length: 250 }, (_, index) => index + 1))
+  })
+
+  it('bounds an answer of series by its points, and names the series to go on after', async () => {
+    await assignedRun('run')
+    const names = Array.from({ length: 110 }, (_, index) => `s${String(index).padStart(3, '0')}`)
+    const values = Object.fromEntries(names.map((name) => [name, 1]))
+    for (let first = 1; first <= 1000; first += 100)
+      await store.append(
+        'node-a',
+        Array.from({ length: 100 }, (_, index) =>
+          record('run', first + index, scalars(first + index, values)),
+        ),
+      )
+    const query = { names: null, points: 20_000, fromStep: null, toStep: null, limit: 500 }
+    const one = await store.series('run', query)
+    expect([one.series.length, one.next]).toEqual([100, 's099'])
+    const two = await store.series('run', { ...query, after: one.next })
+    expect([two.series.map(({ name }) => name), two.next]).toEqual([names.slice(100), null])
   })
 
   it('gives every answer by pages that together hold each thing once', async () => {

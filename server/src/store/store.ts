@@ -184,7 +184,7 @@ export interface Store {
     runId: string,
     kind: RecordKind,
     range: { beforeCursor: number | null; limit: number },
-  ): Promise<{ records: StoredRecord[]; cursor: number }>
+  ): Promise<{ records: StoredRecord[]; next: number | null; cursor: number }>
   /** `next`: the name to go on after; null at the end. */
   seriesNames(
     runId: string,

@@ -63,19 +63,15 @@ export class SweepBook {
     return book
   }
 
-  /** Newest first, without their runs; `before` is a sweep’s id. */
-  page(before: string | null, limit: number): { sweeps: SweepOverview[]; next: string | null } {
-    const newestFirst = [...this.#sweeps.values()].reverse()
-    const start = before === null ? 0 : newestFirst.findIndex(({ sweepId }) => sweepId === before) + 1
-    const page = newestFirst.slice(start, start + limit)
-    const next = start + limit < newestFirst.length ? (page.at(-1)?.sweepId ?? null) : null
-    return {
-      sweeps: page.map((sweep) => {
-        const { runs: _, ...overview } = this.#view(sweep)
-        return overview
-      }),
-      next,
-    }
+  /** In order of creation. */
+  list(): StoredSweep[] {
+    return [...this.#sweeps.values()]
+  }
+
+  /** Without its runs. */
+  overview(sweep: StoredSweep): SweepOverview {
+    const { runs: _, ...overview } = this.#view(sweep)
+    return overview
   }
 
   /** NOT_FOUND where there is none. */

@@ -1,5 +1,6 @@
 /** Sweeps over the HTTP API of a whole server, with a node that is a real socket. Rules P40 to P43 of docs/protocol.md. */
 import {
+  largestSweep,
   type RunConfig,
   type RunView,
   type SweepPoint,
@@ -140,9 +141,9 @@ describe('a sweep', () => {
       ids.push((await create(`request-${index}x`, [planned(1e-5)])).sweepId)
     }
     const first = sweepsAnswer.parse(await bench.get('/api/sweeps?limit=3'))
-    const second = sweepsAnswer.parse(await bench.get(`/api/sweeps?limit=3&before=${first.next}`))
+    const second = sweepsAnswer.parse(await bench.get(`/api/sweeps?limit=3&cursor=${first.next}`))
     expect([...first.sweeps, ...second.sweeps].map(({ sweepId }) => sweepId)).toEqual(ids.reverse())
-    expect(second.next).toBeNull()
+    expect([first.total, second.next]).toEqual([5, null])
     const gone = await bench.server.app.inject({
       method: 'DELETE',
       url: `/api/sweeps/${ids[0]}`,
@@ -151,5 +152,38 @@ describe('a sweep', () => {
     expect(gone.statusCode).toBe(204)
     expect((await bench.get<{ code: string }>(`/api/sweeps/${ids[0]}`)).code).toBe('NOT_FOUND')
     expect((await bench.get<{ runs: RunView[] }>('/api/runs')).runs).toHaveLength(5)
+  })
+
+  it('grows to no more runs than one may have (P17)', async () => {
+    const { sweepId } = await create()
+    const extend = async (requestId: string, count: number) => {
+      const runs = Array.from({ length: count }, (_, index) =>
+        planned(1e-6 * (index + 1), { name: `n${index}` }),
+      )
+      const url = `/api/sweeps/${sweepId}/runs`
+      return bench.post(url, { requestId, axes: spec.axes, runs })
+    }
+    const refused = await extend('request-too-many', largestSweep - 3)
+    expect(refused.json(), refused.body.slice(0, 200)).toMatchObject({ code: 'CONFIG_INVALID' })
+    expect((await view(sweepId)).runs).toHaveLength(4)
+    expect((await extend('request-of-two', 2)).statusCode).toBe(201)
+    expect((await view(sweepId)).runs).toHaveLength(6)
+  })
+
+  it('is refused with a name that is none, or a base that fills a list (P35, P17)', async () => {
+    const refused = async (changes: object) => {
+      const runs = [planned(1e-5)]
+      const answer = await bench.post('/api/sweeps', {
+        requestId: 'request-refused',
+        spec: { ...spec, ...changes },
+        runs,
+      })
+      expect(answer.statusCode, answer.body).toBe(422)
+      return answer.json().message as string
+    }
+    expect(await refused({ name: 'a\0b' })).toContain('U+0000')
+    expect(await refused({ name: 'a\u202eb' })).toContain('U+202E')
+    expect(await refused({ base: { text: 'x'.repeat(300_000) } })).toContain('characters')
+    expect(sweepsAnswer.parse(await bench.get('/api/sweeps')).sweeps).toEqual([])
   })
 })

@@ -111,7 +111,7 @@ export class Bench {
   /** The same of the first node. */
   async nodeWhere(wanted: (node: NodeView) => boolean): Promise<NodeView> {
     for (;;) {
-      const [node] = (await this.get<{ nodes: NodeView[] }>('/api/nodes')).nodes
+      const node = (await this.get<{ nodes: NodeView[] }>('/api/nodes')).nodes.at(-1)
       if (node && wanted(node)) return node
       await nextTurn()
     }

@@ -2,6 +2,7 @@
 import {
   commandBody,
   createRunsAnswer,
+  type NodeView,
   nodesAnswer,
   type RunCommand,
   type RunConfig,
@@ -42,7 +43,17 @@ export function runQuery(runId: string) {
 
 export const nodesQuery = queryOptions({
   queryKey: ['nodes'],
-  queryFn: async ({ signal }) => (await request('/nodes', nodesAnswer, { signal })).nodes,
+  queryFn: async ({ signal }) => {
+    const nodes: NodeView[] = []
+    let cursor: string | null = ''
+    while (cursor !== null) {
+      const query: string = cursor === '' ? '' : `?cursor=${encodeURIComponent(cursor)}`
+      const page = await request(`/nodes${query}`, nodesAnswer, { signal })
+      nodes.push(...page.nodes)
+      cursor = page.next
+    }
+    return nodes.reverse()
+  },
 })
 
 export function useRuns() {

@@ -19,9 +19,13 @@ export function useSweeps() {
   return useInfiniteQuery({
     queryKey: ['sweeps'],
     queryFn: ({ pageParam, signal }) =>
-      request(`/sweeps?limit=50${pageParam === null ? '' : `&before=${pageParam}`}`, sweepsAnswer, {
-        signal,
-      }),
+      request(
+        `/sweeps?limit=50${pageParam === null ? '' : `&cursor=${encodeURIComponent(pageParam)}`}`,
+        sweepsAnswer,
+        {
+          signal,
+        },
+      ),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
     refetchInterval: refetchEveryMs,

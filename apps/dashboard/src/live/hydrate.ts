@@ -15,17 +15,34 @@ const logPage = 2000
 
 type Fetched = { cursor: number; load: () => void }
 
+/** All items, oldest first; what came since the newest page was made follows live from its cursor. */
+async function allPages<T>(
+  fetchPage: (query: string) => Promise<{ items: readonly T[]; next: number | null; cursor: number }>,
+): Promise<{ items: T[]; cursor: number }> {
+  const newest = await fetchPage('')
+  const pages = [newest.items]
+  for (let { next } = newest; next !== null; ) {
+    const page = await fetchPage(`?beforeCursor=${next}`)
+    pages.push(page.items)
+    next = page.next
+  }
+  return { items: pages.reverse().flat(), cursor: newest.cursor }
+}
+
 const fetchers: Record<LoadedTopic, (store: RunStore) => Promise<Fetched>> = {
   async spectra(store) {
     const answer = await request(`/runs/${store.runId}/spectra/modules`, spectraModulesAnswer)
     return { cursor: answer.cursor, load: () => store.spectra.load(answer) }
   },
   async evaluations(store) {
-    const answer = await request(`/runs/${store.runId}/evaluations`, evaluationsAnswer)
+    const { items, cursor } = await allPages(async (page) => {
+      const answer = await request(`/runs/${store.runId}/evaluations${page}`, evaluationsAnswer)
+      return { ...answer, items: answer.evaluations }
+    })
     return {
-      cursor: answer.cursor,
+      cursor,
       load: () => {
-        store.evaluations = answer.evaluations.map((evaluation) => ({
+        store.evaluations = items.map((evaluation) => ({
           step: evaluation.step,
           examples: evaluation.examples,
           loss: evaluation.loss === null ? null : fromJsonNumber(evaluation.loss),
@@ -47,16 +64,19 @@ const fetchers: Record<LoadedTopic, (store: RunStore) => Promise<Fetched>> = {
       cursor: answer.cursor,
       load: () => {
         store.logs = [...answer.logs]
-        store.hasOlderLogs = answer.logs.length === logPage
+        store.hasOlderLogs = answer.next !== null
       },
     }
   },
   async files(store) {
-    const answer = await request(`/runs/${store.runId}/files`, filesAnswer)
+    const { items, cursor } = await allPages(async (page) => {
+      const answer = await request(`/runs/${store.runId}/files${page}`, filesAnswer)
+      return { ...answer, items: answer.files }
+    })
     return {
-      cursor: answer.cursor,
+      cursor,
       load: () => {
-        store.files = [...answer.files]
+        store.files = items
       },
     }
   },
@@ -88,9 +108,9 @@ export async function hydrate(store: RunStore, topic: LoadedTopic): Promise<void
 export async function fetchOlderLogs(store: RunStore): Promise<void> {
   const before = store.logs[0]?.cursor
   if (before === undefined) return
-  const { logs } = await request(
+  const { logs, next } = await request(
     `/runs/${store.runId}/logs?limit=${logPage}&beforeCursor=${before}`,
     logsAnswer,
   )
-  store.addOlderLogs(logs, logs.length === logPage)
+  store.addOlderLogs(logs, next !== null)
 }
