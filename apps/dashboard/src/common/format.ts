@@ -3,6 +3,8 @@
 const missing = '–'
 /** One for all numbers: making one for each takes a hundred times as long as formatting. */
 const grouped = new Intl.NumberFormat('en-US')
+const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' })
+const moment = new Intl.DateTimeFormat('en-GB', { dateStyle: 'short', timeStyle: 'medium' })
 
 /** A measured quantity with about `digits` significant digits: `0.483`, `3.2e-4`, `12,400`. */
 export function formatNumber(value: number | null | undefined, digits = 3): string {
@@ -86,7 +88,12 @@ export function formatAge(timeMs: number, nowMs: number): string {
   if (seconds < 60) return `${Math.floor(seconds)} s ago`
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`
-  return new Date(timeMs).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' })
+  return day.format(timeMs)
+}
+
+/** Date and time of day to the second: `26/11/2026, 17:41:05`. */
+export function formatMoment(timeMs: number): string {
+  return moment.format(timeMs)
 }
 
 /** `model.layers.3.self_attn.q_proj` as `3 · q_proj`; other names unchanged. */

@@ -9,6 +9,7 @@ import type {
   RunView,
   ServerToBrowserEvents,
 } from '@rankscope/protocol'
+import pLimit from 'p-limit'
 import type { Socket } from 'socket.io-client'
 import { fetchSeries } from './fetch-series.ts'
 import { hydrate } from './hydrate.ts'
@@ -46,6 +47,8 @@ export class LiveConnection {
   readonly #socket: LiveSocket
   readonly #views: ViewListener
   readonly #held = new Map<string, Held>()
+  /** A comparison of a hundred runs must leave some of the browser’s six requests at a time to its curves. */
+  readonly #turns = pLimit(3)
   readonly #listeners = new Set<() => void>()
   /** Runs whose whole views are shown, once for each that shows them. */
   readonly #watched: string[] = []
@@ -128,7 +131,7 @@ export class LiveConnection {
   async load(runId: string, wanted: readonly LoadedTopic[]): Promise<void> {
     const held = this.#held.get(runId)
     if (!held) return
-    await Promise.all(wanted.map((topic) => hydrate(held.store, topic)))
+    await Promise.all(wanted.map((topic) => this.#turns(() => hydrate(held.store, topic))))
     if (wanted.length > 0) this.#start(held)
   }
 

@@ -19,8 +19,29 @@ export type MeasuresWanted = {
   measures: readonly string[]
 }
 
-/** Measures over all steps, of live spectra and of final ones; what is here is not asked for again. */
+type ValuesWanted = readonly Pick<SpectrumEntry, 'module' | 'part' | 'step' | 'final'>[]
+
+/** Values last asked for, by store; never rejects. */
+const valuesUnderWay = new WeakMap<RunStore, Promise<void>>()
+/** The last request for measures of all modules, by store; never rejects. */
+const overviewUnderWay = new WeakMap<RunStore, Promise<void>>()
+
+/**
+ * Measures over all steps, of live spectra and of final ones; what is here is not asked for again. Those of all modules
+ * keep the server busy for longest, so they wait for the spectrum in sight, and for each other: two panels often want
+ * the same.
+ */
 export async function fetchMeasures(store: RunStore, wanted: MeasuresWanted): Promise<void> {
+  if (wanted.modules !== null) return requestMeasures(store, wanted)
+  // Whatever is wanted by the panels mounted together has been asked for once they all have had their turn.
+  await Promise.resolve()
+  const before = Promise.all([valuesUnderWay.get(store), overviewUnderWay.get(store)])
+  const answer = before.then(() => requestMeasures(store, wanted))
+  overviewUnderWay.set(store, answer.catch(ignore))
+  return answer
+}
+
+async function requestMeasures(store: RunStore, wanted: MeasuresWanted): Promise<void> {
   const { part } = wanted
   const modules = wanted.modules ?? store.spectra.modules()
   for (const final of [false, true]) {
@@ -58,11 +79,13 @@ export async function fetchMeasures(store: RunStore, wanted: MeasuresWanted): Pr
 }
 
 /** Singular values of single spectra, in the order given: the first ones are here first. */
-export async function fetchValues(
-  store: RunStore,
-  entries: readonly Pick<SpectrumEntry, 'module' | 'part' | 'step' | 'final'>[],
-  signal?: AbortSignal,
-): Promise<void> {
+export function fetchValues(store: RunStore, entries: ValuesWanted, signal?: AbortSignal): Promise<void> {
+  const answer = requestValues(store, entries, signal)
+  valuesUnderWay.set(store, answer.catch(ignore))
+  return answer
+}
+
+async function requestValues(store: RunStore, entries: ValuesWanted, signal?: AbortSignal): Promise<void> {
   let rest = entries
   while (rest.length > 0) {
     const asked = rest.slice(0, valuesAtATime)
@@ -88,3 +111,6 @@ export async function fetchValues(
 }
 
 const valuesAtATime = 128
+
+/** Whoever asked tells of the failure; whoever waits only wants it over. */
+function ignore(): void {}

@@ -2,7 +2,7 @@
 import { CopyButton, Table, Text, UnstyledButton } from '@mantine/core'
 import type { RunView } from '@rankscope/protocol'
 import { useMemo } from 'react'
-import { formatBytes, formatExact } from '../common/format.ts'
+import { formatBytes, formatExact, formatMoment } from '../common/format.ts'
 import { Notice } from '../common/notice.tsx'
 import { useTopicVersion } from '../live/live-context.tsx'
 import type { RunStore } from '../live/run-store.ts'
@@ -50,7 +50,7 @@ export function FilesPanel({ store, run }: { store: RunStore; run: RunView }) {
               <Table.Td ta="right" className="numeric">
                 {formatBytes(file.bytes)}
               </Table.Td>
-              <Table.Td className="numeric">{new Date(file.timeMs).toLocaleString('en-GB')}</Table.Td>
+              <Table.Td className="numeric">{formatMoment(file.timeMs)}</Table.Td>
               <Table.Td>
                 <CopyButton value={file.path}>
                   {({ copied, copy }) => (

@@ -6,7 +6,11 @@ import { assignColours, type ColourAssignment, colourOf } from './run-colours.ts
 
 const storageKey = 'rankscope.colours'
 
-const ColourContext = createContext<ColourAssignment>({})
+/** With the colour scheme: asking the browser for it in every swatch takes longer than drawing one. */
+const ColourContext = createContext<{ assignment: ColourAssignment; scheme: 'light' | 'dark' }>({
+  assignment: {},
+  scheme: 'light',
+})
 
 export function ColourProvider({ children }: { children: ReactNode }) {
   const { data: runs } = useRuns()
@@ -17,16 +21,19 @@ export function ColourProvider({ children }: { children: ReactNode }) {
     setStored(assignment)
     localStorage.setItem(storageKey, JSON.stringify(assignment))
   }, [assignment, stored])
-  return <ColourContext value={assignment}>{children}</ColourContext>
+  const scheme = useComputedColorScheme('light')
+  const value = useMemo(() => ({ assignment, scheme }), [assignment, scheme])
+  return <ColourContext value={value}>{children}</ColourContext>
 }
 
 export function useColourAssignment(): ColourAssignment {
-  return useContext(ColourContext)
+  return useContext(ColourContext).assignment
 }
 
 /** The run’s colour in the current colour scheme. */
 export function useRunColour(runId: string): string {
-  return colourOf(useContext(ColourContext)[runId], useComputedColorScheme('light'))
+  const { assignment, scheme } = useContext(ColourContext)
+  return colourOf(assignment[runId], scheme)
 }
 
 function readStored(): ColourAssignment {

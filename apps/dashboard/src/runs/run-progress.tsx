@@ -1,6 +1,6 @@
 /** How far a run is, in words: steps, or its phase before training begins. */
 import type { RunView } from '@rankscope/protocol'
-import { formatPercent } from '../common/format.ts'
+import { formatExact, formatPercent } from '../common/format.ts'
 
 /** `phase` in words, with its own progress where it has one. */
 export function phaseText(run: RunView): string | null {
@@ -15,6 +15,6 @@ export function progressText(run: RunView): string {
     return run.queuePosition === null ? 'waiting' : `waiting, number ${run.queuePosition}`
   const phase = run.phase?.phase
   if (run.state === 'running' && phase && phase !== 'training') return phaseText(run) ?? ''
-  if (run.totalSteps === null) return run.step === 0 ? '–' : run.step.toLocaleString('en-US')
-  return `${run.step.toLocaleString('en-US')} / ${run.totalSteps.toLocaleString('en-US')}`
+  if (run.totalSteps === null) return run.step === 0 ? '–' : formatExact(run.step)
+  return `${formatExact(run.step)} / ${formatExact(run.totalSteps)}`
 }

@@ -1,9 +1,10 @@
 /** One row of the runs list: plain elements, drawn anew only when its run or the columns change. */
 import { isActive, type RunView } from '@rankscope/protocol'
 import { IconDots } from '@tabler/icons-react'
-import { memo } from 'react'
+import { memo, useLayoutEffect, useRef } from 'react'
 import { Link } from 'react-router'
 import { highlightRun } from '../charts/highlight.ts'
+import { forgetFullName } from './full-name.ts'
 import type { RunColumn } from './run-columns.ts'
 import { progressOf } from './run-figures.ts'
 import { progressText } from './run-progress.tsx'
@@ -13,6 +14,8 @@ import { StateBadge } from './state-badge.tsx'
 
 type Props = {
   run: RunView
+  /** In the list, from 1. */
+  position: number
   columns: readonly RunColumn[]
   template: string
   top: number
@@ -25,10 +28,19 @@ type Props = {
 }
 
 export const RunRow = memo(function RunRow(props: Props) {
-  const { run, columns, template, top, height, selected, nowMs, toggle, openMenu } = props
+  const { run, position, columns, template, top, height, selected, nowMs, toggle, openMenu } = props
   const tags = run.config.tags.filter((tag) => tag !== 'comparison')
+  const row = useRef<HTMLTableRowElement>(null)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the row now shows another run, which was not the one with the focus
+  useLayoutEffect(() => {
+    forgetFullName()
+    const focused = document.activeElement
+    if (focused instanceof HTMLElement && row.current?.contains(focused)) focused.blur()
+  }, [run.runId])
   return (
     <tr
+      ref={row}
+      aria-rowindex={position + 1}
       className={classes['row']}
       data-selected={selected}
       data-testid="run-row"
@@ -44,7 +56,7 @@ export const RunRow = memo(function RunRow(props: Props) {
           aria-label={`Select ${run.name}`}
         />
         <RunSwatch runId={run.runId} />
-        <Link to={`/runs/${run.runId}`} className={classes['link']} title={run.name}>
+        <Link to={`/runs/${run.runId}`} className={classes['link']}>
           {run.name}
         </Link>
         {tags.slice(0, 2).map((tag) => (
@@ -80,9 +92,7 @@ function Cell({ column, run, nowMs }: { column: RunColumn; run: RunView; nowMs: 
     const text = progressText(run)
     return (
       <>
-        <span className={classes['progressText']} title={text}>
-          {text}
-        </span>
+        <span className={classes['progressText']}>{text}</span>
         <span className={classes['progress']} aria-hidden>
           <span
             className={classes['bar']}
@@ -94,6 +104,6 @@ function Cell({ column, run, nowMs }: { column: RunColumn; run: RunView; nowMs: 
     )
   }
   const text = column.text(run, nowMs)
-  const title = column.id === 'created' ? new Date(run.createdMs).toLocaleString('en-GB') : text
-  return <span title={title}>{text}</span>
+  if (column.id === 'created') return <time dateTime={new Date(run.createdMs).toISOString()}>{text}</time>
+  return <span>{text}</span>
 }

@@ -4,6 +4,8 @@ import { IconChevronDown, IconChevronRight, IconChevronUp } from '@tabler/icons-
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { useNow } from '../common/use-now.ts'
+import { forgetFullName, nameInFull } from './full-name.ts'
+import { RowSlots } from './row-slots.ts'
 import type { RunColumn } from './run-columns.ts'
 import { RunCommandMenu } from './run-commands.tsx'
 import type { FieldValue } from './run-fields.ts'
@@ -23,6 +25,8 @@ type Props = {
 }
 
 const rowHeight = 44
+/** Rows mounted above and below those in sight. */
+const overscan = 10
 const nameColumn: RunColumn = {
   id: 'name',
   title: 'Run',
@@ -62,10 +66,18 @@ export function RunsTable({ runs, columns, groupBy, selected, setSelected, sort,
   const virtualizer = useWindowVirtualizer({
     count: lines.length,
     estimateSize: () => rowHeight,
-    overscan: 10,
+    overscan,
     scrollMargin: offset,
     useFlushSync: false,
   })
+  const [slots] = useState(() => ({ run: new RowSlots(), group: new RowSlots() }))
+  const mounted = virtualizer.getVirtualItems().map((item) => ({ item, line: lines[item.index]! }))
+  const slotOf = slotsOf(
+    slots,
+    mounted.map(({ line }) => line),
+  )
+  // While one scrolls, elements also keep their places among each other, since a moved one is styled anew.
+  if (virtualizer.isScrolling) mounted.sort((a, b) => slotOf(a.line) - slotOf(b.line))
   const template = [
     `minmax(min(${nameColumn.width}px, 56vw), 1fr)`,
     ...columns.map((column) => `${column.width}px`),
@@ -105,9 +117,9 @@ export function RunsTable({ runs, columns, groupBy, selected, setSelected, sort,
 
   return (
     <div className={classes['scroll']}>
-      <table aria-label="Runs" aria-rowcount={lines.length} className={classes['table']}>
+      <table aria-label="Runs" aria-rowcount={lines.length + 1} className={classes['table']}>
         <thead>
-          <tr className={classes['head']} style={{ gridTemplateColumns: template }}>
+          <tr aria-rowindex={1} className={classes['head']} style={{ gridTemplateColumns: template }}>
             {[nameColumn, ...columns].map((column) => (
               <Header key={column.id} column={column} sort={sort} setSort={setSort} />
             ))}
@@ -116,13 +128,19 @@ export function RunsTable({ runs, columns, groupBy, selected, setSelected, sort,
             </th>
           </tr>
         </thead>
-        <tbody ref={list} style={{ height: virtualizer.getTotalSize() }}>
-          {virtualizer.getVirtualItems().map((item) => {
-            const line = lines[item.index]!
+        <tbody
+          ref={list}
+          style={{ height: virtualizer.getTotalSize() }}
+          onMouseOver={nameInFull}
+          onFocus={nameInFull}
+          onMouseOut={forgetFullName}
+          onBlur={forgetFullName}
+        >
+          {mounted.map(({ item, line }) => {
             const top = item.start - virtualizer.options.scrollMargin
             return line.kind === 'group' ? (
               <GroupRow
-                key={`group ${line.name}`}
+                key={`group ${slotOf(line)}`}
                 group={line}
                 columns={columns}
                 template={template}
@@ -134,7 +152,8 @@ export function RunsTable({ runs, columns, groupBy, selected, setSelected, sort,
               />
             ) : (
               <RunRow
-                key={line.run.runId}
+                key={`run ${slotOf(line)}`}
+                position={item.index + 1}
                 run={line.run}
                 columns={columns}
                 template={template}
@@ -152,6 +171,17 @@ export function RunsTable({ runs, columns, groupBy, selected, setSelected, sort,
       {menu ? <RunCommandMenu run={menu.run} target={menu.target} close={() => setMenu(null)} /> : null}
     </div>
   )
+}
+
+/** The slot of each mounted line among its kind. */
+function slotsOf(slots: Record<Line['kind'], RowSlots>, lines: readonly Line[]): (line: Line) => number {
+  const found = new Map<Line, number>()
+  for (const kind of ['run', 'group'] as const) {
+    const same = lines.filter((line) => line.kind === kind)
+    const given = slots[kind].assign(same.map((line) => (line.kind === 'run' ? line.run.runId : line.name)))
+    for (const [index, line] of same.entries()) found.set(line, given[index]!)
+  }
+  return (line) => found.get(line)!
 }
 
 function Header({ column, sort, setSort }: { column: RunColumn } & Pick<Props, 'sort' | 'setSort'>) {

@@ -1,6 +1,7 @@
 /** State of a run in words and colour; the tooltip says why it waits or what went wrong. */
 import { Badge, Tooltip } from '@mantine/core'
 import type { RunState, RunView } from '@rankscope/protocol'
+import classes from './state-badge.module.css'
 
 const colours: Record<RunState, string> = {
   queued: 'gray',
@@ -15,7 +16,7 @@ const colours: Record<RunState, string> = {
   lost: 'grape',
 }
 
-/** `plain`: the reason as a title, for lists of many. */
+/** `plain`: one element with the reason as its title, for lists of many. */
 export function StateBadge({
   run,
   size = 'sm',
@@ -29,6 +30,20 @@ export function StateBadge({
     run.error?.message ??
     run.waitingFor ??
     (run.queuePosition === null ? null : `number ${run.queuePosition} in the queue`)
+  if (plain)
+    return (
+      <span
+        className={classes['plain']}
+        data-testid="run-state"
+        title={reason ?? undefined}
+        style={{
+          background: `var(--mantine-color-${colours[run.state]}-light)`,
+          color: `var(--mantine-color-${colours[run.state]}-light-color)`,
+        }}
+      >
+        {run.state}
+      </span>
+    )
   const badge = (
     <Badge
       color={colours[run.state]}
@@ -37,12 +52,11 @@ export function StateBadge({
       tt="none"
       flex="none"
       data-testid="run-state"
-      {...(plain && reason ? { title: reason } : {})}
     >
       {run.state}
     </Badge>
   )
-  return reason && !plain ? (
+  return reason ? (
     <Tooltip label={reason} maw={360}>
       {badge}
     </Tooltip>
