@@ -22,6 +22,7 @@ TEXTS = [
     "\u65e5\u672c\u8a9e\u3002\u4e2d \U0001f600\U0001f44d\U0001f3fd z\u200dz",
     "$5+3=8 <tag> ^~`|_ \u20ac\u00a1\u2014",
     "\u2581a \u2581\u2581b \u2581",
+    "'\u017f\uac01 I'\u017F k\u212a\n\U0001f34e\n",
     "-",
     " ",
 ]
@@ -64,7 +65,7 @@ def sequence(key, *nodes):
 
 PRE_TOKENIZERS = [
     *[split(pattern, behavior, invert) for pattern in ["-", r"(\s+)|[.,]"] for behavior in BEHAVIORS for invert in [False, True]],
-    *[split(pattern, "Isolated") for pattern in [LLAMA3, QWEN2, TEKKEN, r"\w+", r"\d|\W"]],
+    *[split(pattern, "Isolated") for pattern in [LLAMA3, QWEN2, TEKKEN, r"\w+", r"\d|\W", r"'(?i:[sk]|ll)|(?i:k)", "$", r"^.", r"\B", r"a*", r"(?=\d)"]],
     *[{"type": "Punctuation", "behavior": behavior} for behavior in BEHAVIORS],
     *[{"type": "Digits", "individual_digits": each} for each in [False, True]],
     {"type": "Whitespace"},
@@ -86,6 +87,7 @@ NORMALIZERS = [
     {"type": "Prepend", "prepend": "\u2581"},
     {"type": "Replace", "pattern": {"String": " "}, "content": "$&\u2581"},
     {"type": "Replace", "pattern": {"Regex": r"\s{2,}"}, "content": " "},
+    *[{"type": "Replace", "pattern": {"Regex": regex}, "content": "_"} for regex in ["$", "a*", r"\Z", r"\B"]],
     sequence("normalizers", {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "NFD"}, {"type": "StripAccents"}),
 ]
 TOKENS = ["\u2581Hel", "lo", "\u2581\u2581w", "<0xE2>", "<0x82>", "<0xAC>", "x", "<0xFF>", "<0xEF>", "\u2581", "a</w>", ",", "<0x0A>", "\u2581!"]
@@ -165,6 +167,10 @@ TOKENIZERS = {
     "Unigram with bytes": definition(
         {"type": "Unigram", "unk_id": 0, "vocab": PIECES + [[byte, -20.0] for byte in BYTES], "byte_fallback": True},
         added_tokens=[END], pre_tokenizer=metaspace("first", False), decoder=DECODERS[-1],
+    ),
+    "Unigram whose unknown token is a letter": definition({"type": "Unigram", "unk_id": 3, "vocab": PIECES, "byte_fallback": False}, added_tokens=[END]),
+    "Unigram with bytes whose unknown token is a letter": definition(
+        {"type": "Unigram", "unk_id": 3, "vocab": PIECES + [[byte, -20.0] for byte in BYTES], "byte_fallback": True}, added_tokens=[END]
     ),
     "WordLevel": definition(
         {"type": "WordLevel", "unk_token": "<unk>", "vocab": {token: id for id, token in enumerate(LETTERS)}},

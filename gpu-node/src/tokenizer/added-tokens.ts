@@ -16,11 +16,9 @@ export function makeTokenFinder(
   tokens: readonly AddedToken[],
   normalize: Normalize,
 ): (text: string) => FoundPiece[] {
-  const raw = makeSplitter(
-    tokens.filter((token) => !isNormalized(token)).map((token) => [token.content, token]),
-  )
+  const raw = makeSplitter(tokens.filter((token) => !token.normalized).map((token) => [token.content, token]))
   const normalized = makeSplitter(
-    tokens.filter(isNormalized).map((token) => [normalize(token.content), token]),
+    tokens.filter((token) => token.normalized).map((token) => [normalize(token.content), token]),
   )
   return (text) =>
     raw({ text, atStart: true }).flatMap((piece) =>
@@ -28,13 +26,8 @@ export function makeTokenFinder(
     )
 }
 
-function isNormalized({ normalized, special }: AddedToken): boolean {
-  return normalized ?? !special
-}
-
 function makeSplitter(tokens: readonly (readonly [text: string, token: AddedToken])[]) {
-  // Of several that normalise to one text the first is found; the reference library picks any.
-  const byText = new Map(tokens.filter(([text]) => text !== '').reverse())
+  const byText = new Map(tokens)
   if (byText.size === 0) return ({ text, atStart }: Piece): FoundPiece[] => [{ text, atStart, id: null }]
   const pattern = literal([...byText.keys()].sort((a, b) => b.length - a.length))
   return ({ text, atStart }: Piece): FoundPiece[] => {

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import { characterBytes } from './byte-alphabet.ts'
 import type { DecoderNode } from './definition.ts'
-import { compile } from './patterns.ts'
+import { compile, replaceMatches } from './patterns.ts'
 
 type Step = (tokens: readonly string[]) => readonly string[]
 
@@ -23,7 +23,7 @@ function makeStep(node: DecoderNode, place: string): Step {
       return (tokens) => [tokens.join('')]
     case 'Replace': {
       const pattern = compile(node.pattern, `the pattern of ${place}`)
-      return (tokens) => tokens.map((token) => token.replace(pattern, () => node.content))
+      return (tokens) => tokens.map((token) => replaceMatches(token, pattern, node.content))
     }
     case 'Strip':
       return (tokens) => tokens.map((token) => strip([...token], node))
@@ -33,9 +33,11 @@ function makeStep(node: DecoderNode, place: string): Step {
       return (tokens) =>
         tokens.map((token, index) => token.replaceAll(replacement, index === 0 ? first : ' '))
     }
-    case 'BPEDecoder':
+    case 'BPEDecoder': {
+      const suffix = compile({ String: node.suffix }, place)
       return (tokens) =>
-        tokens.map((token, index) => token.replaceAll(node.suffix, index === tokens.length - 1 ? '' : ' '))
+        tokens.map((token, index) => replaceMatches(token, suffix, index === tokens.length - 1 ? '' : ' '))
+    }
   }
 }
 

@@ -8,7 +8,10 @@
 import { RankscopeError } from '@rankscope/protocol'
 import { z } from 'zod'
 
-const pattern = z.union([z.strictObject({ String: z.string() }), z.strictObject({ Regex: z.string() })])
+const pattern = z.union([
+  z.strictObject({ String: z.string().min(1) }),
+  z.strictObject({ Regex: z.string() }),
+])
 const behavior = z.enum(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'])
 const offsetsOnly = {
   add_prefix_space: z.boolean().optional(),
@@ -193,8 +196,15 @@ function refuseMovedStart(
 ): void {
   const first = preTokenizer.findIndex((node) => node.type === 'Metaspace' && node.prepend_scheme === 'first')
   if (first < 0) return
+  // What replaces one character by others leaves the start where it was.
+  const inPlace = (node: NormalizerNode) =>
+    node.type === 'Replace' &&
+    'String' in node.pattern &&
+    [...node.pattern.String].length === 1 &&
+    node.content !== ''
+  const moves = ['Strip', 'Prepend', 'StripAccents', 'Replace']
   const mover =
-    normalizer.find(({ type }) => type === 'Strip' || type === 'Prepend') ??
+    normalizer.find((node) => moves.includes(node.type) && !inPlace(node)) ??
     preTokenizer.slice(0, first).find(({ type }) => type === 'ByteLevel' || type === 'Metaspace')
   if (mover)
     throw tokenizerBroken(

@@ -85,13 +85,15 @@ function unigram(node: Extract<ModelNode, { type: 'Unigram' }>): TokenModel {
       let unknown = ''
       const flush = () => {
         if (unknown === '') return
-        const bytes = node.byte_fallback ? byteIds(idOf, unknown) : null
-        ids.push(...(bytes ?? [idOf.get(unknown) ?? node.unk_id]))
+        const whole = idOf.get(unknown)
+        const bytes = whole === undefined && node.byte_fallback ? byteIds(idOf, unknown) : null
+        ids.push(...(bytes ?? [whole ?? node.unk_id]))
         unknown = ''
       }
       for (const symbol of model.tokenize(piece)) {
         const id = idOf.get(symbol)
-        if (id === undefined) {
+        // The token of unk_id itself is unknown text too, and joins its neighbours.
+        if (id === undefined || id === node.unk_id) {
           unknown += symbol
           continue
         }

@@ -1,6 +1,6 @@
 /** The normalizers of tokenizer.json: text to text, one after another. */
 import type { NormalizerNode } from './definition.ts'
-import { compile } from './patterns.ts'
+import { compile, replaceMatches } from './patterns.ts'
 
 export type Normalize = (text: string) => string
 
@@ -30,7 +30,7 @@ function makeStep(node: NormalizerNode, place: string): Normalize {
       return (text) => (text === '' ? '' : node.prepend + text)
     case 'Replace': {
       const pattern = compile(node.pattern, `the pattern of ${place}`)
-      return (text) => text.replace(pattern, () => node.content)
+      return (text) => replaceMatches(text, pattern, node.content)
     }
   }
 }

@@ -109,14 +109,14 @@ describe('tokens and the vocabulary of the model', () => {
   })
 
   it('a token that the model does not embed is refused when a text holds it, with token, id and sizes', () => {
-    const added_tokens = [...definition.added_tokens, special(9, '<|sep|>')]
+    const added_tokens = [...definition.added_tokens, special(8, '<|sep|>')]
     const tokenizer = make({ added_tokens })
     expect(tokenizer.encode('ab')).toEqual([6])
     expect(() => tokenizer.encode('a<|sep|>b')).toThrow(
       expect.objectContaining({
         code: 'TOKENIZER_BROKEN',
         message:
-          'tokenizer.json: token "<|sep|>" (part of the text) has id 9, outside the model\'s vocabulary of 8 (vocab_size in config.json)',
+          'tokenizer.json: token "<|sep|>" (part of the text) has id 8, outside the model\'s vocabulary of 8 (vocab_size in config.json)',
         hint: expect.stringContaining('Resize'),
       }),
     )
@@ -137,6 +137,72 @@ describe('tokens and the vocabulary of the model', () => {
     const tokenizer = make({ added_tokens: [] }, { additional_special_tokens: ['.'] })
     expect(tokenizer.encode('ab.</s>')).toEqual([6, 7, 2])
     expect(tokenizer.decode([6, 7, 2, 99])).toBe('ab')
+  })
+
+  it('tokenizer_config.json decides how an added token is found, and it is told', () => {
+    const added_tokens = [...definition.added_tokens, special(8, '<x>', { special: false })]
+    const vocab = { ...model.vocab, '<': 9, x: 10, '>': 11, ' ': 12 }
+    const parts = { added_tokens: added_tokens.map((one) => ({ ...one, id: one.id === 8 ? 13 : one.id })) }
+    const make13 = (flags: object) =>
+      make(
+        { ...parts, model: { ...model, vocab: { ...vocab, c: 8 } } },
+        { added_tokens_decoder: { 13: { content: '<x>', ...flags } } },
+        14,
+      )
+    const same = make13({
+      lstrip: false,
+      rstrip: false,
+      single_word: false,
+      normalized: false,
+      special: false,
+    })
+    expect(same.notes).toEqual([])
+    expect(same.encode('a <x> b')).toEqual([4, 12, 13, 12, 5])
+    const other = make13({ lstrip: true, rstrip: true, special: true })
+    expect(other.encode('a <x> b')).toEqual([4, 13, 5])
+    expect(other.decode([4, 13, 5])).toBe('ab')
+    expect(other.notes).toEqual([
+      expect.stringContaining('says special true, lstrip true, rstrip true of <x>, tokenizer.json otherwise'),
+    ])
+    expect(make13({ single_word: true }).encode('a<x>b')).toEqual([4, 9, 10, 11, 5])
+  })
+
+  it('special tokens that tokenizer.json lacks have the next ids, as in transformers, and it is told', () => {
+    const settings = {
+      pad_token: '<p>',
+      unk_token: '<u>',
+      bos_token: '<b>',
+      extra_special_tokens: ['<q>'],
+      additional_special_tokens: ['<never>'],
+    }
+    const tokenizer = make({}, settings, 12)
+    expect(tokenizer.encode('<b><u><p><q>a')).toEqual([8, 9, 10, 11, 4])
+    expect(tokenizer.padTokenId).toBe(10)
+    expect(tokenizer.notes).toHaveLength(4)
+    expect(tokenizer.notes[3]).toMatch(/<q>, which tokenizer.json lacks: it is token 11/)
+    expect(() => make({}, settings).encode('<q>')).toThrow(/"<q>" \(part of the text\) has id 11, outside/)
+    expect(make({}, settings).padTokenId).toBe(2)
+  })
+
+  it('special_tokens_map.json is followed unless tokenizer_config.json describes the added tokens', () => {
+    const map = { eos_token: { content: '.' }, pad_token: null }
+    const from = (settings: object) =>
+      TextTokenizer.from(definition, { eos_token: '</s>', ...settings }, 8, { map })
+    const followed = from({})
+    expect(followed.endToken).toBe('.')
+    expect(followed.notes).toEqual([
+      expect.stringMatching(
+        /special_tokens_map.json says eos_token \., tokenizer_config.json <\/s>: special_tokens_map/,
+      ),
+    ])
+    const described = from({ added_tokens_decoder: { 2: { content: '</s>' } } })
+    expect(described.endToken).toBe('</s>')
+    expect(described.notes).toEqual([expect.stringMatching(/: tokenizer_config.json is followed/)])
+    expect(from({ eos_token: null }).endToken).toBe('.')
+    expect(() => TextTokenizer.from(definition, config, 8, { map: { eos_token: 7 } })).toThrow(
+      /special_tokens_map.json: eos_token/,
+    )
+    expect(followed.fingerprint).not.toBe(make().fingerprint)
   })
 
   it.each<[string, object, object, RegExp]>([
@@ -161,6 +227,40 @@ describe('tokens and the vocabulary of the model', () => {
       { added_tokens: [special(8, 'a')] },
       {},
       /"a" has id 8, elsewhere in the file 4/,
+    ],
+    [
+      'an id that the reference library would not give',
+      { added_tokens: [...definition.added_tokens, special(8, '<x>'), special(11, '<y>')] },
+      {},
+      /"<y>" has id 11, and the reference library, .* would give it 9/,
+    ],
+    [
+      'a hole of the vocabulary before a new token',
+      { model: { ...model, vocab: { ...model.vocab, c: 9 } }, added_tokens: [special(10, '<x>')] },
+      {},
+      /"<x>" has id 10, .* would give it 9/,
+    ],
+    [
+      'a token that normalising makes empty',
+      {
+        normalizer: { type: 'Strip', strip_left: true, strip_right: true },
+        added_tokens: [...definition.added_tokens, special(8, '  ', { special: false, normalized: true })],
+      },
+      {},
+      /makes added token " {2}" an empty text/,
+    ],
+    [
+      'two tokens that normalising makes one',
+      {
+        normalizer: { type: 'Lowercase' },
+        added_tokens: [
+          ...definition.added_tokens,
+          special(8, '<X>', { special: false, normalized: true }),
+          special(9, '<x>', { special: false, normalized: true }),
+        ],
+      },
+      {},
+      /makes added token "<x>" the same text as "<X>"/,
     ],
     [
       'a token that only tokenizer_config.json has',
@@ -235,6 +335,14 @@ describe('features of tokenizer.json', () => {
       },
       /prepend_scheme "first" after Prepend/,
     ],
+    [
+      {
+        normalizer: { type: 'Replace', pattern: { Regex: 'a+' }, content: 'b' },
+        pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'first', split: false },
+      },
+      /prepend_scheme "first" after Replace/,
+    ],
+    [{ normalizer: { type: 'Replace', pattern: { String: '' }, content: 'b' } }, /normalizer\.pattern/],
     [{ extra: {} }, /extra is \{\}/],
   ])('%j is refused by its name and place', (parts, message) => {
     expect(() => make(parts)).toThrow(
@@ -242,13 +350,22 @@ describe('features of tokenizer.json', () => {
     )
   })
 
-  it.each(['(?>a+)b', 'a++', 'a?+', String.raw`\Ga`, '(?i)a'])(
-    'the pattern %s, which JavaScript reads otherwise or not at all, is refused',
-    (Regex) => {
-      const pre_tokenizer = { type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false }
-      expect(() => make({ pre_tokenizer })).toThrow(expect.objectContaining({ code: 'TOKENIZER_BROKEN' }))
-    },
-  )
+  it.each([
+    '(?>a+)b',
+    'a++',
+    'a?+',
+    String.raw`\Ga`,
+    '(?i)a',
+    '(?i:ss)',
+    '(?i:é)',
+    '(?i:[a-c])',
+    '^',
+    String.raw`(a)|b\1`,
+    String.raw`\ud83c\udf4e`,
+  ])('the pattern %s, which JavaScript reads otherwise or not at all, is refused', (Regex) => {
+    const pre_tokenizer = { type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false }
+    expect(() => make({ pre_tokenizer })).toThrow(expect.objectContaining({ code: 'TOKENIZER_BROKEN' }))
+  })
 
   it('a text comes back to the letter: no space before punctuation is taken out', () => {
     const pre_tokenizer = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'never', split: false }

@@ -5,9 +5,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { RankscopeError } from '@rankscope/protocol'
+import type { z } from 'zod'
 import { digestOf } from '../disk-cache.ts'
 import { readJsonFile } from '../model/json-file.ts'
 import { makeTokenFinder } from './added-tokens.ts'
+import { allAddedTokens } from './all-added-tokens.ts'
 import { makeDecoder } from './decoders.ts'
 import { parseDefinition, type TokenizerDefinition, tokenizerBroken } from './definition.ts'
 import { type Framing, readFraming } from './framing.ts'
@@ -16,15 +18,16 @@ import { makeNormalizer } from './normalizers.ts'
 import { makePreTokenizer } from './pre-tokenizers.ts'
 import {
   addsPrefixSpace,
-  allAddedTokens,
   type ConfigFile,
   configSchema,
   notesOf,
+  specialTokensMapSchema,
   textOf,
+  withSpecialTokensMap,
 } from './tokenizer-config.ts'
 
 /** Raised when the same files would give other ids. */
-const version = 2
+const version = 3
 
 export class TextTokenizer {
   readonly #file: string
@@ -48,7 +51,7 @@ export class TextTokenizer {
 
   private constructor(
     definition: TokenizerDefinition,
-    config: ConfigFile,
+    { config, notes }: { config: ConfigFile; notes: readonly string[] },
     vocabularySize: number,
     fingerprint: string,
     file: string,
@@ -57,14 +60,17 @@ export class TextTokenizer {
     this.#vocabularySize = vocabularySize
     this.fingerprint = fingerprint
     this.#model = makeModel(definition.model)
-    const added = allAddedTokens(definition.addedTokens, config, this.#model.idOf)
     const normalize = makeNormalizer(definition.normalizer)
+    const all = allAddedTokens(definition.addedTokens, config, this.#model.idOf, normalize)
+    const added = all.tokens
     this.#find = makeTokenFinder(added, normalize)
     this.#cut = makePreTokenizer(definition.preTokenizer)
     this.#join = makeDecoder(definition.decoder)
     this.#special = new Set(added.filter(({ special }) => special).map(({ id }) => id))
     for (const [token, id] of this.#model.idOf) this.#textOf.set(id, token)
-    for (const { id, content } of added) this.#textOf.set(id, content)
+    // A normalised token is read back as its normalised text, as the reference library does.
+    for (const { id, content, normalized } of added)
+      this.#textOf.set(id, normalized ? normalize(content) : content)
 
     const ids = new Map([...this.#model.idOf, ...added.map(({ content, id }) => [content, id] as const)])
     const endToken = textOf(config.eos_token)
@@ -91,11 +97,15 @@ export class TextTokenizer {
         'Training examples end with it: save it as an added token that is special, and no single_word.',
       )
     const prefixSpace = addsPrefixSpace(definition.preTokenizer)
-    this.notes = notesOf(config, { ...this.#framing, prefixSpace }, ids, endToken)
+    this.notes = [
+      ...notes,
+      ...all.notes,
+      ...notesOf(config, { ...this.#framing, prefixSpace }, ids, endToken),
+    ]
   }
 
   /**
-   * Reads `tokenizer.json` and `tokenizer_config.json` for a model that embeds `vocabularySize` tokens. Throws
+   * Reads `tokenizer.json`, `tokenizer_config.json` and, where there is one, `special_tokens_map.json` for a model that embeds `vocabularySize` tokens. Throws
    * TOKENIZER_BROKEN, naming the file.
    */
   static load(folder: string, vocabularySize: number): TextTokenizer {
@@ -109,8 +119,10 @@ export class TextTokenizer {
         )
     const definition = readJsonFile(file, 'TOKENIZER_BROKEN')
     const config = readJsonFile(configFile, 'TOKENIZER_BROKEN')
+    const mapFile = join(folder, 'special_tokens_map.json')
+    const map = existsSync(mapFile) ? readJsonFile(mapFile, 'TOKENIZER_BROKEN') : {}
     try {
-      return TextTokenizer.from(definition, config, vocabularySize, file)
+      return TextTokenizer.from(definition, config, vocabularySize, { file, map })
     } catch (cause) {
       if (!(cause instanceof RankscopeError) || cause.message.includes(folder)) throw cause
       throw new RankscopeError(cause.code, `${folder}: ${cause.message}`, {
@@ -120,23 +132,19 @@ export class TextTokenizer {
     }
   }
 
-  /** From parsed contents of the two files. */
+  /** From parsed contents of the files; `map` is special_tokens_map.json. */
   static from(
     definition: unknown,
     config: unknown,
     vocabularySize: number,
-    file = 'tokenizer.json',
+    { file = 'tokenizer.json', map = {} }: { file?: string; map?: unknown } = {},
   ): TextTokenizer {
-    const parsed = configSchema.safeParse(config)
-    if (!parsed.success) {
-      const { path, message } = parsed.error.issues[0]!
-      throw tokenizerBroken(
-        `tokenizer_config.json: ${path.join('.')}: ${message}`,
-        'Save the tokenizer again.',
-      )
-    }
-    const fingerprint = digestOf([JSON.stringify([version, vocabularySize, definition, config])])
-    return new TextTokenizer(parseDefinition(definition), parsed.data, vocabularySize, fingerprint, file)
+    const both = withSpecialTokensMap(
+      checked(configSchema, config, 'tokenizer_config.json'),
+      checked(specialTokensMapSchema, map, 'special_tokens_map.json'),
+    )
+    const fingerprint = digestOf([JSON.stringify([version, vocabularySize, definition, config, map])])
+    return new TextTokenizer(parseDefinition(definition), both, vocabularySize, fingerprint, file)
   }
 
   /**
@@ -184,4 +192,11 @@ export class TextTokenizer {
       'Resize the embedding of the model to the tokenizer, or use the tokenizer that the model was trained with.',
     )
   }
+}
+
+function checked<T>(schema: z.ZodType<T>, raw: unknown, file: string): T {
+  const parsed = schema.safeParse(raw)
+  if (parsed.success) return parsed.data
+  const { path, message } = parsed.error.issues[0]!
+  throw tokenizerBroken(`${file}: ${path.join('.')}: ${message}`, 'Save the tokenizer again.')
 }

@@ -1,75 +1,77 @@
 /**
- * `tokenizer_config.json` beside tokenizer.json: the special tokens by name, and where the two files disagree. Ids follow
- * tokenizer.json.
+ * `tokenizer_config.json` beside tokenizer.json: the special tokens by name, and where the files disagree. Which one is
+ * followed is as transformers 5 does it.
  */
 import { z } from 'zod'
-import { type AddedToken, type PreTokenizerNode, tokenizerBroken } from './definition.ts'
+import type { PreTokenizerNode } from './definition.ts'
 import type { Framing } from './framing.ts'
 
 const namedToken = z.union([z.string(), z.object({ content: z.string() })]).nullish()
-export const configSchema = z.object({
+/** Special tokens by their role, in the order in which transformers adds those that tokenizer.json lacks. */
+const roles = {
   bos_token: namedToken,
   eos_token: namedToken,
-  pad_token: namedToken,
   unk_token: namedToken,
+  sep_token: namedToken,
+  pad_token: namedToken,
+  cls_token: namedToken,
+  mask_token: namedToken,
+}
+const flag = z.boolean().optional()
+/** An added token as tokenizer_config.json describes it once more. */
+const describedToken = z.object({
+  ...{ content: z.string(), special: flag, normalized: flag },
+  ...{ single_word: flag, lstrip: flag, rstrip: flag },
+})
+export const configSchema = z.object({
+  ...roles,
   additional_special_tokens: z.array(namedToken).nullish(),
+  extra_special_tokens: z.union([z.array(namedToken), z.record(z.string(), namedToken)]).nullish(),
   add_bos_token: z.boolean().nullish(),
   add_prefix_space: z.boolean().nullish(),
   split_special_tokens: z.boolean().nullish(),
-  added_tokens_decoder: z.record(z.string(), z.object({ content: z.string() })).nullish(),
+  added_tokens_decoder: z.record(z.string(), describedToken).nullish(),
 })
 export type ConfigFile = z.output<typeof configSchema>
 
+/** The older file `special_tokens_map.json`. */
+export const specialTokensMapSchema = z.object({
+  ...roles,
+  additional_special_tokens: configSchema.shape.additional_special_tokens,
+})
+export type SpecialTokensMap = z.output<typeof specialTokensMapSchema>
+
 /**
- * The added tokens of tokenizer.json and the special tokens that only tokenizer_config.json names. Special ones are
- * found in the raw text, whatever the file says about normalising them first: training text ends with the literal end
- * token, which must become its one id (METHODS 5.5).
+ * The special tokens by name with what special_tokens_map.json says of them. It is followed, save where
+ * tokenizer_config.json has an `added_tokens_decoder`; where it says otherwise, that is told.
  */
-export function allAddedTokens(
-  added: readonly AddedToken[],
+export function withSpecialTokensMap(
   config: ConfigFile,
-  idOf: ReadonlyMap<string, number>,
-): AddedToken[] {
-  const known = new Map<string, AddedToken>()
-  const owners = new Map<number, string>()
-  const texts = new Map([...idOf].map(([token, id]) => [id, token]))
-  for (const token of added) {
-    const { id, content } = token
-    const other = idOf.get(content) ?? known.get(content)?.id
-    const owner = owners.get(id) ?? texts.get(id)
-    const hint = 'Save the tokenizer again: its parts do not belong together.'
-    if (other !== undefined && other !== id)
-      throw tokenizerBroken(
-        `tokenizer.json: added token ${JSON.stringify(content)} has id ${id}, elsewhere in the file ${other}`,
-        hint,
-      )
-    if (owner !== undefined && owner !== content)
-      throw tokenizerBroken(
-        `tokenizer.json: id ${id} belongs to the added token ${JSON.stringify(content)} and to ${JSON.stringify(owner)}`,
-        hint,
-      )
-    owners.set(id, content)
-    known.set(content, token.special ? { ...token, normalized: false } : token)
-  }
-  for (const [id, { content }] of Object.entries(config.added_tokens_decoder ?? {})) {
-    const found = known.get(content)?.id ?? idOf.get(content)
-    if (found !== Number(id))
-      throw tokenizerBroken(
-        `tokenizer_config.json: added_tokens_decoder gives ${JSON.stringify(content)} the id ${id}, tokenizer.json ${found ?? 'has no such token'}`,
-        'Save the tokenizer again, so that both files name the same tokens.',
-      )
-  }
-  const named = [config.bos_token, config.eos_token, config.pad_token, config.unk_token]
-  for (const token of [...named, ...(config.additional_special_tokens ?? [])]) {
-    const content = textOf(token)
-    const id = content === null ? undefined : idOf.get(content)
-    if (content === null || content === '' || id === undefined || known.has(content)) continue
-    known.set(content, {
-      ...{ id, content, special: true, normalized: false },
-      ...{ single_word: false, lstrip: false, rstrip: false },
-    })
-  }
-  return [...known.values()]
+  map: SpecialTokensMap,
+): { config: ConfigFile; notes: string[] } {
+  const followed = config.added_tokens_decoder ? 'tokenizer_config.json' : 'special_tokens_map.json'
+  const notes = Object.keys(roles).flatMap((key) => {
+    const role = key as keyof typeof roles
+    const [here, there] = [textOf(config[role]), textOf(map[role])]
+    return here === null || there === null || here === there
+      ? []
+      : [
+          `special_tokens_map.json says ${role} ${there}, tokenizer_config.json ${here}: ${followed} is followed, as transformers does`,
+        ]
+  })
+  if (config.added_tokens_decoder) return { config, notes }
+  const said = Object.fromEntries(Object.entries(map).filter(([, value]) => (value ?? null) !== null))
+  return { config: { ...config, ...said }, notes }
+}
+
+/** Texts of all special tokens that have a name, in the order in which transformers adds those that are new. */
+export function namedTokens(config: ConfigFile): string[] {
+  const { extra_special_tokens: extra } = config
+  const more = (Array.isArray(extra) ? extra : null) ?? config.additional_special_tokens ?? []
+  const byName = extra && !Array.isArray(extra) ? Object.values(extra) : []
+  return [...Object.keys(roles).map((role) => config[role as keyof typeof roles]), ...byName, ...more]
+    .map(textOf)
+    .filter((text): text is string => text !== null && text !== '')
 }
 
 /** Where the two files disagree, or ask for something that training does itself. */
