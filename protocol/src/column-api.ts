@@ -3,6 +3,7 @@
  * of spectra. Each answer is bounded and says where to go on. docs/protocol.md, “Columns”, has the rules.
  */
 import { z } from 'zod'
+import { analysisProfileNames } from './analyses.ts'
 import { columnBytes, precisionSchema, stepColumnSchema } from './columns.ts'
 import { spectrumParts } from './records.ts'
 
@@ -134,6 +135,20 @@ export const spectraValuesRequest = z.strictObject({
   precision: precisionSchema,
 })
 export type SpectraValuesRequest = z.input<typeof spectraValuesRequest>
+/** POST /api/runs/:runId/spectra/profiles: what analyses give of single spectra. */
+export const spectraProfilesRequest = spectraValuesRequest
+  .omit({ precision: true })
+  .extend({ names: z.array(z.enum(analysisProfileNames)).min(1).max(analysisProfileNames.length) })
+export type SpectraProfilesRequest = z.input<typeof spectraProfilesRequest>
+export const spectraProfilesAnswer = z.strictObject({
+  /** Of each item in order the wanted profiles that it has, as float64; null where there is no such spectrum. */
+  spectra: z.array(z.partialRecord(z.enum(analysisProfileNames), columnBytes).nullable()),
+  /** Index of the first item that no longer fitted; ask it and those after it again. */
+  next: z.int().nullable(),
+  cursor: z.int(),
+})
+export type SpectraProfilesAnswer = z.infer<typeof spectraProfilesAnswer>
+
 export const spectraValuesAnswer = z.strictObject({
   /** Singular values of each item in order, descending; null where there is no such spectrum. */
   spectra: z.array(columnBytes.nullable()),

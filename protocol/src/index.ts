@@ -1,4 +1,5 @@
 /** The language that dashboard, server and GPU nodes share: schemas, the types inferred from them, and pure rules over them. */
+export * from './analyses.ts'
 export * from './api.ts'
 export * from './awake-clock.ts'
 export * from './browser-events.ts'

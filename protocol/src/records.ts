@@ -3,6 +3,7 @@
  * acknowledged at each hop, and may be delivered more than once; storing it twice changes nothing.
  */
 import { z } from 'zod'
+import { againstBaseMeasures, analysisProfilesSchema } from './analyses.ts'
 import { errorPayloadSchema } from './errors.ts'
 import { idSchema, nameLengths, nameSchema } from './name.ts'
 import { anyNumber, float64Bytes } from './number.ts'
@@ -56,6 +57,8 @@ export const rankMeasuresSchema = z.strictObject({
   beyondFirstOrder: anyNumber.exactOptional(),
   /** σ √T (√m + √n): the largest singular value of T roundings of W; left out where ΔW is no difference of weights */
   noiseFloor: anyNumber.exactOptional(),
+  /** ΔW against the weight that it changes, W₊ = W₀ + ΔW; of the total part, where it was analysed (docs/methods.md, Analyses) */
+  ...againstBaseMeasures,
 })
 export type RankMeasures = z.infer<typeof rankMeasuresSchema>
 
@@ -164,6 +167,8 @@ const recordBody = {
     /** ‖ΔW‖_F */
     frobenius: anyNumber,
     measures: rankMeasuresSchema,
+    /** What the analyses give per direction, band or earlier snapshot. Live messages leave it out. */
+    profiles: analysisProfilesSchema.exactOptional(),
     /** Time the computation took, off the training thread. */
     elapsedMs: anyNumber,
     /** True for the spectra of all modules after training. */

@@ -183,6 +183,12 @@ export const spectraSchema = z.strictObject({
     title: 'All spectra at the end',
     description: 'Compute the spectrum of every target module after training.',
   }),
+  analysesUpTo: field(z.int().min(0).max(65_536).default(1024), {
+    title: 'Analyses up to',
+    description:
+      'Longest shorter side of a weight whose ΔW is analysed against it (intruders, rotation, energy in its own directions) with each spectrum; three decompositions each. 0: none.',
+    advanced: true,
+  }),
 })
 
 export const checkpointSchema = z.strictObject({

@@ -7,14 +7,14 @@
  */
 import { availableParallelism } from 'node:os'
 import { RankscopeError } from '@rankscope/protocol'
-import type { TopSvdJob, TopSvdOutcome } from './messages.ts'
+import type { AgainstBase, AnalysedSpectrum, TopSvdJob, TopSvdOutcome } from './messages.ts'
 import { LinearAlgebraPool, type RequestOptions } from './pool.ts'
 import { selectLinearAlgebra } from './select.ts'
-import type { Spectrum, SpectrumSource } from './spectrum.ts'
+import type { SpectrumSource } from './spectrum.ts'
 import { cacheEntry } from './svd-cache.ts'
 import { refuseRank, type TopSvdOptions } from './top-svd.ts'
 
-export type { TopSvdOutcome } from './messages.ts'
+export type { AgainstBase, AnalysedSpectrum, TopSvdOutcome } from './messages.ts'
 export { LinearAlgebraPool } from './pool.ts'
 export type { DenseSource, FactoredSource, LowRankTerm, Spectrum, SpectrumSource } from './spectrum.ts'
 export type { TopSvd, TopSvdOptions } from './top-svd.ts'
@@ -167,9 +167,13 @@ function spectraPool(): LinearAlgebraPool {
   return spectra
 }
 
-/** The spectrum of an update. The source's arrays are copied on the call. Errors: NUMERIC. */
-export function spectrum(source: SpectrumSource, options: RequestOptions = {}): Promise<Spectrum> {
-  return spectraPool().spectrum(source, options)
+/** The spectrum of an update, and its analysis if one is asked for. Arrays are copied on the call. Errors: NUMERIC. */
+export function spectrum(
+  source: SpectrumSource,
+  options: RequestOptions = {},
+  against: AgainstBase | null = null,
+): Promise<AnalysedSpectrum> {
+  return spectraPool().spectrum(source, options, against)
 }
 
 /** As `spectrum`; resolves to null when a newer request of the same key overtook it while it waited. */
@@ -177,8 +181,9 @@ export function latestSpectrum(
   key: string,
   source: SpectrumSource,
   options: RequestOptions = {},
-): Promise<Spectrum | null> {
-  return spectraPool().latestSpectrum(key, source, options)
+  against: AgainstBase | null = null,
+): Promise<AnalysedSpectrum | null> {
+  return spectraPool().latestSpectrum(key, source, options, against)
 }
 
 /** Ends the thread for spectra, if there is one; the next request starts another. */

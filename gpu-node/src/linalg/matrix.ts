@@ -87,6 +87,13 @@ export function assertSize(a: FloatArray, rows: number, columns: number): void {
   throw new RankscopeError('INTERNAL', `A matrix of ${a.length} entries was given as ${rows} x ${columns}.`)
 }
 
+/** ‖x‖₂, or ‖X‖_F of a matrix; scaled, so that tiny updates do not underflow when squared. */
+export function euclideanNorm(values: Float64Array): number {
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  if (largest === 0) return 0
+  return largest * Math.sqrt(values.reduce((total, value) => total + (value / largest) ** 2, 0))
+}
+
 export function nonConvergence(rows: number, columns: number): RankscopeError {
   return new RankscopeError(
     'NUMERIC',

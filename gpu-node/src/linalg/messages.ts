@@ -1,6 +1,8 @@
 /** What passes between the pool and its worker threads. Both sides are ours and of one version. */
 import type { ErrorPayload } from '@rankscope/protocol'
 import type { CacheLocation } from '../disk-cache.ts'
+import type { Analysis, AnalysisSettings } from './against-base/analysis.ts'
+import type { FloatArray } from './linear-algebra.ts'
 import type { Spectrum, SpectrumSource } from './spectrum.ts'
 import type { TopSvd, TopSvdOptions } from './top-svd.ts'
 
@@ -17,6 +19,22 @@ export interface TopSvdJob {
 export interface SpectrumJob {
   readonly kind: 'spectrum'
   readonly source: SpectrumSource
+  readonly against: AgainstBase | null
+}
+
+/** The update is to be analysed against the weight that it changes. */
+export interface AgainstBase {
+  /** Decompositions of a weight that is looked at often are kept under its module's name; null: it comes once. */
+  readonly keptAs: string | null
+  /** W0 [rows, columns]. */
+  readonly w: FloatArray
+  readonly step: number
+  readonly settings: AnalysisSettings
+}
+
+export interface AnalysedSpectrum extends Spectrum {
+  /** null where none was asked for. */
+  readonly analysis: Pick<Analysis, 'measures' | 'profiles'> | null
 }
 
 export type Job = TopSvdJob | SpectrumJob
@@ -27,7 +45,7 @@ export interface TopSvdOutcome extends TopSvd {
   readonly cacheProblem: string | null
 }
 
-export type OutcomeOf<J extends Job> = J extends TopSvdJob ? TopSvdOutcome : Spectrum
+export type OutcomeOf<J extends Job> = J extends TopSvdJob ? TopSvdOutcome : AnalysedSpectrum
 
 export interface Request {
   readonly job: Job
@@ -36,7 +54,7 @@ export interface Request {
 }
 
 export type Reply =
-  | { readonly status: 'done'; readonly outcome: TopSvdOutcome | Spectrum }
+  | { readonly status: 'done'; readonly outcome: TopSvdOutcome | AnalysedSpectrum }
   | { readonly status: 'failed'; readonly error: ErrorPayload }
   | { readonly status: 'cancelled' }
 

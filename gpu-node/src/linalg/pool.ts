@@ -11,6 +11,8 @@ import { launcher } from '@rankscope/launch'
 import { RankscopeError } from '@rankscope/protocol'
 import type { FloatArray } from './linear-algebra.ts'
 import type {
+  AgainstBase,
+  AnalysedSpectrum,
   Job,
   OutcomeOf,
   Reply,
@@ -20,7 +22,7 @@ import type {
   TopSvdOutcome,
   WorkerSettings,
 } from './messages.ts'
-import type { LowRankTerm, Spectrum, SpectrumSource } from './spectrum.ts'
+import type { LowRankTerm, SpectrumSource } from './spectrum.ts'
 
 export interface PoolSettings {
   /** Worker threads, each with one request at a time. */
@@ -74,8 +76,12 @@ export class LinearAlgebraPool {
     return this.#submit(job, options)
   }
 
-  spectrum(source: SpectrumSource, options: RequestOptions = {}): Promise<Spectrum> {
-    return this.#submit<SpectrumJob>({ kind: 'spectrum', source }, options)
+  spectrum(
+    source: SpectrumSource,
+    options: RequestOptions = {},
+    against: AgainstBase | null = null,
+  ): Promise<AnalysedSpectrum> {
+    return this.#submit<SpectrumJob>({ kind: 'spectrum', source, against }, options)
   }
 
   /**
@@ -86,9 +92,10 @@ export class LinearAlgebraPool {
     key: string,
     source: SpectrumSource,
     options: RequestOptions = {},
-  ): Promise<Spectrum | null> {
+    against: AgainstBase | null = null,
+  ): Promise<AnalysedSpectrum | null> {
     return new Promise((resolve, reject) => {
-      this.#submit<SpectrumJob>({ kind: 'spectrum', source }, options, {
+      this.#submit<SpectrumJob>({ kind: 'spectrum', source, against }, options, {
         key,
         supersede: () => resolve(null),
       }).then(resolve, reject)
@@ -234,6 +241,12 @@ function takeSnapshot(job: Job, transfer: boolean): { job: Job; buffers: ArrayBu
     }
   }
   const owned: Job =
-    job.kind === 'top-svd' ? { ...job, w: own(job.w) } : { kind: 'spectrum', source: ownSource(job.source) }
+    job.kind === 'top-svd'
+      ? { ...job, w: own(job.w) }
+      : {
+          ...job,
+          source: ownSource(job.source),
+          against: job.against && { ...job.against, w: own(job.against.w) },
+        }
   return { job: owned, buffers: [...taken.values()].map((array) => array.buffer as ArrayBuffer) }
 }

@@ -6,7 +6,7 @@
 import type { RankMeasures } from '@rankscope/protocol'
 import { projectionBeyond } from './complement.ts'
 import type { FloatArray, LinearAlgebra } from './linear-algebra.ts'
-import { assertSize } from './matrix.ts'
+import { assertSize, euclideanNorm } from './matrix.ts'
 import { float32RoundingDeviation, rankMeasures } from './rank-measures.ts'
 import { stackedFactors } from './stacked-factors.ts'
 
@@ -134,11 +134,4 @@ function factoredSingularValues(algebra: LinearAlgebra, source: FactoredSource):
   })
   values.set(algebra.singularValues(core, coreRows, coreColumns))
   return values
-}
-
-/** Scaled, so that tiny updates do not underflow when squared. */
-function euclideanNorm(values: Float64Array): number {
-  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  if (largest === 0) return 0
-  return largest * Math.sqrt(values.reduce((total, value) => total + (value / largest) ** 2, 0))
 }

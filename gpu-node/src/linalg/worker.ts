@@ -2,7 +2,9 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { errorPayload } from '@rankscope/protocol'
 import { giveWayToOwnProcess } from '../priority.ts'
+import { WatchedBases } from './against-base/watched-bases.ts'
 import type {
+  AnalysedSpectrum,
   Job,
   Reply,
   Request,
@@ -12,7 +14,7 @@ import type {
   WorkerSettings,
 } from './messages.ts'
 import { selectLinearAlgebra } from './select.ts'
-import { type Spectrum, spectrum } from './spectrum.ts'
+import { spectrum } from './spectrum.ts'
 import { cacheEntry } from './svd-cache.ts'
 import { topSvd } from './top-svd.ts'
 
@@ -23,6 +25,7 @@ const settings = workerData as WorkerSettings
 if (settings.lowPriority) giveWayToOwnProcess()
 const { algebra } = selectLinearAlgebra()
 algebra.setThreads(settings.threads)
+const watched = new WatchedBases(algebra)
 
 port.on('message', ({ job, cancelled }: Request) => {
   const { reply, transfer } = answer(job, () => {
@@ -44,19 +47,22 @@ function answer(job: Job, checkpoint: () => void): { reply: Reply; transfer: Arr
   }
 }
 
-function compute(job: Job, checkpoint: () => void): TopSvdOutcome | Spectrum {
+function compute(job: Job, checkpoint: () => void): TopSvdOutcome | AnalysedSpectrum {
   switch (job.kind) {
     case 'top-svd':
       return computeTopSvd(job, checkpoint)
     case 'spectrum':
-      return computeSpectrum(job)
+      return computeSpectrum(job, checkpoint)
     default:
       return job satisfies never
   }
 }
 
-function computeSpectrum({ source }: SpectrumJob): Spectrum {
-  return spectrum(algebra, source, () => performance.now())
+function computeSpectrum({ source, against }: SpectrumJob, checkpoint: () => void): AnalysedSpectrum {
+  const found = spectrum(algebra, source, () => performance.now())
+  if (!against) return { ...found, analysis: null }
+  checkpoint()
+  return { ...found, analysis: watched.analyse(source, against) }
 }
 
 function computeTopSvd(job: TopSvdJob, checkpoint: () => void): TopSvdOutcome {

@@ -5,6 +5,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import {
+  type AnalysisProfiles,
   type RankMeasures,
   RankscopeError,
   type RecordBodyOf,
@@ -14,13 +15,22 @@ import {
   tailRatioPlaces,
   toFloat64Bytes,
 } from '@rankscope/protocol'
-import { latestSpectrum, type Spectrum, spectrum } from '../linalg/index.ts'
+import {
+  type AgainstBase,
+  type AnalysedSpectrum,
+  latestSpectrum,
+  type Spectrum,
+  type SpectrumSource,
+  spectrum,
+} from '../linalg/index.ts'
 import { noiseFloor, tailRatio, tailRatios } from '../linalg/rank-measures.ts'
 import type { Adaptation, TargetModule } from '../methods/method.ts'
 import type { BaseWeights } from './base-weights.ts'
 
 /** What of a run's configuration its measures depend on. */
-export type MeasuredRun = Pick<RunConfig, 'method' | 'parallel'>
+export type MeasuredRun = Pick<RunConfig, 'method' | 'parallel'> & {
+  readonly spectra: Pick<RunConfig['spectra'], 'analysesUpTo'>
+}
 
 export class SpectraRecorder {
   readonly #run: MeasuredRun
@@ -30,6 +40,8 @@ export class SpectraRecorder {
   readonly #warn: (message: string) => void
   readonly #pending = new Set<Promise<void>>()
   readonly #abort = new AbortController()
+  /** Modules of which live spectra were taken. */
+  readonly #watched = new Set<string>()
 
   constructor(
     run: MeasuredRun,
@@ -53,7 +65,8 @@ export class SpectraRecorder {
       for (const { part, source } of parts) {
         // Parts of one update share arrays, which only one request could take over.
         const options = { transfer: parts.length === 1, signal: this.#abort.signal }
-        const result = latestSpectrum(`${target.name}/${part}`, source, options)
+        const against = part === 'total' ? this.#against(step, target, source, false) : null
+        const result = latestSpectrum(`${target.name}/${part}`, source, options, against)
         this.#follow(this.#tellWhenDone(result, { step, target, part, final: false }))
       }
     }
@@ -70,7 +83,9 @@ export class SpectraRecorder {
       onProgress(index / targets.length)
       const parts = await this.#adaptation.delta(target, async () => this.#base.read(target))
       for (const { part, source } of parts) {
-        const result = spectrum(source, { transfer: parts.length === 1, signal: this.#abort.signal })
+        const options = { transfer: parts.length === 1, signal: this.#abort.signal }
+        const against = part === 'total' ? this.#against(step, target, source, true) : null
+        const result = spectrum(source, options, against)
         const found = await this.#tellWhenDone(result, { step, target, part, final: true })
         if (found && part === 'total') totals.push({ target, result: found })
       }
@@ -89,6 +104,28 @@ export class SpectraRecorder {
     await this.settle()
   }
 
+  /** What the thread needs to analyse ΔW against W_0; null where the weight is larger than is wanted. */
+  #against(step: number, target: TargetModule, source: SpectrumSource, final: boolean): AgainstBase | null {
+    const { method, parallel, spectra } = this.#run
+    const { name, rows, columns } = target
+    if (Math.min(rows, columns) > spectra.analysesUpTo) return null
+    // A method that rounded W_0 first measures from there.
+    const before = source.kind === 'dense' ? source.before : null
+    const isWatched = this.#watched.has(name)
+    if (!final) this.#watched.add(name)
+    return {
+      keptAs: !final || isWatched ? name : null,
+      w: before ?? (isWatched || !final ? this.#base.shared(target) : this.#base.read(target)),
+      step,
+      settings: {
+        rank: 'rank' in method ? method.rank : null,
+        devices: parallel.devices,
+        slices: method.name === 'hd-pissa',
+        vectors: final,
+      },
+    }
+  }
+
   #follow(work: Promise<unknown>): void {
     const followed: Promise<void> = work.then(() => {
       this.#pending.delete(followed)
@@ -97,7 +134,7 @@ export class SpectraRecorder {
   }
 
   async #tellWhenDone(
-    result: Promise<Spectrum | null>,
+    result: Promise<AnalysedSpectrum | null>,
     about: { step: number; target: TargetModule; part: SpectrumPart; final: boolean },
   ): Promise<Spectrum | null> {
     const { step, target, part, final } = about
@@ -105,11 +142,19 @@ export class SpectraRecorder {
       const found = await result
       if (!found) return null
       const { singularValues, frobenius, elapsedMs } = found
-      const measures = recordedMeasures(found, step, target, this.#run)
+      const measures = { ...recordedMeasures(found, step, target, this.#run), ...found.analysis?.measures }
+      const profiles = found.analysis && profileBytes(found.analysis.profiles)
       const { name: module, rows, columns } = target
       const bytes = toFloat64Bytes(singularValues)
       const what = { kind: 'spectrum', step, module, part, rows, columns, final } as const
-      this.#tell({ ...what, singularValues: bytes, frobenius, measures, elapsedMs })
+      this.#tell({
+        ...what,
+        singularValues: bytes,
+        frobenius,
+        measures,
+        ...(profiles && { profiles }),
+        elapsedMs,
+      })
       return found
     } catch (error) {
       if (this.#abort.signal.aborted) return null
@@ -135,6 +180,12 @@ export function meanTailRatio(
     .map(({ result }) => tailRatio(result.singularValues, outermost.rank))
     .filter(Number.isFinite)
   return ratios.length === 0 ? null : ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length
+}
+
+function profileBytes(
+  profiles: { readonly [name in keyof AnalysisProfiles]: Float64Array },
+): AnalysisProfiles {
+  return Object.fromEntries(Object.entries(profiles).map(([name, values]) => [name, toFloat64Bytes(values)]))
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   spectraIndexAnswer,
   spectraMeasuresRequest,
   spectraModulesAnswer,
+  spectraProfilesRequest,
   spectraValuesRequest,
   spectrumParts,
 } from '@rankscope/protocol'
@@ -120,5 +121,20 @@ export function addSpectraRoutes(app: App, { runs, store }: Services): void {
     },
     async (request, reply) =>
       sendColumns(reply, await store.spectraValues(runs.get(request.params.runId).runId, request.body)),
+  )
+
+  app.post(
+    '/api/runs/:runId/spectra/profiles',
+    {
+      schema: {
+        tags,
+        summary: 'What the analyses of single spectra give as columns of bytes (docs/protocol.md, Columns)',
+        params,
+        body: spectraProfilesRequest,
+        response: { 200: columns, ...errors },
+      },
+    },
+    async (request, reply) =>
+      sendColumns(reply, await store.spectraProfiles(runs.get(request.params.runId).runId, request.body)),
   )
 }

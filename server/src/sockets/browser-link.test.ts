@@ -166,7 +166,8 @@ describe('a browser link', () => {
   it('sends of a run only the kinds that were asked for, and values of the modules that were (P16)', () => {
     const rig = new Rig()
     rig.link.subscribe({ runId: 'run', afterCursor: 0, kinds: ['spectrum', 'log'], valuesOf: ['b'] }, 0)
-    const spectra = ['a', 'b'].map((module) => ({ ...spectrum(1, [2, 1]), module }) as RecordBody)
+    const profiles = { overlaps: new Uint8Array(8) }
+    const spectra = ['a', 'b'].map((module) => ({ ...spectrum(1, [2, 1]), module, profiles }) as RecordBody)
     const bodies = [scalars(1, { loss: 1 }), ...spectra, scalars(2, { loss: 1 })]
     rig.link.records(
       'run',
@@ -182,6 +183,7 @@ describe('a browser link', () => {
       [2, 0],
       [3, 16],
     ])
+    for (const { body } of sent) expect(body).not.toHaveProperty('profiles')
     rig.link.records('run', [{ ...record('run', 5, scalars(3, { loss: 1 })), cursor: 5 }])
     expect(rig.sent).toHaveLength(1)
     rig.link.records('run', [

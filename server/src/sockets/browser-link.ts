@@ -225,9 +225,11 @@ export class BrowserLink {
   }
 }
 
-/** The record, of a spectrum whose values are not wanted its measures only. */
+/** The record; of a spectrum without profiles, which are asked for, and where its values are not wanted its measures only. */
 function withoutValues(record: StoredRecord, valuesOf: ReadonlySet<string> | null): StoredRecord {
   const { body } = record
-  if (body.kind !== 'spectrum' || !valuesOf || valuesOf.has(body.module)) return record
-  return { ...record, body: { ...body, singularValues: noBytes } }
+  if (body.kind !== 'spectrum') return record
+  const { profiles: _, ...rest } = body
+  if (!valuesOf || valuesOf.has(body.module)) return { ...record, body: rest }
+  return { ...record, body: { ...rest, singularValues: noBytes } }
 }

@@ -8,8 +8,10 @@ import {
   fromFloat64Bytes,
   fromJsonNumber,
   type JsonNumber,
+  type RecordBodyOf,
   type SpectraMeasuresAnswer,
   type SpectraModulesAnswer,
+  type SpectraProfilesAnswer,
   type SpectraValuesAnswer,
   type SpectrumPart,
   type SpectrumView,
@@ -19,7 +21,14 @@ import { type Kysely, sql } from 'kysely'
 import { decodeBody } from './record-body.ts'
 import { partCodes, type SpectrumOverview, type Tables } from './schema.ts'
 import { type Snapshot, withRun } from './snapshot.ts'
-import type { MeasuresQuery, SpectraPage, SpectraQuery, SpectrumEntry, ValuesQuery } from './store.ts'
+import type {
+  MeasuresQuery,
+  ProfilesQuery,
+  SpectraPage,
+  SpectraQuery,
+  SpectrumEntry,
+  ValuesQuery,
+} from './store.ts'
 import type { Texts } from './texts.ts'
 
 /** One answer of values grows to about this size. */
@@ -148,15 +157,52 @@ async function modulesOf(
   return modules.sort((left, right) => (left.module < right.module ? -1 : 1))
 }
 
-export function spectraValues(
+export async function spectraValues(
   db: Kysely<Tables>,
   texts: Texts,
   runId: string,
   { items, precision }: ValuesQuery,
 ): Promise<SpectraValuesAnswer> {
-  const absent: SpectraValuesAnswer = { spectra: items.map(() => null), next: null, cursor: 0 }
+  return eachSpectrum(db, texts, runId, items, ({ singularValues }) => {
+    const values = encodeColumn(fromFloat64Bytes(singularValues), precision)
+    return { value: values, bytes: values.byteLength }
+  })
+}
+
+export async function spectraProfiles(
+  db: Kysely<Tables>,
+  texts: Texts,
+  runId: string,
+  { items, names }: ProfilesQuery,
+): Promise<SpectraProfilesAnswer> {
+  return eachSpectrum(db, texts, runId, items, ({ profiles = {} }) => {
+    const value: SpectraProfilesAnswer['spectra'][number] = {}
+    let bytes = 0
+    for (const name of names) {
+      const profile = profiles[name]
+      if (!profile) continue
+      value[name] = encodeColumn(fromFloat64Bytes(profile), 'float64')
+      bytes += profile.byteLength
+    }
+    return { value, bytes }
+  })
+}
+
+/** What `pick` takes of each wanted spectrum, in order, until the answer is large; null where there is none. */
+async function eachSpectrum<T>(
+  db: Kysely<Tables>,
+  texts: Texts,
+  runId: string,
+  items: ValuesQuery['items'],
+  pick: (body: RecordBodyOf<'spectrum'>) => { value: T; bytes: number },
+): Promise<{ spectra: (T | null)[]; next: number | null; cursor: number }> {
+  const absent: { spectra: (T | null)[]; next: number | null; cursor: number } = {
+    spectra: items.map(() => null),
+    next: null,
+    cursor: 0,
+  }
   return withRun(db, runId, absent, async ({ transaction, runKey, run }) => {
-    const spectra: SpectraValuesAnswer['spectra'] = []
+    const spectra: (T | null)[] = []
     let bytes = 0
     for (const [index, item] of items.entries()) {
       if (bytes >= valuesBytes) return { spectra, next: index, cursor: run.lastCursor }
@@ -173,9 +219,9 @@ export function spectraValues(
         .where('spectra.step', '=', item.step)
         .where('spectra.final', '=', item.final ? 1 : 0)
         .executeTakeFirst()
-      const values = row ? encodeColumn(fromFloat64Bytes(bodyOf(row.body).singularValues), precision) : null
-      bytes += values?.byteLength ?? 0
-      spectra.push(values)
+      const picked = row ? pick(bodyOf(row.body)) : null
+      bytes += picked?.bytes ?? 0
+      spectra.push(picked?.value ?? null)
     }
     return { spectra, next: null, cursor: run.lastCursor }
   })

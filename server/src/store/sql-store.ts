@@ -59,6 +59,7 @@ export function sqlStore(db: Kysely<Tables>): Store {
     spectraModules: (runId) => spectra.spectraModules(db, texts, runId),
     spectraMeasures: (runId, query) => spectra.spectraMeasures(db, texts, runId, query),
     spectraValues: (runId, query) => spectra.spectraValues(db, texts, runId, query),
+    spectraProfiles: (runId, query) => spectra.spectraProfiles(db, texts, runId, query),
     exportPage: (runId, format, names, position) => exportPage(db, texts, runId, format, names, position),
     close: () => db.destroy(),
   }

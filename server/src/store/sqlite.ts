@@ -63,6 +63,7 @@ export async function openSqliteStore(
     spectraModules: method(reader, 'spectraModules'),
     spectraMeasures: method(reader, 'spectraMeasures'),
     spectraValues: method(reader, 'spectraValues'),
+    spectraProfiles: method(reader, 'spectraProfiles'),
     exportPage: method(reader, 'exportPage'),
     close: async () => {
       await reader.close()

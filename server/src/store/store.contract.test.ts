@@ -2,7 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { decodeColumn, decodeCounts, decodeSteps, RankscopeError, type RecordBody } from '@rankscope/protocol'
+import {
+  decodeColumn,
+  decodeCounts,
+  decodeSteps,
+  RankscopeError,
+  type RecordBody,
+  toFloat64Bytes,
+} from '@rankscope/protocol'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -534,6 +541,30 @@ describe.each(siblings)('the $name store', ({ create }) => {
     const values = await store.spectraValues('run', { items, precision: 'float64' })
     expect([values.spectra.length, values.next]).toEqual([6, 6])
     expect([...decodeColumn(values.spectra[5]!, 'float64')]).toEqual(long)
+  })
+
+  it('gives profiles of spectra on their own, those that each has', async () => {
+    await assignedRun('run')
+    const profiles = { overlaps: toFloat64Bytes([1, 0.25]), inputShares: toFloat64Bytes([1 / 3, Number.NaN]) }
+    const body = spectrum(4, [2, 1])
+    if (body.kind !== 'spectrum') throw new Error('not a spectrum')
+    const { module } = body
+    await store.append('node-a', [
+      record('run', 1, { ...body, profiles }),
+      record('run', 2, { ...body, step: 8 }),
+    ])
+    const items = [4, 8, 9].map((step) => ({ module, part: 'total' as const, step, final: false }))
+    const { spectra, next } = await store.spectraProfiles('run', {
+      items,
+      names: ['inputShares', 'rotation'],
+    })
+    expect([Object.keys(spectra[0]!), spectra[1], spectra[2], next]).toEqual([
+      ['inputShares'],
+      {},
+      null,
+      null,
+    ])
+    expect([...decodeColumn(spectra[0]!.inputShares!, 'float64')]).toEqual([1 / 3, Number.NaN])
   })
 
   describe('columns', () => {

@@ -14,6 +14,7 @@ import type {
   SeriesAnswer,
   SpectraMeasuresAnswer,
   SpectraModulesAnswer,
+  SpectraProfilesAnswer,
   SpectraValuesAnswer,
   SpectrumPart,
   SpectrumView,
@@ -23,6 +24,7 @@ import type {
   SweepState,
   seriesRequest,
   spectraMeasuresRequest,
+  spectraProfilesRequest,
   spectraValuesRequest,
 } from '@rankscope/protocol'
 import type { z } from 'zod'
@@ -95,6 +97,7 @@ export type SeriesQuery = {
 export type ColumnsQuery = z.output<typeof seriesRequest>
 export type MeasuresQuery = z.output<typeof spectraMeasuresRequest>
 export type ValuesQuery = z.output<typeof spectraValuesRequest>
+export type ProfilesQuery = z.output<typeof spectraProfilesRequest>
 /** `after`: `next` of the page before. */
 export type SpectraPage = { limit: number; after: string | null }
 export type ExportFormat = 'csv' | 'json' | 'jsonl'
@@ -207,6 +210,7 @@ export interface Store {
   spectraModules(runId: string): Promise<SpectraModulesAnswer>
   spectraMeasures(runId: string, query: MeasuresQuery): Promise<SpectraMeasuresAnswer>
   spectraValues(runId: string, query: ValuesQuery): Promise<SpectraValuesAnswer>
+  spectraProfiles(runId: string, query: ProfilesQuery): Promise<SpectraProfilesAnswer>
   /** A piece of the file of all points; `position` is null at first, then `next` of the piece before. */
   exportPage(
     runId: string,

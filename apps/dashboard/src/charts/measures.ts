@@ -9,7 +9,7 @@ type Measure = {
   formula: string
   source: string
   help: string
-  group: 'Rank' | 'Tail' | 'Size'
+  group: 'Rank' | 'Tail' | 'Size' | 'Against W'
 }
 
 const tailHelp =
@@ -97,6 +97,111 @@ export const measures = {
     help: 'Size of the update; compare methods at equal size.',
     group: 'Size',
   },
+  intruders: {
+    title: 'Intruder dimensions',
+    formula: '#{ j ≤ 10 : c_j < 0.5 }, c_j = max_i |v_j(W₊)ᵀ v_i(W₀)|',
+    source: 'Shuttleworth et al., arXiv 2410.21228; output side',
+    help: 'Leading directions of W₊ = W₀ + ΔW that are like none of W₀. Neighbouring singular values of W₀ that swap or mix lower c_j without anything new.',
+    group: 'Against W',
+  },
+  smallestOverlap: {
+    title: 'Smallest overlap',
+    formula: 'min c_j over j ≤ 10',
+    source: 'arXiv 2410.21228',
+    help: 'How near the least familiar of the ten leading directions is to one of W₀: below 0.5 it is an intruder. Mixing of neighbours lowers it too.',
+    group: 'Against W',
+  },
+  intruderEnergy: {
+    title: 'Energy in intruders',
+    formula: '‖ΔW V_I‖_F² / ‖ΔW‖_F², V_I the intruders',
+    source: 'Rankscope, after arXiv 2410.21228',
+    help: 'How much of ΔW lies along the intruders; the rest changed W in other directions.',
+    group: 'Against W',
+  },
+  spikeRatio: {
+    title: 'Distance to the spike threshold',
+    formula: 'σ₁(ΔW) / D(b)^(−1/2), edge b just above σ₁(W₀)',
+    source: 'Benaych-Georges & Nadakuditi 2012; arXiv 2607.23711',
+    help: 'Above 1 an independent new direction as strong as ΔW’s first would stand out of W₀’s spectrum. The theory is for large random matrices; with outliers in W₀ this edge is too far out.',
+    group: 'Against W',
+  },
+  spikeRatioBelowOutliers: {
+    title: 'Spike threshold, below outliers',
+    formula: 'σ₁(ΔW) / D(b)^(−1/2), b above the largest σ(W₀) within Q₃ + 1.5 (Q₃ − Q₁)',
+    source: 'Benaych-Georges & Nadakuditi 2012; outliers by Tukey’s fence',
+    help: 'The same with W₀’s outlying singular values left out of its bulk. Equal to the other where there is none.',
+    group: 'Against W',
+  },
+  singularValueDrift: {
+    title: 'Drift of the singular values',
+    formula: '‖σ(W₊) − σ(W₀)‖₂ / ‖σ(W₀)‖₂',
+    source: 'arXiv 2606.07082, § 3.1',
+    help: 'How far W’s spectrum moved. Reported there: about 1e-3 for supervised fine-tuning, 1e-5 for reinforcement learning. Blind to rotation.',
+    group: 'Against W',
+  },
+  rotationLargest: {
+    title: 'Rotation, largest angle',
+    formula: 'max θᵢ, cos θᵢ = σᵢ(U₀,₁₀ᵀ U₊,₁₀), the larger of both sides, degrees',
+    source: 'arXiv 2606.07082, § 3.1; Björck & Golub 1973',
+    help: 'How far the ten leading directions of W turned. Where σ₁₀ and σ₁₁ of W₀ are close, a tiny change turns the boundary by up to 90°.',
+    group: 'Against W',
+  },
+  rotationMedian: {
+    title: 'Rotation, median angle',
+    formula: 'median θᵢ, cos θᵢ = σᵢ(U₀,₁₀ᵀ U₊,₁₀), the larger of both sides, degrees',
+    source: 'arXiv 2606.07082, § 3.1',
+    help: 'The typical turn of the ten leading directions; less touched by a close boundary than the largest.',
+    group: 'Against W',
+  },
+  relativeSpectralNorm: {
+    title: '‖ΔW‖₂ / ‖W₀‖₂',
+    formula: 'σ₁(ΔW) / σ₁(W₀)',
+    source: 'spectral norms',
+    help: 'Size of the update’s first direction beside the weight’s.',
+    group: 'Against W',
+  },
+  relativeFrobeniusNorm: {
+    title: '‖ΔW‖_F / ‖W₀‖_F',
+    formula: '‖ΔW‖_F / ‖W₀‖_F',
+    source: 'Frobenius norms',
+    help: 'Size of the update beside the weight.',
+    group: 'Against W',
+  },
+  amplification: {
+    title: 'Amplification',
+    formula: '‖ΔW‖_F / ‖U_rᵀ W₀ V_r‖_F, ΔW’s own leading r directions',
+    source: 'LoRA (Hu et al. 2021), § 7.3',
+    help: 'How much ΔW adds to what W₀ does along the same directions. Large where W₀ hardly uses them; r changes it, so compare equal ranks.',
+    group: 'Against W',
+  },
+  bfloat16Visible: {
+    title: 'Seen by bfloat16',
+    formula: 'share of entries with bf16(W₊) ≠ bf16(W₀)',
+    source: 'arXiv 2606.07082',
+    help: 'What of the update a save in bfloat16 keeps. It falls with the learning rate: small changes round away.',
+    group: 'Against W',
+  },
+  relativelyChanged: {
+    title: 'Changed by a thousandth',
+    formula: 'share of entries with |w₊ − w₀| > 10⁻³ max(|w₊|, |w₀|)',
+    source: 'arXiv 2606.07082',
+    help: 'Entries that moved by more than a thousandth of themselves. Small entries count as easily as large ones.',
+    group: 'Against W',
+  },
+  visibleInPrincipal: {
+    title: 'Visible, principal entries',
+    formula: '|M ∩ P| / |M|, M seen by bfloat16, P the 30 % largest of |W₀ at rank r|',
+    source: 'arXiv 2606.07082',
+    help: 'By chance 0.3. Large entries have coarser bfloat16 steps, so that they need larger changes to be seen.',
+    group: 'Against W',
+  },
+  visibleInLow: {
+    title: 'Visible, small entries',
+    formula: '|M ∩ L| / |M|, M seen by bfloat16, L the 30 % smallest of |W₀|',
+    source: 'arXiv 2606.07082',
+    help: 'By chance 0.3. Small entries have finer bfloat16 steps, so that it lies above chance for an update of equal size everywhere.',
+    group: 'Against W',
+  },
 } as const satisfies Partial<Record<keyof RankMeasures | 'frobenius', Measure>>
 
 function tailRatio<Mark extends string>(mark: Mark) {
@@ -113,7 +218,7 @@ export type MeasureName = keyof typeof measures
 export const measureNames = Object.keys(measures) as MeasureName[]
 
 /** For a select: by what they tell. */
-export const measureChoices = (['Rank', 'Tail', 'Size'] as const).map((group) => ({
+export const measureChoices = (['Rank', 'Tail', 'Size', 'Against W'] as const).map((group) => ({
   group,
   items: measureNames
     .filter((name) => measures[name].group === group)

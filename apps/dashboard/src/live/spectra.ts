@@ -4,6 +4,7 @@
  * somebody looks closer.
  */
 import {
+  againstBaseMeasures,
   fromFloat64Bytes,
   type RecordBodyOf,
   type SpectraModulesAnswer,
@@ -351,13 +352,14 @@ function lowerBound(steps: ArrayLike<number>, step: number): number {
 }
 
 /** Measures that not every spectrum has: for those NaN in a column means that it has none, for others that it is NaN. */
-const optional = new Set([
+const optional = new Set<string>([
   'tailRatioAtR',
   'tailRatioAt2r',
   'tailRatioAtKr',
   'tailRatioAt2Kr',
   'beyondFirstOrder',
   'noiseFloor',
+  ...Object.keys(againstBaseMeasures),
 ])
 
 function isAbsent(measure: string, value: number): boolean {
