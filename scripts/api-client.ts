@@ -1,4 +1,5 @@
 /** The few calls of the server’s REST API that scripts and browser tests make. Answers are parsed by the protocol’s schemas. */
+import type { Readable } from 'node:stream'
 import {
   createRunsAnswer,
   deleteRunAnswer,
@@ -12,6 +13,8 @@ import {
   type RunView,
   runsAnswer,
   runViewSchema,
+  type SweepView,
+  sweepViewSchema,
 } from '@rankscope/protocol'
 import type { z } from 'zod'
 
@@ -65,25 +68,47 @@ export class ApiClient {
     await this.#ask(deleteRunAnswer, 'DELETE', `/api/runs/${runId}`)
   }
 
+  /** The zip of a sweep, as it comes. */
+  async sweepArchive(sweepId: string): Promise<AsyncIterable<Uint8Array>> {
+    const response = await this.#send('GET', `/api/sweeps/${encodeURIComponent(sweepId)}/archive`)
+    return response.body as unknown as AsyncIterable<Uint8Array>
+  }
+
+  async importSweep(zip: Readable): Promise<SweepView> {
+    const response = await this.#send('POST', '/api/sweeps/import', {
+      headers: { 'content-type': 'application/zip' },
+      body: zip as unknown as ReadableStream,
+      duplex: 'half',
+    } as RequestInit)
+    return parseOrThrow(sweepViewSchema, await response.json(), 'MESSAGE_INVALID', 'the answer to an import')
+  }
+
   async #ask<S extends z.ZodType>(
     schema: S,
     method: string,
     path: string,
     body?: object,
   ): Promise<z.output<S>> {
-    const response = await fetch(new URL(path, this.#url), {
+    const response = await this.#send(
       method,
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        authorization: `Bearer ${this.#token}`,
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      path,
+      body === undefined
+        ? {}
+        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+    )
+    return parseOrThrow(schema, await response.json(), 'MESSAGE_INVALID', `the answer to ${method} ${path}`)
+  }
+
+  /** The response to a request that was accepted; everything else is the server’s coded error. */
+  async #send(method: string, path: string, init: RequestInit = {}): Promise<Response> {
+    const response = await fetch(new URL(path, this.#url), {
+      ...init,
+      method,
+      headers: { ...init.headers, authorization: `Bearer ${this.#token}` },
     })
-    const answer: unknown = await response.json()
-    if (!response.ok)
-      throw RankscopeError.fromPayload(
-        parseOrThrow(errorAnswer, answer, 'MESSAGE_INVALID', `${method} ${path}`),
-      )
-    return parseOrThrow(schema, answer, 'MESSAGE_INVALID', `the answer to ${method} ${path}`)
+    if (response.ok) return response
+    throw RankscopeError.fromPayload(
+      parseOrThrow(errorAnswer, await response.json(), 'MESSAGE_INVALID', `${method} ${path}`),
+    )
   }
 }

@@ -60,7 +60,13 @@ const lines = (out: string, name: string) =>
 
 /** Everything that a run's files say of its steps, times left out, in an order that does not depend on threads. */
 function said(out: string): string[] {
-  const measured = ['train/tokensPerSecond', 'train/stepTimeMs', 'system/residentMemoryBytes', 'elapsedMs']
+  const measured = [
+    'train/tokensPerSecond',
+    'train/stepTimeMs',
+    'system/residentMemoryBytes',
+    'elapsedMs',
+    'timeMs',
+  ]
   const texts = ['metrics', 'spectra', 'samples'].flatMap((name) =>
     // Live spectra may give way to newer ones: which are there depends on the machine.
     lines(out, name)

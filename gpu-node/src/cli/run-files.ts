@@ -1,27 +1,15 @@
-/**
- * The records of a headless run as files: one JSON object per line. Numbers that JSON cannot spell (NaN, infinities)
- * are written as strings.
- */
+/** The records of a headless run as files of its folder: one JSON object per line (experiments/src/run-lines.ts). */
 import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  fromFloat64Bytes,
-  type RecordBody,
-  type RunConfig,
-  toJsonNumber,
-  whileWriting,
-} from '@rankscope/protocol'
+import { lineOfRecord, type RunFileName, type RunLine, runFileNames, speakable } from '@rankscope/experiments'
+import { type RecordBody, type RunConfig, whileWriting } from '@rankscope/protocol'
 import { writeJsonFile } from '../model/save.ts'
 import type { RunOutcome } from '../run/run.ts'
 import { cutLines } from './resumed-lines.ts'
 
-const names = ['metrics', 'spectra', 'samples', 'log'] as const
-
-type FileName = (typeof names)[number]
-
 export class RunFiles {
   readonly #folder: string
-  readonly #files = new Map<FileName, number>()
+  readonly #files = new Map<RunFileName, number>()
   /** After a write that failed, which ends the run, nothing more is written. */
   #hasFailed = false
   #start: Extract<RecordBody, { kind: 'start' }> | null = null
@@ -49,37 +37,9 @@ export class RunFiles {
   }
 
   #write(body: RecordBody): void {
-    switch (body.kind) {
-      case 'scalars':
-        this.#line('metrics', { step: body.step, ...body.values })
-        break
-      case 'spectrum': {
-        const { kind: _, singularValues, ...rest } = body
-        this.#line('spectra', { ...rest, singularValues: [...fromFloat64Bytes(singularValues)] })
-        break
-      }
-      case 'sample': {
-        const { kind: _, ...rest } = body
-        this.#line('samples', rest)
-        break
-      }
-      case 'start':
-        this.#start = body
-        this.#line('log', body)
-        break
-      case 'evaluation':
-      case 'checkpoint':
-      case 'artifact':
-      case 'log':
-      case 'lifecycle':
-        this.#line('log', body)
-        break
-      case 'phase':
-      case 'summary':
-        break
-      default:
-        body satisfies never
-    }
+    if (body.kind === 'start') this.#start = body
+    const line = lineOfRecord(body, Date.now())
+    if (line) this.#line(line)
   }
 
   /** Writes summary.json: how the run ended, with its figures and the configuration that it had. */
@@ -92,18 +52,18 @@ export class RunFiles {
     writeJsonFile(join(this.#folder, 'summary.json'), speakable(content))
   }
 
-  #pathOf(name: FileName): string {
+  #pathOf(name: RunFileName): string {
     return join(this.#folder, `${name}.jsonl`)
   }
 
   #open(flags: 'a' | 'w'): void {
-    for (const name of names) this.#files.set(name, openSync(this.#pathOf(name), flags))
+    for (const name of runFileNames) this.#files.set(name, openSync(this.#pathOf(name), flags))
   }
 
   /** Takes back what the files say beyond the first step, then writes what was held. */
   #goOn(step: number): void {
     let unreadable = 0
-    for (const name of names) {
+    for (const name of runFileNames) {
       const counts = cutLines(this.#pathOf(name), step, (line) => {
         if (line['step'] === step) this.#said.add(identity(name, line))
       })
@@ -125,9 +85,8 @@ export class RunFiles {
   }
 
   /** A whole line or none. */
-  #line(name: FileName, value: object): void {
+  #line({ file: name, value: told }: RunLine): void {
     if (this.#hasFailed) return
-    const told = speakable(value) as Record<string, unknown>
     if (told['step'] === this.#startStep && this.#said.has(identity(name, told))) return
     const file = this.#files.get(name)!
     const line = Buffer.from(`${JSON.stringify(told)}\n`)
@@ -145,7 +104,7 @@ export class RunFiles {
 }
 
 /** What a line is about, its step aside. */
-function identity(name: FileName, line: Record<string, unknown>): string {
+function identity(name: RunFileName, line: Record<string, unknown>): string {
   switch (name) {
     case 'metrics':
       return `metrics ${Object.keys(line).sort().join()}`
@@ -158,12 +117,4 @@ function identity(name: FileName, line: Record<string, unknown>): string {
     default:
       return name satisfies never
   }
-}
-
-/** The same with NaN and infinities as strings. */
-function speakable(value: unknown): unknown {
-  if (typeof value === 'number') return toJsonNumber(value)
-  if (Array.isArray(value)) return value.map(speakable)
-  if (value === null || typeof value !== 'object') return value
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, speakable(inner)]))
 }

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { archiveFileName, sweepArchiveSchema } from '@rankscope/experiments'
 import { launchCommand } from '@rankscope/launch'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
@@ -69,6 +70,13 @@ describe('npm run train -- --sweep', () => {
     expect(table).toHaveLength(4)
     expect(table[0]).toMatch(/^run,method,seed,optimizer.learningRate,outcome,/)
     expect(third.stdout).toContain('| LoRA')
+    // The folder is an archive, which a server takes in.
+    const archive = sweepArchiveSchema.parse(JSON.parse(readFileSync(join(out, archiveFileName), 'utf8')))
+    expect(archive.runs.map(({ folder: name, state, steps }) => [name, state, steps])).toEqual(
+      archive.runs.map(({ folder: name }) => [name, 'finished', 2]),
+    )
+    expect(archive.runs.map(({ folder: name }) => name).sort()).toEqual(readdirSync(join(out, 'runs')).sort())
+    expect(readdirSync(join(out, 'figures'))).toContain('accuracy-over-learningRate.svg')
   })
 
   it('lists what it would run, and refuses what cannot be run before anything starts', () => {

@@ -9,22 +9,22 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
+  type ArchivedRun,
+  archiveFileName,
+  archiveResults,
   bestTable,
   findRecipe,
   type PlannedRun,
   pointText,
-  type RunResult,
   readSweep,
   recipeSweep,
   recipes,
+  reportFiles,
   requireRuns,
-  runResult,
-  runsTable,
-  toCsv,
-  toLatex,
+  type SweepArchive,
   toMarkdown,
 } from '@rankscope/experiments'
-import { launchCommand } from '@rankscope/launch'
+import { launchCommand, sourceCommit } from '@rankscope/launch'
 import { RankscopeError, type RunView, type SweepSpec } from '@rankscope/protocol'
 import { writeJsonFile } from '../model/save.ts'
 
@@ -43,8 +43,8 @@ export const sweepUsage = `npm run train -- --sweep sweep.json --out DIR [option
 
 More values in the file bring more runs: what is there already stays.
 
-DIR then holds sweep.json, runs/ with a folder for each, and results.csv, results.md and results.tex, which are
-written anew after every run.
+DIR then holds sweep.json, runs/ with a folder for each, results.csv, results.md, results.tex and figures/, which are
+written anew after every run. npm run sweep -- import DIR shows it on a server.
 
 exit code: 0 every run finished, 1 some did not, 2 wrong arguments or configuration, 130 interrupted
 `
@@ -86,12 +86,13 @@ export async function runSweep(): Promise<number> {
       child.interrupted = true
       child.running?.kill(signal)
     })
+  const commit = sourceCommit()
   const startedMs = Date.now()
   let done = 0
   for (const [index, run] of runs.entries()) {
     const place = join(folder, 'runs', runName(run))
-    const before = resultIn(place, run, spec)
-    const isSettled = before.outcome !== 'pending' && (before.outcome === 'finished' || !retriesFailed)
+    const { outcome } = archiveResults({ sweep: spec, runs: [archivedIn(place, run)] })[0]!
+    const isSettled = outcome !== 'pending' && (outcome === 'finished' || !retriesFailed)
     if (!isSettled) {
       const left =
         done === 0 ? '' : `, about ${minutes(((Date.now() - startedMs) / done) * (runs.length - index))} left`
@@ -103,9 +104,9 @@ export async function runSweep(): Promise<number> {
       }
       done++
     }
-    writeResults(folder, spec, runs)
+    writeResults(folder, archiveOf(folder, spec, runs, commit))
   }
-  const results = allResults(folder, spec, runs)
+  const results = archiveResults(archiveOf(folder, spec, runs, commit))
   console.log(toMarkdown(bestTable(spec, results)))
   return results.every(({ outcome }) => outcome === 'finished') ? 0 : 1
 }
@@ -229,33 +230,49 @@ function newestCheckpoint(place: string): string | null {
   return newest === undefined ? null : join(folder, newest)
 }
 
-type Summary = Pick<RunView, 'state' | 'summary'> & { error: { code: string } | null }
+type Summary = Pick<RunView, 'state' | 'summary' | 'error'> & {
+  steps: number
+  start: { totalSteps: number } | null
+}
 
 function readSummary(place: string): Summary | null {
   const file = join(place, 'summary.json')
   return existsSync(file) ? (readJson(file) as Summary) : null
 }
 
-function resultIn(place: string, { point, config }: PlannedRun, spec: SweepSpec): RunResult {
+function archivedIn(place: string, { point, config }: PlannedRun): ArchivedRun {
   const found = readSummary(place)
-  const state = found?.state ?? 'queued'
-  const runId = basename(place)
-  return runResult(
-    { runId, state, config, summary: found?.summary ?? null, error: found?.error ?? null },
+  const { kind: _, ...summary } = found?.summary ?? {}
+  return {
+    folder: basename(place),
     point,
-    spec.metric,
-  )
+    config,
+    state: found?.state ?? 'queued',
+    steps: found?.steps ?? 0,
+    totalSteps: found?.start?.totalSteps ?? null,
+    createdMs: null,
+    startedMs: null,
+    endedMs: null,
+    summary: found?.summary ? (summary as ArchivedRun['summary']) : null,
+    error: found?.error ?? null,
+  }
 }
 
-function allResults(folder: string, spec: SweepSpec, runs: readonly PlannedRun[]): RunResult[] {
-  return runs.map((run) => resultIn(join(folder, 'runs', runName(run)), run, spec))
+function archiveOf(
+  folder: string,
+  spec: SweepSpec,
+  runs: readonly PlannedRun[],
+  commit: string | null,
+): SweepArchive {
+  const archived = runs.map((run) => archivedIn(join(folder, 'runs', runName(run)), run))
+  return { format: 'rankscope-sweep', version: 1, commit, sweep: spec, runs: archived }
 }
 
-function writeResults(folder: string, spec: SweepSpec, runs: readonly PlannedRun[]): void {
-  const results = allResults(folder, spec, runs)
-  writeFileSync(join(folder, 'results.csv'), toCsv(runsTable(spec, results)))
-  writeFileSync(join(folder, 'results.md'), toMarkdown(bestTable(spec, results)))
-  writeFileSync(join(folder, 'results.tex'), toLatex(bestTable(spec, results)))
+function writeResults(folder: string, archive: SweepArchive): void {
+  writeJsonFile(join(folder, archiveFileName), archive)
+  mkdirSync(join(folder, 'figures'), { recursive: true })
+  for (const [name, text] of Object.entries(reportFiles(archive.sweep, archiveResults(archive))))
+    writeFileSync(join(folder, name), text)
 }
 
 function minutes(ms: number): string {

@@ -1,9 +1,16 @@
 /** `/api/sweeps`: launch a grid of runs as one thing, watch it, hold it, extend it. */
+import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { sourceCommit } from '@rankscope/launch'
 import {
   createSweepBody,
   errorAnswer,
   extendSweepBody,
   idSchema,
+  RankscopeError,
   requireConsistent,
   sweepCommandBody,
   sweepsAnswer,
@@ -11,6 +18,9 @@ import {
 } from '@rankscope/protocol'
 import { z } from 'zod'
 import type { Services } from '../services.ts'
+import { sweepFolder } from '../sweeps/sweep-export.ts'
+import { importSweep } from '../sweeps/sweep-import.ts'
+import { zipped } from '../sweeps/zip.ts'
 import type { App } from './app.ts'
 import { cursorSchema, newestFirst, pageLimit } from './page.ts'
 
@@ -21,7 +31,7 @@ const largestBodyBytes = 32 * 2 ** 20
 /** Of the base configurations and axes in one answer. */
 const mostCharacters = 2 * 2 ** 20
 
-export function addSweepRoutes(app: App, { sweeps, now }: Services): void {
+export function addSweepRoutes(app: App, { sweeps, runs, store, now }: Services): void {
   const tags = ['sweeps']
   const errors = { '4xx': errorAnswer }
 
@@ -61,6 +71,60 @@ export function addSweepRoutes(app: App, { sweeps, now }: Services): void {
       const { requestId, spec, runs } = request.body
       for (const { config } of runs) requireConsistent(config)
       return reply.code(201).send(await sweeps.create(requestId, spec, runs, now()))
+    },
+  )
+
+  // Read as it comes: a sweep may be larger than what fits in memory.
+  app.addContentTypeParser('application/zip', (_request, payload, done) => done(null, payload))
+
+  app.post(
+    '/api/sweeps/import',
+    {
+      schema: {
+        tags,
+        summary: 'Take in a sweep that another server, or npm run train, has written (application/zip)',
+        consumes: ['application/zip'],
+        response: { 201: sweepViewSchema, ...errors },
+      },
+    },
+    async (request, reply) => {
+      if (!(request.body instanceof Readable))
+        throw new RankscopeError('MESSAGE_INVALID', 'the request holds no zip', {
+          hint: 'send the file as application/zip',
+        })
+      // Whole before it is read: the sender must not wait for the store.
+      const folder = mkdtempSync(join(tmpdir(), 'rankscope-import-'))
+      try {
+        const file = join(folder, 'sweep.zip')
+        await pipeline(request.body, createWriteStream(file))
+        const sweepId = await importSweep(createReadStream(file), { sweeps, runs, nowMs: now() })
+        return await reply.code(201).send(sweeps.view(sweepId))
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    },
+  )
+
+  app.get(
+    '/api/sweeps/:sweepId/archive',
+    {
+      schema: {
+        tags,
+        summary: 'The sweep as a zip: configurations, metrics, spectra, tables, figures, the commit',
+        params: sweepParams,
+        response: { 200: z.any(), ...errors },
+      },
+    },
+    (request, reply) => {
+      const sweep = sweeps.view(request.params.sweepId)
+      const sources = { store, find: (runId: string) => runs.find(runId), commit: sourceCommit() }
+      return reply
+        .header(
+          'content-disposition',
+          `attachment; filename*=UTF-8''${encodeURIComponent(sweep.spec.name)}.zip`,
+        )
+        .type('application/zip')
+        .send(Readable.from(zipped(sweepFolder(sweep, sources)), { objectMode: false }))
     },
   )
 

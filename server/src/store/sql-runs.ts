@@ -42,7 +42,8 @@ export async function insertRuns(transaction: Kysely<Tables>, runs: readonly New
       lastCursor: 0,
       revision: 1,
       config: JSON.stringify(run.config),
-      progress: JSON.stringify(emptyProgress()),
+      ...run.ended,
+      progress: JSON.stringify(run.ended?.progress ?? emptyProgress()),
     }
     await transaction.insertInto('runs').values(row).execute()
     created.push(readRun({ ...row, runKey: 0 } as Selectable<Tables['runs']>))

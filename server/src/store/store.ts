@@ -52,7 +52,10 @@ export type StoredRun = {
   revision: number
 }
 
-export type NewRun = Pick<StoredRun, 'runId' | 'name' | 'config' | 'createdMs'>
+export type NewRun = Pick<StoredRun, 'runId' | 'name' | 'config' | 'createdMs'> & {
+  /** Of a run that ended elsewhere: it never enters the queue. */
+  ended?: Pick<StoredRun, 'state' | 'nodeId' | 'startedMs' | 'endedMs' | 'progress'>
+}
 export type RunChange = Partial<
   Pick<
     StoredRun,

@@ -4,6 +4,7 @@
  * run, as often as a run changes; so it survives a restart, and no run slips through between two states.
  */
 import { randomBytes } from 'node:crypto'
+import { importedState, type SweepArchive } from '@rankscope/experiments'
 import {
   acceptedCommands,
   RankscopeError,
@@ -17,6 +18,7 @@ import {
   type SweepState,
   type SweepView,
 } from '@rankscope/protocol'
+import { emptyProgress } from '../runs/projection.ts'
 import type { RunBook } from '../runs/run-book.ts'
 import type { Scheduler } from '../scheduler/shell.ts'
 import type { Store, StoredRun, StoredSweep } from '../store/store.ts'
@@ -92,6 +94,43 @@ export class SweepBook {
       requestId,
     )
     return this.#made(made)
+  }
+
+  /**
+   * A sweep whose runs ended on another machine, under the node id that their records will name; the same request again is
+   * answered with what it made. `runIds` are in the order of the archive.
+   */
+  async import(
+    requestId: string,
+    archive: SweepArchive,
+    nodeId: string,
+    nowMs: number,
+  ): Promise<{ sweepId: string; runIds: string[] }> {
+    const sweepId = randomBytes(9).toString('base64url')
+    const configs = archive.runs.map(({ config }) => config)
+    const runs = this.#runs.prepare(configs, nowMs).map((run, index) => {
+      const { point, state, steps, totalSteps, error, ...archived } = archive.runs[index]!
+      const startedMs = archived.startedMs ?? nowMs
+      return {
+        ...run,
+        point,
+        createdMs: archived.createdMs ?? nowMs,
+        ended: {
+          state: importedState(state),
+          nodeId,
+          startedMs,
+          endedMs: archived.endedMs ?? startedMs,
+          progress: { ...emptyProgress(), step: steps, totalSteps, error },
+        },
+      }
+    })
+    const made = await this.#store.createSweep(
+      { sweepId, createdMs: nowMs, state: 'active', spec: archive.sweep },
+      runs,
+      requestId,
+    )
+    this.#made(made)
+    return { sweepId: made.sweep.sweepId, runIds: made.sweep.runs.map(({ runId }) => runId) }
   }
 
   /** More runs of a sweep. One that was stopped is active again: whoever adds a value wants it to run. */

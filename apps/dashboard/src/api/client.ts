@@ -5,7 +5,12 @@ import { serverClock } from '../common/server-clock.ts'
 import { basePath } from './base-path.ts'
 import { session } from './session.ts'
 
-type Options = { method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'; body?: unknown; signal?: AbortSignal }
+type Options = {
+  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  /** A file goes as it is, everything else as JSON. */
+  body?: unknown
+  signal?: AbortSignal
+}
 
 /** The parsed answer. Throws a RankscopeError: the server’s own, or one that says that it cannot be reached. */
 export async function request<S extends z.ZodType>(
@@ -53,9 +58,13 @@ async function open(path: string, options: Options): Promise<Response> {
     response = await fetch(`${basePath}api${path}`, {
       method: options.method ?? 'GET',
       headers: {
-        ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(options.body === undefined
+          ? {}
+          : { 'content-type': options.body instanceof Blob ? 'application/zip' : 'application/json' }),
       },
-      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      ...(options.body === undefined
+        ? {}
+        : { body: options.body instanceof Blob ? options.body : JSON.stringify(options.body) }),
       ...(options.signal ? { signal: options.signal } : {}),
     })
   } catch (error) {

@@ -58,6 +58,15 @@ export function useCreateSweep() {
   })
 }
 
+/** Takes in the zip of a sweep. */
+export function useImportSweep() {
+  const client = useQueryClient()
+  return useMutation({
+    mutationFn: (file: File) => request('/sweeps/import', sweepViewSchema, { method: 'POST', body: file }),
+    onSuccess: () => client.invalidateQueries({ queryKey: ['sweeps'] }),
+  })
+}
+
 /** Commands of one sweep; the answer takes the place of what was known of it. */
 export function useSweepCommands(sweepId: string) {
   const client = useQueryClient()

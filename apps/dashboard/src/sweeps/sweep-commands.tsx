@@ -13,6 +13,7 @@ import {
 import { IconDots } from '@tabler/icons-react'
 import { useMemo, useState } from 'react'
 import { useNavigate } from 'react-router'
+import { basePath } from '../api/base-path.ts'
 import { newRequestId, useSweepCommands } from '../api/sweeps.ts'
 import { downloadText } from '../charts/download.ts'
 
@@ -71,6 +72,9 @@ export function SweepCommands({ sweep, members, results }: Props) {
               }
             >
               Save all runs as CSV
+            </Menu.Item>
+            <Menu.Item component="a" href={`${basePath}api/sweeps/${sweep.sweepId}/archive`} download>
+              Save everything as a zip
             </Menu.Item>
             <Menu.Item onClick={() => downloadText(JSON.stringify(sweep.spec, null, 2), 'sweep.json')}>
               Save as a file for npm run train -- --sweep

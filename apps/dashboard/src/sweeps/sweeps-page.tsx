@@ -1,9 +1,9 @@
 /** All sweeps, newest first. */
-import { Anchor, Badge, Button, Group, Skeleton, Stack, Table, Text, Title } from '@mantine/core'
+import { Anchor, Badge, Button, FileButton, Group, Skeleton, Stack, Table, Text, Title } from '@mantine/core'
 import { axisText } from '@rankscope/experiments'
 import type { SweepOverview } from '@rankscope/protocol'
-import { Link } from 'react-router'
-import { useSweeps } from '../api/sweeps.ts'
+import { Link, useNavigate } from 'react-router'
+import { useImportSweep, useSweeps } from '../api/sweeps.ts'
 import { formatAge } from '../common/format.ts'
 import { ErrorNotice, Notice } from '../common/notice.tsx'
 import { useNow } from '../common/use-now.ts'
@@ -12,15 +12,32 @@ import { SweepProgress } from './sweep-progress.tsx'
 export function SweepsPage() {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useSweeps()
   const now = useNow(5000)
+  const imported = useImportSweep()
+  const navigate = useNavigate()
+  const bring = (file: File) =>
+    imported.mutateAsync(file).then(
+      ({ sweepId }) => navigate(`/sweeps/${sweepId}`),
+      () => {}, // told above the list
+    )
   const sweeps = data?.pages.flatMap((page) => page.sweeps)
   return (
     <Stack gap="md">
       <Group justify="space-between">
         <Title order={2}>Sweeps</Title>
-        <Button component={Link} to="/launch">
-          Launch
-        </Button>
+        <Group gap="xs">
+          <FileButton accept=".zip,application/zip" onChange={(file) => file && void bring(file)}>
+            {(props) => (
+              <Button {...props} variant="default" loading={imported.isPending}>
+                Import a zip
+              </Button>
+            )}
+          </FileButton>
+          <Button component={Link} to="/launch">
+            Launch
+          </Button>
+        </Group>
       </Group>
+      {imported.error ? <ErrorNotice error={imported.error} /> : null}
       {error ? <ErrorNotice error={error} retry={() => void refetch()} /> : null}
       {!sweeps && !error ? <Skeleton height={180} aria-label="Loading sweeps" /> : null}
       {sweeps?.length === 0 ? (
