@@ -1,0 +1,106 @@
+/**
+ * `npm run bench -- recipes`: runs every recipe at small scale from end to end, and tells how long each takes.
+ *
+ * Options: --only A,B (ids; the rest of the table stays as it was measured), --except A,B, --threads (all), --docs docs,
+ * --out bench/results/recipes (a folder for each recipe; started again, what is finished there is not run again, and its
+ * time is kept).
+ *
+ * The clock also measures what else the machine does; processor time, of all processes of a recipe together, does not.
+ * Writes the section "recipes" of docs/recipes.md. Exit code 1 where a run of a recipe did not finish.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import {
+  archiveFileName,
+  archiveResults,
+  type Recipe,
+  recipes,
+  sweepArchiveSchema,
+} from '@rankscope/experiments'
+import { launchCommand } from '@rankscope/launch'
+import { machineLine } from './output/machine.ts'
+import { markdownTable, replaceSection } from './output/markdown.ts'
+
+interface Measured {
+  readonly runs: number
+  readonly finished: number
+  readonly wallMinutes: number
+  readonly processorMinutes: number
+}
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    except: { type: 'string' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    docs: { type: 'string', default: join(import.meta.dirname, '../docs') },
+    out: { type: 'string', default: join(import.meta.dirname, 'results/recipes') },
+  },
+})
+const ids = (text: string | undefined) => text?.split(',') ?? []
+const chosen = recipes.filter(
+  ({ id }) =>
+    (options.only === undefined || ids(options.only).includes(id)) && !ids(options.except).includes(id),
+)
+if (chosen.length === 0) throw new Error(`no such recipe; known: ${recipes.map(({ id }) => id).join(', ')}`)
+
+mkdirSync(options.out, { recursive: true })
+const file = join(options.out, 'measured.json')
+const measured: Record<string, Measured> = existsSync(file)
+  ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, Measured>)
+  : {}
+for (const recipe of chosen) {
+  measured[recipe.id] = measure(recipe, measured[recipe.id])
+  writeFileSync(file, `${JSON.stringify(measured, null, 2)}\n`)
+}
+const table = markdownTable(
+  ['recipe', 'of the paper', 'what is compared', 'runs', 'processor minutes', 'minutes'],
+  recipes.flatMap((recipe) => row(recipe, measured[recipe.id])),
+  [0, 1, 2],
+)
+const where = machineLine(`${options.threads} threads`)
+replaceSection(join(options.docs, 'recipes.md'), 'recipes', `${where}\n\n${table}`)
+console.log(table)
+const broken = chosen.filter(({ id }) => measured[id]!.finished < measured[id]!.runs)
+for (const { id } of broken)
+  console.error(`${id}: ${measured[id]!.runs - measured[id]!.finished} runs did not finish`)
+process.exitCode = broken.length > 0 ? 1 : 0
+
+function measure({ id }: Recipe, before: Measured | undefined): Measured {
+  const out = join(options.out, id)
+  const started = { wallMs: performance.now(), processorSeconds: childSeconds() }
+  const [program, ...args] = launchCommand(
+    new URL('../gpu-node/src/cli/train.ts', import.meta.url),
+    ...['--recipe', id, '--out', out, '--threads', options.threads],
+  )
+  const { status } = spawnSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  if (status !== 0 && status !== 1) throw new Error(`${id} ended with exit code ${status}`)
+  const archive = sweepArchiveSchema.parse(JSON.parse(readFileSync(join(out, archiveFileName), 'utf8')))
+  const results = archiveResults(archive)
+  return {
+    runs: results.length,
+    finished: results.filter(({ outcome }) => outcome === 'finished').length,
+    wallMinutes: (before?.wallMinutes ?? 0) + (performance.now() - started.wallMs) / 60_000,
+    processorMinutes: (before?.processorMinutes ?? 0) + (childSeconds() - started.processorSeconds) / 60,
+  }
+}
+
+/** Processor time of all processes that were started here and are over, with theirs; 0 where the system does not tell. */
+function childSeconds(): number {
+  if (!existsSync('/proc/self/stat')) return 0
+  // Behind the name, which may hold anything: the state is field 3, cutime and cstime are 16 and 17, in hundredths.
+  const fields = readFileSync('/proc/self/stat', 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return (Number(fields[13]) + Number(fields[14])) / 100
+}
+
+function row({ id, of, compare }: Recipe, found: Measured | undefined): string[][] {
+  if (!found) return []
+  const minutes = (value: number) => (value < 10 ? value.toFixed(1) : value.toFixed(0))
+  const processor = found.processorMinutes === 0 ? '' : minutes(found.processorMinutes)
+  return [[`\`${id}\``, of, compare, String(found.runs), processor, minutes(found.wallMinutes)]]
+}
