@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { estimate, pairedDifference, studentCdf, studentQuantile } from './statistics.ts'
+import { estimate, pairedDifference, spearman, studentCdf, studentQuantile } from './statistics.ts'
 
 describe('Student’s t', () => {
   it.each([
@@ -76,6 +76,61 @@ describe('estimates', () => {
       ),
     ).toMatchObject({ mean: 1, pValue: null })
     expect(pairedDifference(new Map([['1', 2]]), new Map([['2', 2]]))).toBeNull()
+  })
+})
+
+describe('Spearman’s correlation', () => {
+  it('is 1 for what grows together, −1 for what falls, whatever the shape', () => {
+    expect(
+      spearman([
+        [1, 1],
+        [2, 8],
+        [3, 1000],
+      ]),
+    ).toBe(1)
+    expect(
+      spearman([
+        [1, 5],
+        [10, 4],
+        [11, -3],
+      ]),
+    ).toBe(-1)
+  })
+  it('is 1 − 6 Σd² / (n (n² − 1)) without ties, and takes mean ranks with them', () => {
+    // d = 0, −1, 1, −1, 1.
+    expect(
+      spearman([
+        [1, 10],
+        [2, 30],
+        [3, 20],
+        [4, 50],
+        [5, 40],
+      ]),
+    ).toBeCloseTo(1 - (6 * 4) / (5 * 24), 12)
+    // Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: Pearson of those.
+    expect(
+      spearman([
+        [1, 1],
+        [2, 2],
+        [2, 3],
+        [4, 4],
+      ]),
+    ).toBeCloseTo(4.5 / Math.sqrt(4.5 * 5), 12)
+  })
+  it('is nothing for two pairs, or where one side never changes', () => {
+    expect(
+      spearman([
+        [1, 2],
+        [2, 3],
+      ]),
+    ).toBeNull()
+    expect(
+      spearman([
+        [1, 2],
+        [1, 3],
+        [1, 4],
+      ]),
+    ).toBeNull()
   })
 })
 

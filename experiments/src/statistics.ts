@@ -108,3 +108,26 @@ function logGamma(x: number): number {
     (1 / 12 - inverse * (1 / 360 - inverse * (1 / 1260 - inverse * (1 / 1680 - inverse / 1188)))) / y
   return shift + (y - 0.5) * Math.log(y) - y + Math.log(2 * Math.PI) / 2 + series
 }
+
+/** Spearman’s rank correlation, ties at their mean rank; null with fewer than three pairs, or where one side never changes. */
+export function spearman(pairs: readonly (readonly [number, number])[]): number | null {
+  if (pairs.length < 3) return null
+  const [left, right] = [ranks(pairs.map(([x]) => x)), ranks(pairs.map(([, y]) => y))]
+  const middle = (pairs.length + 1) / 2
+  let [product, squaresLeft, squaresRight] = [0, 0, 0]
+  for (const [index, rank] of left.entries()) {
+    const [x, y] = [rank - middle, right[index]! - middle]
+    product += x * y
+    squaresLeft += x * x
+    squaresRight += y * y
+  }
+  return squaresLeft === 0 || squaresRight === 0 ? null : product / Math.sqrt(squaresLeft * squaresRight)
+}
+
+function ranks(values: readonly number[]): number[] {
+  return values.map((value) => {
+    const below = values.filter((other) => other < value).length
+    const equal = values.filter((other) => other === value).length
+    return below + (equal + 1) / 2
+  })
+}
