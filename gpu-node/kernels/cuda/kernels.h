@@ -149,11 +149,6 @@ typedef struct {
   int64_t rows, columns, ld, stride, batch;
   int32_t down, small;
 } Split;
-typedef struct {
-  double *out;
-  const float *after, *before;
-  int64_t count;
-} Difference;
 #if defined(__GNUC__) && !defined(__CUDACC__)
 #pragma GCC diagnostic pop
 #endif
@@ -172,7 +167,7 @@ typedef struct {
                                   K(scatter_rows, ScatterRows) K(hd_pissa_left, HdPissaPack) \
                                       K(hd_pissa_right, HdPissaPack) K(wrap, Wrap) \
                                           K(cached_attention, CachedAttention) K(attention_delta, Attention) \
-                                              K(difference, Difference) K(pack_bfloat16, Pack) K(split_tf32, Split) RS_ATTENTION(K, 32) \
+                                              K(pack_bfloat16, Pack) K(split_tf32, Split) RS_ATTENTION(K, 32) \
                                                   RS_ATTENTION(K, 64) RS_ATTENTION(K, 128) RS_ATTENTION(K, 256)
 /* Per padded head width, in float32 (products split in three) and in TF32. */
 #define RS_ATTENTION(K, D) \

@@ -140,10 +140,6 @@ KERNEL(wrap, RS_BLOCK) {
   }
 }
 
-KERNEL(difference, RS_BLOCK) {
-  EACH(i, p.count) p.out[i] = (double)p.after[i] - (p.before ? (double)p.before[i] : 0.0);
-}
-
 /* The nearest bfloat16, or of what that leaves over (part 1), or of what is left over then (part 2): three hold a float32. */
 KERNEL(pack_bfloat16, RS_BLOCK) {
   EACH(i, p.count) {

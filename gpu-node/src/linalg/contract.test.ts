@@ -1,6 +1,9 @@
 /** One contract over all siblings of the linear algebra interface. */
 import { describe, expect, test } from 'vitest'
 import { Random } from '../random.ts'
+import { emulatedCudaBackend } from '../testing/backends/contract-backends.ts'
+import { emulationMissing } from '../testing/cuda/emulation.ts'
+import { createCuda } from './cuda.ts'
 import { createLapack } from './lapack.ts'
 import type { FloatArray, LinearAlgebra } from './linear-algebra.ts'
 import { transpose } from './matrix.ts'
@@ -9,6 +12,7 @@ import { createTensorflow } from './tensorflow.ts'
 
 const lapack = createLapack()
 const tensorflow = createTensorflow()
+const cuda = await emulatedAlgebra()
 const siblings: { name: string; algebra: LinearAlgebra | null; reason: string }[] = [
   { name: 'portable', algebra: createPortable(), reason: '' },
   'missing' in lapack
@@ -17,7 +21,17 @@ const siblings: { name: string; algebra: LinearAlgebra | null; reason: string }[
   'missing' in tensorflow
     ? { name: 'tensorflow', algebra: null, reason: tensorflow.missing }
     : { name: 'tensorflow', algebra: tensorflow, reason: '' },
+  'missing' in cuda
+    ? { name: 'cuda, emulated', algebra: null, reason: cuda.missing }
+    : { name: 'cuda, emulated', algebra: cuda, reason: '' },
 ]
+
+/** The GPU's on the emulated driver; what it has no memory for is not to be computed by a sibling that is tested itself. */
+async function emulatedAlgebra(): Promise<LinearAlgebra | { missing: string }> {
+  if (emulationMissing) return { missing: emulationMissing.replace('skipped: ', '') }
+  await emulatedCudaBackend.start({ threads: 1 })
+  return createCuda(createPortable)
+}
 
 const eps64 = 2 ** -52
 const eps32 = 2 ** -23

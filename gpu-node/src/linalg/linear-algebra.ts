@@ -1,7 +1,7 @@
 /**
- * The dense linear algebra that initialisation and rank analysis need: one interface, three siblings.
+ * The dense linear algebra that initialisation and rank analysis need: one interface, four siblings.
  *
- * `lapack.ts` calls a system BLAS/LAPACK, `tensorflow.ts` libtensorflow, `portable.ts` is plain TypeScript for machines
+ * `cuda.ts` computes on the GPU that the process trains on, `lapack.ts` calls a system BLAS/LAPACK, `tensorflow.ts` libtensorflow, `portable.ts` is plain TypeScript for machines
  * that have neither.
  * Matrices are row-major typed arrays; arguments are never modified; results are new arrays. `d` is
  * min(rows, columns) throughout. Singular values and eigenvalues are in descending order.
@@ -31,7 +31,7 @@ export interface MultiplyShape {
 }
 
 export interface LinearAlgebra {
-  readonly name: 'lapack' | 'tensorflow' | 'portable'
+  readonly name: 'cuda' | 'lapack' | 'tensorflow' | 'portable'
   /** What runs underneath, for a person, e.g. 'OpenBLAS 0.3.21 (openmp, Cooperlake)'. */
   readonly description: string
 

@@ -8,7 +8,7 @@ const select = async () => (await import('./select.ts')).selectLinearAlgebra()
 
 test('the first that this machine has is chosen, with the reasons against those before it', async () => {
   const { algebra, rejected } = await select()
-  const order = ['lapack', 'tensorflow', 'portable']
+  const order = ['cuda', 'lapack', 'tensorflow', 'portable']
   expect(rejected.map(({ name }) => name)).toEqual(order.slice(0, order.indexOf(algebra.name)))
   for (const { reason } of rejected) expect(reason).not.toBe('')
 })
@@ -23,7 +23,7 @@ test('a RANKSCOPE_LINEAR_ALGEBRA that is none, or not here, is an error that nam
   await expect(select()).rejects.toMatchObject({
     code: 'SETUP_MISSING',
     message: expect.stringContaining('RANKSCOPE_LINEAR_ALGEBRA is matlab: there is no such linear algebra'),
-    hint: expect.stringContaining('lapack, tensorflow, portable'),
+    hint: expect.stringContaining('cuda, lapack, tensorflow, portable'),
   })
   vi.stubEnv('RANKSCOPE_LINEAR_ALGEBRA', 'tensorflow')
   vi.stubEnv('RANKSCOPE_TFJS_NODE', '/nowhere')

@@ -1,8 +1,9 @@
 /**
- * Which linear algebra this machine has: LAPACK where it loads, else libtensorflow where that is installed, else plain
+ * Which linear algebra this process has: cuSOLVER where it trains on a GPU, else LAPACK where it loads, else libtensorflow where that is installed, else plain
  * TypeScript. The leading 64 triplets of a 1024 x 1024 matrix cost them, on a CPU, 0.4, 1.1 and 10 s of processor time.
  */
 import { RankscopeError } from '@rankscope/protocol'
+import { createCuda } from './cuda.ts'
 import { createLapack } from './lapack.ts'
 import type { LinearAlgebra } from './linear-algebra.ts'
 import { createPortable } from './portable.ts'
@@ -16,6 +17,7 @@ export interface LinearAlgebraChoice {
 
 /** Best first. */
 const siblings: Record<LinearAlgebra['name'], () => LinearAlgebra | { readonly missing: string }> = {
+  cuda: () => createCuda(() => bestOf(['lapack', 'tensorflow', 'portable']).algebra!),
   lapack: createLapack,
   tensorflow: createTensorflow,
   portable: createPortable,
@@ -31,15 +33,24 @@ export function selectLinearAlgebra(): LinearAlgebraChoice {
 
 function choose(forced: string | undefined): LinearAlgebraChoice {
   const names = Object.keys(siblings) as LinearAlgebra['name'][]
-  const rejected: { name: LinearAlgebra['name']; reason: string }[] = []
-  for (const name of names.filter((candidate) => !forced || candidate === forced)) {
-    const algebra = siblings[name]()
-    if (!('missing' in algebra)) return { algebra, rejected }
-    rejected.push({ name, reason: algebra.missing })
-  }
+  const { algebra, rejected } = bestOf(names.filter((candidate) => !forced || candidate === forced))
+  if (algebra) return { algebra, rejected }
   throw new RankscopeError(
     'SETUP_MISSING',
     `RANKSCOPE_LINEAR_ALGEBRA is ${forced}: ${rejected[0]?.reason ?? 'there is no such linear algebra'}`,
     { hint: `Leave it unset, or choose among ${names.join(', ')}.` },
   )
+}
+
+function bestOf(names: readonly LinearAlgebra['name'][]): {
+  algebra: LinearAlgebra | undefined
+  rejected: { name: LinearAlgebra['name']; reason: string }[]
+} {
+  const rejected: { name: LinearAlgebra['name']; reason: string }[] = []
+  for (const name of names) {
+    const algebra = siblings[name]()
+    if (!('missing' in algebra)) return { algebra, rejected }
+    rejected.push({ name, reason: algebra.missing })
+  }
+  return { algebra: undefined, rejected }
 }

@@ -1,6 +1,6 @@
 /*
  * What g++ needs to compile our .cu files: a small CUDA of our own. Every thread of a block is a fiber; a barrier, a
- * vote or a shuffle hands on to the next one (emulator.cpp).
+ * vote or a shuffle hands on to the next one (blocks.cpp).
  *
  * On purpose there is no atomicAdd for floats: its sums depend on the order of the threads, and every result must be
  * the same bit for bit from run to run.

@@ -74,7 +74,26 @@ static int open_library(const char *path, const char *const *names, void *table,
   return resolve(library, path, names, table, count);
 }
 
-int rs_open_cusolver(const char *path) { return open_library(path, cusolver_names, &cusolver, COUNT(cusolver_names)); }
+/* The first path of a list that `open` takes; RS_OK, or its last refusal. */
+static int open_first(const char *paths, int (*open)(const char *path)) {
+  char path[4096];
+  int status = RS_DEVICE_FAILED;
+  while (status != RS_OK && *paths) {
+    size_t length = strcspn(paths, "\n");
+    snprintf(path, sizeof path, "%.*s", (int)length, paths);
+    status = open(path);
+    paths += length + (paths[length] == '\n');
+  }
+  return status;
+}
+
+static int open_one_cusolver(const char *path) {
+  return open_library(path, cusolver_names, &cusolver, COUNT(cusolver_names));
+}
+int rs_open_cusolver(const char *paths) {
+  rs_fail(RS_NO_CUSOLVER, "no cuSOLVER was found");
+  return open_first(paths, open_one_cusolver) == RS_OK ? RS_OK : RS_NO_CUSOLVER;
+}
 
 /* `image` is PTX (text that ends with a zero) or a cubin. */
 static int load_kernels(const void *image) {
@@ -112,14 +131,21 @@ static int open_driver(const char *path, int number) {
 /* A workspace of its own makes cuBLAS reproducible beside other streams; 32 MiB is what it wants on Hopper. */
 #define WORKSPACE_BYTES (32 << 20)
 
-static int open_cublas(const char *path, void *on_stream) {
-  static Device workspace;
-  if (open_library(path, cublas_names, &cublas, COUNT(cublas_names)) != RS_OK) return RS_NO_CUBLAS;
-  if (rs_check_blas(cublas.cublasCreate_v2(&blas), "cublasCreate") != RS_OK) return RS_NO_CUBLAS;
-  TRY(rs_check_blas(cublas.cublasSetStream_v2(blas, on_stream), "cublasSetStream"));
-  if (!workspace) TRY(rs_check(cuda.cuMemAlloc_v2(&workspace, WORKSPACE_BYTES), "cuBLAS's workspace"));
-  return rs_check_blas(cublas.cublasSetWorkspace_v2(blas, (void *)(uintptr_t)workspace, WORKSPACE_BYTES),
+int rs_open_blas_handle(void **handle, void *on_stream) {
+  Device workspace;
+  TRY(rs_check_blas(cublas.cublasCreate_v2(handle), "cublasCreate"));
+  TRY(rs_check_blas(cublas.cublasSetStream_v2(*handle, on_stream), "cublasSetStream"));
+  TRY(rs_check(cuda.cuMemAlloc_v2(&workspace, WORKSPACE_BYTES), "cuBLAS's workspace"));
+  return rs_check_blas(cublas.cublasSetWorkspace_v2(*handle, (void *)(uintptr_t)workspace, WORKSPACE_BYTES),
                        "cublasSetWorkspace");
+}
+
+/* One that does not start may be of a newer CUDA than the driver: the next is tried. */
+static int open_cublas(const char *path) {
+  void *handle;
+  TRY(open_library(path, cublas_names, &cublas, COUNT(cublas_names)));
+  TRY(rs_check_blas(cublas.cublasCreate_v2(&handle), "cublasCreate"));
+  return rs_check_blas(cublas.cublasDestroy_v2(handle), "cublasDestroy");
 }
 
 /*
@@ -128,20 +154,15 @@ static int open_cublas(const char *path, void *on_stream) {
  */
 RS_API int rs_start(const char *driver, const char *blas_paths, const void *image, int number) {
   void *made;
-  int version = 0, status = RS_NO_CUBLAS;
+  int version = 0;
   if (stream) return RS_OK;
   TRY(open_driver(driver, number));
   if (load_kernels(image) != RS_OK) return RS_NO_KERNELS;
-  TRY(rs_check(cuda.cuStreamCreate(&made, CU_STREAM_NON_BLOCKING), "stream"));
-  char path[4096];
+  /* Before what runs beside training; the driver takes the nearest priority that it has. */
+  TRY(rs_check(cuda.cuStreamCreateWithPriority(&made, CU_STREAM_NON_BLOCKING, -5), "stream"));
   rs_fail(RS_NO_CUBLAS, "no cuBLAS was found");
-  while (status != RS_OK && *blas_paths) {
-    size_t length = strcspn(blas_paths, "\n");
-    snprintf(path, sizeof path, "%.*s", (int)length, blas_paths);
-    status = open_cublas(path, made);
-    blas_paths += length + (blas_paths[length] == '\n');
-  }
-  TRY(status);
+  if (open_first(blas_paths, open_cublas) != RS_OK) return RS_NO_CUBLAS;
+  TRY(rs_open_blas_handle(&blas, made));
   cublas.cublasGetVersion_v2(blas, &version);
   snprintf(description, sizeof description, "%s (%d.%d), CUDA driver %d.%d, cuBLAS %d.%d.%d", device_name,
            rs_attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),

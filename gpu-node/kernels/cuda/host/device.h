@@ -8,7 +8,7 @@
 #include "libraries.h"
 
 /* Beyond those of rankscope.h; the last five are reasons why a device cannot be started (rs_start). */
-enum { RS_DEVICE_FAILED = 3, RS_NO_DRIVER = 10, RS_NO_DEVICE, RS_TOO_OLD, RS_NO_CUBLAS, RS_NO_KERNELS };
+enum { RS_DEVICE_FAILED = 3, RS_NOT_CONVERGED, RS_NO_CUSOLVER, RS_NO_DRIVER = 10, RS_NO_DEVICE, RS_TOO_OLD, RS_NO_CUBLAS, RS_NO_KERNELS };
 
 #define RS_KERNEL_NUMBER(name, type) KERNEL_##name,
 enum { RS_KERNELS(RS_KERNEL_NUMBER) KERNELS };
@@ -24,7 +24,10 @@ int rs_fail(int status, const char *format, ...) __attribute__((format(printf, 2
 /* RS_OK, or what the driver said about `what`. */
 int rs_check(int status, const char *what);
 int rs_check_blas(int status, const char *what);
-int rs_open_cusolver(const char *path);
+/* The first that opens of paths separated by newlines. */
+int rs_open_cusolver(const char *paths);
+/* A handle on a stream, with a workspace of its own. */
+int rs_open_blas_handle(void **handle, void *on_stream);
 int rs_bind_thread(void);
 /* 0 where the device does not say. */
 int rs_attribute(int attribute);
@@ -39,7 +42,6 @@ enum {
   SCRATCH_NARROW,   /* operands in bfloat16, of one product */
   SCRATCH_TWICE,    /* operands in bfloat16, of several products */
   SCRATCH_SPLIT,    /* operands in two TF32 parts */
-  SCRATCH_SPECTRUM, /* a transposed difference */
   SCRATCH_SLOTS
 };
 /* Device memory that lasts until the next call with the same slot; NULL when there is none. */

@@ -26,9 +26,8 @@ typedef unsigned long long Device; /* CUdeviceptr */
   F(cuMemcpyHtoDAsync_v2, (Device, const void *, size_t, void *))                                               \
   F(cuMemcpyDtoHAsync_v2, (void *, Device, size_t, void *))                                                     \
   F(cuMemcpyDtoDAsync_v2, (Device, Device, size_t, void *))                                                     \
-  F(cuStreamCreate, (void **, unsigned))                                                                        \
+  F(cuStreamCreateWithPriority, (void **, unsigned, int))                                                       \
   F(cuStreamSynchronize, (void *))                                                                              \
-  F(cuStreamWaitEvent, (void *, void *, unsigned))                                                              \
   F(cuEventCreate, (void **, unsigned))                                                                         \
   F(cuEventRecord, (void *, void *))                                                                            \
   F(cuEventQuery, (void *))                                                                                     \
@@ -41,6 +40,7 @@ typedef unsigned long long Device; /* CUdeviceptr */
 
 #define RS_CUBLAS(F)                                                                                            \
   F(cublasCreate_v2, (void **))                                                                                 \
+  F(cublasDestroy_v2, (void *))                                                                                 \
   F(cublasGetVersion_v2, (void *, int *))                                                                       \
   F(cublasSetStream_v2, (void *, void *))                                                                       \
   F(cublasSetWorkspace_v2, (void *, void *, size_t))                                                            \
@@ -55,7 +55,11 @@ typedef unsigned long long Device; /* CUdeviceptr */
   F(cusolverDnXgesvd_bufferSize, (void *, void *, signed char, signed char, int64_t, int64_t, int, const void *, int64_t, int, \
      const void *, int, const void *, int64_t, int, const void *, int64_t, int, size_t *, size_t *))            \
   F(cusolverDnXgesvd, (void *, void *, signed char, signed char, int64_t, int64_t, int, void *, int64_t, int, void *, int, void *, \
-     int64_t, int, void *, int64_t, int, void *, size_t, void *, size_t, int *))
+     int64_t, int, void *, int64_t, int, void *, size_t, void *, size_t, int *))                                \
+  F(cusolverDnXsyevd_bufferSize, (void *, void *, int, int, int64_t, int, const void *, int64_t, int, const void *, int, \
+     size_t *, size_t *))                                                                                       \
+  F(cusolverDnXsyevd, (void *, void *, int, int, int64_t, int, void *, int64_t, int, void *, int, void *, size_t, void *, \
+     size_t, int *))
 
 /* Values of NVIDIA's enumerations. */
 #define RS_CUDA_VALUES(V) \
@@ -73,13 +77,16 @@ typedef unsigned long long Device; /* CUdeviceptr */
   V(CUBLAS_OP_T, 1) \
   V(CUBLAS_COMPUTE_32F, 68) \
   V(CUBLAS_COMPUTE_32F_FAST_TF32, 77) \
+  V(CUBLAS_COMPUTE_64F, 70) \
+  V(CUBLAS_FILL_MODE_LOWER, 0) \
   V(CUBLAS_GEMM_DEFAULT, -1) \
   V(CUDA_R_32F, 0) \
   V(CUDA_R_64F, 1) \
   V(CUDA_R_16BF, 14)
+#define RS_CUSOLVER_VALUES(V) V(CUSOLVER_EIG_MODE_VECTOR, 1)
 #ifndef RS_NVIDIA_HEADERS
 #define RS_VALUE(name, value) name = value,
-enum { RS_CUDA_VALUES(RS_VALUE) RS_CUBLAS_VALUES(RS_VALUE) };
+enum { RS_CUDA_VALUES(RS_VALUE) RS_CUBLAS_VALUES(RS_VALUE) RS_CUSOLVER_VALUES(RS_VALUE) };
 #endif
 
 #define RS_MEMBER(name, parameters) int(*name) parameters;

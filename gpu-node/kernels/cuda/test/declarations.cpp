@@ -54,6 +54,7 @@ RS_CUBLAS(RS_COMPARE)
 RS_CUBLAS_VALUES(RS_EQUAL)
 #else
 RS_CUSOLVER(RS_COMPARE)
+RS_CUSOLVER_VALUES(RS_EQUAL)
 #endif
 
 #ifdef RS_PLANTED /* a declaration that is wrong */

@@ -10,7 +10,7 @@ import { cudaFolder, findHostLibrary } from '../../../kernels/cuda/host-library.
 import { setCEnvironment } from '../../native-libraries/openblas-environment.ts'
 import { bindDeviceCalls } from '../device/device-calls.ts'
 import type { DeviceLibrary } from '../device/device-library.ts'
-import { cublasCandidates, driverCandidates } from './find-libraries.ts'
+import { cublasCandidates, cusolverCandidates, driverCandidates } from './find-libraries.ts'
 
 export interface CudaUnavailable {
   readonly unavailable: string
@@ -85,6 +85,7 @@ function start(path: string, driver: string, number: number): CudaLibrary | Cuda
     const reason = reasons[status]
     return reason ? { unavailable: `${reason.what} (${words})`, hint: reason.hint } : { unavailable: words }
   }
+  library.func('int rs_name_cusolver(const char *paths)')(cusolverCandidates().join('\n'))
   const calls = bindDeviceCalls(library)
   return {
     ...calls,

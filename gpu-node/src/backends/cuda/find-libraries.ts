@@ -9,6 +9,8 @@ import { join } from 'node:path'
 
 /** Newest first. A cuBLAS newer than the driver does not start, so the one before it is tried next. */
 const cublasNames = ['libcublas.so.13', 'libcublas.so.12']
+/** Of CUDA 13 and 12, in that order. */
+const cusolverNames = ['libcusolver.so.12', 'libcusolver.so.11']
 
 /** The driver to open: a file, or the name by which the dynamic linker knows it. */
 export function driverCandidates(environment = process.env): string[] {
@@ -22,14 +24,20 @@ export function driverCandidates(environment = process.env): string[] {
 }
 
 /** Files of cuBLAS that exist, then its names for the dynamic linker; best first. */
-export function cublasCandidates(environment = process.env): string[] {
+export const cublasCandidates = (environment = process.env): string[] => candidates(cublasNames, environment)
+
+/** The same of cuSOLVER, which computes spectra and starts; without it they are the CPU's. */
+export const cusolverCandidates = (environment = process.env): string[] =>
+  candidates(cusolverNames, environment)
+
+function candidates(names: readonly string[], environment: NodeJS.ProcessEnv): string[] {
   const named = environment['RANKSCOPE_CUDA_LIBRARIES']
   const folders = [...(named ? [named] : []), ...toolkitFolders(environment), ...pipFolders(environment)]
-  const files = cublasNames.flatMap((name) =>
+  const files = names.flatMap((name) =>
     folders.map((folder) => join(folder, name)).filter((file) => existsSync(file)),
   )
   const own = named ? files.filter((file) => file.startsWith(named)) : []
-  return [...new Set([...own, ...cublasNames, ...files])]
+  return [...new Set([...own, ...names, ...files])]
 }
 
 function toolkitFolders(environment: NodeJS.ProcessEnv): string[] {
@@ -48,7 +56,7 @@ function toolkitFolders(environment: NodeJS.ProcessEnv): string[] {
   ]
 }
 
-/** `pip install nvidia-cublas` puts it into nvidia/cu13/lib, packages of CUDA 12 into nvidia/cublas/lib. */
+/** `pip install nvidia-cublas` puts it into nvidia/cu13/lib, packages of CUDA 12 into folders of their own. */
 function pipFolders(environment: NodeJS.ProcessEnv): string[] {
   const environments = [
     environment['VIRTUAL_ENV'],
@@ -62,7 +70,8 @@ function pipFolders(environment: NodeJS.ProcessEnv): string[] {
       .filter((path) => /\/python3[^/]*$/.test(path))
       .flatMap((path) => [join(path, 'site-packages'), join(path, 'dist-packages')]),
   )
-  return sites.flatMap((site) => [join(site, 'nvidia/cu13/lib'), join(site, 'nvidia/cublas/lib')])
+  const folders = ['cu13', 'cublas', 'cusolver'].map((name) => `nvidia/${name}/lib`)
+  return sites.flatMap((site) => folders.map((folder) => join(site, folder)))
 }
 
 function children(folder: string): string[] {

@@ -21,7 +21,7 @@ import { findOpenblas } from '../../../kernels/toolchain.ts'
 export interface EmulatedCuda {
   readonly host: string
   readonly driver: string
-  /** cuBLAS and cuSOLVER in one. */
+  /** cuBLAS; cuSOLVER lies beside it. */
   readonly blas: string
   /** Runs every kernel on odd shapes and prints a hash of each result (kernels/cuda/test/hashes.c). */
   readonly hashes: string
@@ -141,29 +141,28 @@ async function buildDriver(
     await run('g++', [...kernelFlags, ...sanitizer, `-I${cudaFolder}`, '-c', other ?? source, '-o', out])
     return out
   })
-  const emulator = join(unchanged ?? folder, 'emulator.o')
-  const source = join(cudaFolder, 'emulation/emulator.cpp')
   const own = ['-std=c++20', '-O2', '-g', '-fPIC', ...warnings, ...(watched ? ['-DRS_TSAN'] : [])]
-  const [kernels] = await Promise.all([
-    Promise.all(objects),
-    unchanged ? undefined : run('g++', [...own, '-c', source, '-o', emulator]),
-  ])
+  const emulator = ['memory', 'blocks', 'driver'].map(async (name) => {
+    const object = join(unchanged ?? folder, `emulated-${name}.o`)
+    const source = join(cudaFolder, `emulation/${name}.cpp`)
+    if (!unchanged) await run('g++', [...own, '-c', source, '-o', object])
+    return object
+  })
+  const parts = await Promise.all([...objects, ...emulator])
   const named = ['-shared', '-Wl,-soname,libcuda.so.1']
-  await run('g++', [...named, ...sanitizer, ...kernels, emulator, '-o', join(folder, 'libcuda.so.1')])
+  await run('g++', [...named, ...sanitizer, ...parts, '-o', join(folder, 'libcuda.so.1')])
 }
 
 async function buildBlas(folder: string, watched: boolean): Promise<void> {
   const { library, libraryFolder, includeFolder } = findOpenblas()!
-  await run('g++', [
-    ...['-shared', '-std=c++20', '-O2', '-g', '-fPIC', ...warnings, ...(watched ? ['-DRS_TSAN'] : [])],
-    ...[
-      `-I${includeFolder}`,
-      join(cudaFolder, 'emulation/libraries.cpp'),
-      library,
-      `-Wl,-rpath,${libraryFolder}`,
-    ],
-    ...[join(folder, 'libcuda.so.1'), '-Wl,-rpath,$ORIGIN', '-o', join(folder, 'libcublas.so.13')],
-  ])
+  const build = (source: string, name: string) =>
+    run('g++', [
+      ...['-shared', '-std=c++20', '-O2', '-g', '-fPIC', ...warnings, ...(watched ? ['-DRS_TSAN'] : [])],
+      ...[`-I${includeFolder}`, join(cudaFolder, 'emulation', source), library],
+      ...[`-Wl,-rpath,${libraryFolder}`, join(folder, 'libcuda.so.1'), '-Wl,-rpath,$ORIGIN'],
+      ...['-o', join(folder, name)],
+    ])
+  await Promise.all([build('blas.cpp', 'libcublas.so.13'), build('solver.cpp', 'libcusolver.so.12')])
 }
 
 async function buildHost(folder: string, { replaced, hostFlags = [] }: Variant): Promise<void> {
@@ -175,6 +174,7 @@ async function buildHost(folder: string, { replaced, hostFlags = [] }: Variant):
       '-g',
       '-fPIC',
       '-fvisibility=hidden',
+      '-pthread',
       '-shared',
       `-I${join(cudaFolder, 'host')}`,
     ],

@@ -100,8 +100,8 @@ export const plantedMistakes: readonly PlantedMistake[] = [
   {
     name: 'cuBLAS without a workspace of its own',
     file: 'host/device.c',
-    text: '  return rs_check_blas(cublas.cublasSetWorkspace_v2(blas, ',
-    becomes: '  return workspace ? RS_OK : rs_check_blas(cublas.cublasSetWorkspace_v2(blas, ',
+    text: '  return rs_check_blas(cublas.cublasSetWorkspace_v2(*handle, ',
+    becomes: '  return workspace ? RS_OK : rs_check_blas(cublas.cublasSetWorkspace_v2(*handle, ',
   },
   {
     name: 'staging memory used again too early',

@@ -1,6 +1,6 @@
 /*
- * Stand-ins for cuBLAS and cuSOLVER: the same column-major prototypes over OpenBLAS, so that transposes, leading
- * dimensions, strides and types of our calls are checked, every operand against the allocation it lies in.
+ * A stand-in for cuBLAS: the same column-major prototypes over OpenBLAS, so that transposes, leading dimensions, strides
+ * and types of our calls are checked, every operand against the allocation it lies in.
  */
 #include <cblas.h>
 #include <stdio.h>
@@ -14,8 +14,6 @@
 
 API void *rs_emulated_real(const void *address, uint64_t bytes);
 API void rs_emulated_enqueue(void *stream, std::function<void()> work);
-extern "C" void dgesvd_(const char *, const char *, const int *, const int *, double *, const int *, double *, double *,
-                        const int *, double *, const int *, double *, const int *, int *, size_t, size_t);
 
 namespace {
 struct Handle {
@@ -31,6 +29,7 @@ enum {
   R_64F = 1,
   R_16BF = 14,
   COMPUTE_32F = 68,
+  COMPUTE_64F = 70,
   PEDANTIC = 69,
   TF32 = 77
 };
@@ -61,6 +60,10 @@ API int cublasCreate_v2(void **handle) {
   *handle = new Handle;
   return OK;
 }
+API int cublasDestroy_v2(void *handle) {
+  delete (Handle *)handle;
+  return OK;
+}
 API int cublasGetVersion_v2(void *, int *version) {
   *version = 130101;
   return OK;
@@ -87,6 +90,19 @@ API int cublasGemmStridedBatchedEx(void *opaque, int ta, int tb, int m, int n, i
     fprintf(stderr, "CUDA emulation: cuBLAS without a workspace of its own is not reproducible\n"), abort();
   if (m < 0 || n < 0 || k < 0 || batch < 0 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m || ta > 1 || tb > 1)
     return INVALID_VALUE;
+  if (a_type == R_64F) {
+    if (b_type != R_64F || c_type != R_64F || compute != COMPUTE_64F || batch != 1) return NOT_SUPPORTED;
+    double factor = *(const double *)alpha, keep = *(const double *)beta;
+    rs_emulated_enqueue(handle->stream, [=] {
+      auto real = [](const void *x, int rows, int columns, int ld) {
+        return (double *)rs_emulated_real(x, ((uint64_t)(columns - 1) * ld + rows) * 8);
+      };
+      const double *x = real(a, ta ? k : m, ta ? m : k, lda), *y = real(b, tb ? n : k, tb ? k : n, ldb);
+      cblas_dgemm(CblasColMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k, factor, x, lda, y,
+                  ldb, keep, real(c, m, n, ldc), ldc);
+    });
+    return OK;
+  }
   bool tf32 = compute == TF32;
   if (a_type != b_type || (a_type != R_32F && a_type != R_16BF) || c_type != R_32F || algorithm != -1)
     return NOT_SUPPORTED;
@@ -110,40 +126,6 @@ API int cublasGemmStridedBatchedEx(void *opaque, int ta, int tb, int m, int n, i
       cblas_sgemm(CblasColMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k, factor,
                   x.data(), left.rows > 0 ? left.rows : 1, y.data(), right.rows > 0 ? right.rows : 1, keep, z, ldc);
     }
-  });
-  return OK;
-}
-
-API int cusolverDnCreate(void **handle) {
-  *handle = new Handle;
-  return OK;
-}
-API int cusolverDnSetStream(void *handle, void *stream) {
-  ((Handle *)handle)->stream = stream;
-  return OK;
-}
-API int cusolverDnCreateParams(void **parameters) {
-  *parameters = new int;
-  return OK;
-}
-API int cusolverDnXgesvd_bufferSize(void *, void *, signed char, signed char, int64_t m, int64_t n, int a_type,
-                                    const void *, int64_t, int, const void *, int, const void *, int64_t, int,
-                                    const void *, int64_t, int, size_t *on_device, size_t *on_host) {
-  if (m < n || a_type != R_64F) return NOT_SUPPORTED;
-  *on_device = *on_host = (size_t)(16 * (m + n)) * 8;
-  return OK;
-}
-API int cusolverDnXgesvd(void *handle, void *, signed char jobu, signed char jobv, int64_t m, int64_t n, int a_type,
-                         void *a, int64_t lda, int, void *s, int, void *, int64_t, int, void *, int64_t, int,
-                         void *work, size_t work_bytes, void *, size_t, int *info) {
-  if (m < n || a_type != R_64F || jobu != 'N' || jobv != 'N' || lda < m) return NOT_SUPPORTED;
-  rs_emulated_enqueue(((Handle *)handle)->stream, [=] {
-    rs_emulated_real(work, work_bytes);
-    int rows = (int)m, columns = (int)n, ld = (int)lda, one = 1, size = (int)(16 * (m + n));
-    std::vector<double> own(size);
-    dgesvd_("N", "N", &rows, &columns, (double *)rs_emulated_real(a, (uint64_t)(lda * (n - 1) + m) * 8), &ld,
-            (double *)rs_emulated_real(s, (uint64_t)n * 8), nullptr, &one, nullptr, &one, own.data(), &size,
-            (int *)rs_emulated_real(info, 4), 1, 1);
   });
   return OK;
 }
