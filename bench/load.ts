@@ -183,6 +183,7 @@ function beat(nodeId: string, runId: string): object {
     timeMs: Date.now(),
     loadAverage: 0,
     freeMemoryBytes: 0,
+    gpus: { readings: [], absent: 'none in a bench' },
     spooledRecords: 0,
     activeRuns: [{ runId, attempt: 1, residentMemoryBytes: null }],
   }

@@ -2,7 +2,7 @@
  * A real server and a real node, each a process of its own, on a free port and with a state folder of their own, for
  * tests of the whole. RANKSCOPE_TEST_MODELS names folders of models beside the built-in ones.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { ApiClient } from '../scripts/api-client.ts'
@@ -59,6 +59,7 @@ export class TestStack {
 
   async startNode(): Promise<void> {
     mkdirSync(this.dataFolder, { recursive: true })
+    process.env['RANKSCOPE_NVIDIA_SMI'] = this.#nvidiaSmi()
     this.#node = await startNodeProcess({
       server: this.#server,
       state: join(this.#state, 'node'),
@@ -69,6 +70,14 @@ export class TestStack {
       data: [this.dataFolder],
       log: join(this.#state, 'logs', 'node.log'),
     })
+  }
+
+  /** A stand-in for nvidia-smi with one GPU, whatever this machine has. */
+  #nvidiaSmi(): string {
+    const file = join(this.#state, 'nvidia-smi')
+    const line = '0, NVIDIA H200, 97, 71500, 143771, 655.31, 63'
+    writeFileSync(file, `#!/bin/sh\nwhile echo '${line}'; do sleep 2; done\n`, { mode: 0o755 })
+    return file
   }
 
   /** `SIGKILL` as a crash, `SIGTERM` as an update; resolves when the process is gone. */

@@ -72,11 +72,29 @@ export const nodeHelloSchema = z.strictObject({
 })
 export type NodeHello = z.infer<typeof nodeHelloSchema>
 
+/** What one GPU does; null where it does not measure that. */
+export const gpuReadingSchema = z.strictObject({
+  index: z.int().min(0),
+  name: description,
+  /** Share of the last moments in which a kernel ran, 0..1. */
+  utilization: z.number().nullable(),
+  memoryUsedBytes: z.number().nullable(),
+  memoryTotalBytes: z.number().nullable(),
+  powerWatts: z.number().nullable(),
+  temperatureCelsius: z.number().nullable(),
+})
+export type GpuReading = z.infer<typeof gpuReadingSchema>
+
 export const heartbeatSchema = z.strictObject({
   nodeId: idSchema,
   timeMs: z.number(),
   loadAverage: z.number(),
   freeMemoryBytes: z.number(),
+  gpus: z.strictObject({
+    readings: z.array(gpuReadingSchema).max(256),
+    /** Why there are none; null where there are. */
+    absent: description.nullable(),
+  }),
   /** Records in the spool that the server has not acknowledged. */
   spooledRecords: z.int().min(0),
   activeRuns: z.array(

@@ -12,6 +12,7 @@ import { planMemory } from '../run/memory.ts'
 import { resolveModelPath } from '../run/paths.ts'
 import { previewData } from '../run/preview.ts'
 import type { Backends } from './backend-report.ts'
+import { watchGpus } from './gpu-telemetry.ts'
 import { type Link, openLink } from './link.ts'
 import { allowedFolder, findData, findModels, processorDevice, usableMemoryBytes } from './offerings.ts'
 import { RunSupervisor } from './run-supervisor.ts'
@@ -79,6 +80,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
 
   const instanceId = randomUUID()
   const memoryBytes = usableMemoryBytes()
+  const gpus = watchGpus()
   let link: Link | null = null
   const supervisor = new RunSupervisor({
     spool,
@@ -110,7 +112,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       softwareVersion: softwareVersion(),
       hostname: hostname(),
       platform: `${process.platform} ${process.arch}, Node ${process.versions.node}`,
-      devices: [processorDevice()],
+      devices: [processorDevice(), ...(await gpus.devices())],
       slots: options.slots,
       threadsPerRun: options.threadsPerRun,
       ...(await options.backends),
@@ -123,6 +125,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       timeMs: Date.now(),
       loadAverage: loadavg()[0] ?? 0,
       freeMemoryBytes: freemem(),
+      gpus: gpus.readings(),
       spooledRecords: spool.records,
       activeRuns: supervisor.active(),
     }),
@@ -148,6 +151,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     async close(graceMs) {
       await supervisor.shutdown(graceMs)
       link?.close()
+      gpus.close()
       spool.close()
     },
   }

@@ -205,6 +205,7 @@ export class FakeNode {
       timeMs: this.#now(),
       loadAverage: 0.5,
       freeMemoryBytes: 1e9,
+      gpus: { readings: [], absent: 'none in a test' },
       spooledRecords,
       activeRuns: activeRuns.map((run) => ({ ...run, residentMemoryBytes: null })),
     })

@@ -43,6 +43,7 @@ export function NodeCard({ node, nowMs }: { node: NodeView; nowMs: number }) {
             <Table.Tbody>
               <Figure label="Threads per run" value={String(hello.threadsPerRun)} />
               <Figure label="Load average" value={formatNumber(heartbeat?.loadAverage)} />
+              <Gpus gpus={heartbeat?.gpus} />
               <Figure label="Free memory" value={formatBytes(heartbeat?.freeMemoryBytes)} />
               <Figure
                 label="Records not yet sent"
@@ -115,6 +116,31 @@ export function NodeCard({ node, nowMs }: { node: NodeView; nowMs: number }) {
       </SimpleGrid>
     </Paper>
   )
+}
+
+/** What each GPU does now, or why nothing is known of any. */
+function Gpus({ gpus }: { gpus: NonNullable<NodeView['heartbeat']>['gpus'] | undefined }) {
+  if (!gpus) return null
+  if (gpus.readings.length === 0) return <Figure label="GPUs" value="none" help={gpus.absent ?? ''} />
+  return gpus.readings.map((gpu) => {
+    const { utilization, memoryUsedBytes, memoryTotalBytes, powerWatts, temperatureCelsius } = gpu
+    const parts = [
+      utilization === null ? null : `${Math.round(100 * utilization)} %`,
+      memoryUsedBytes === null
+        ? null
+        : `${formatBytes(memoryUsedBytes)} of ${formatBytes(memoryTotalBytes ?? undefined)}`,
+      powerWatts === null ? null : `${Math.round(powerWatts)} W`,
+      temperatureCelsius === null ? null : `${Math.round(temperatureCelsius)} °C`,
+    ]
+    return (
+      <Figure
+        key={gpu.index}
+        label={`GPU ${gpu.index}`}
+        value={parts.filter((part) => part !== null).join(', ') || 'not measured'}
+        help={`${gpu.name}: share of the time in which it computes, memory in use, power, temperature`}
+      />
+    )
+  })
 }
 
 /** Long text beside a symbol must not squeeze it. */
