@@ -3,6 +3,8 @@
  *
  * Options: --sizes A,C (or demo, V), --steps 5, --rounds 3, --threads (all), --backend native, --rank 16,
  * --python python3 (one that has torch, transformers and peft; none: no comparison).
+ * On a GPU: --backend cuda, --sizes 160M,1.1B,7B (NAME-16k: 16,384 tokens a step), --products float32 (3xTF32, TF32),
+ * --compute-dtype float32 (bfloat16), --methods lora,hd-pissa (all); PyTorch runs on the same GPU, eager and compiled.
  *
  * Every case runs in a process of its own, all cases take turns for a number of rounds, and medians over all rounds are
  * shown, so that what else the machine does disturbs all alike. Processor time tells what a busy machine would do idle.
@@ -15,6 +17,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { launchCommand } from '@rankscope/launch'
+import { trainingSchema } from '@rankscope/protocol'
 import { type Measured, renderReport } from './engine/report.ts'
 import { type CaseResult, caseName, type MethodKind, type StepCase, sizes } from './engine/sizes.ts'
 
@@ -35,7 +38,7 @@ function benchEngine(): void {
     if (!size) throw new Error(`there is no size ${name}; known: ${Object.keys(sizes).join(', ')}`)
     // A device needs at least one sequence of its own.
     const cases = methods
-      .filter(({ devices }) => size.batch % devices === 0)
+      .filter(({ method, devices }) => size.batch % devices === 0 && options.methods.includes(method))
       .map((method): StepCase => ({ size, ...method, ...options }))
     measured.push(...takeTurns(cases, options.rounds, options.python))
   }
@@ -59,6 +62,9 @@ function readOptions() {
       threads: { type: 'string', default: String(availableParallelism()) },
       rank: { type: 'string', default: '16' },
       backend: { type: 'string', default: 'native' },
+      products: { type: 'string', default: 'float32' },
+      'compute-dtype': { type: 'string', default: 'float32' },
+      methods: { type: 'string', default: 'full,lora,pissa,hd-pissa' },
       python: { type: 'string', default: 'python3' },
     },
   })
@@ -71,6 +77,11 @@ function readOptions() {
   return {
     sizes: values.sizes.split(','),
     ...{ steps: count('steps'), rounds: count('rounds'), threads: count('threads'), rank: count('rank') },
+    ...trainingSchema.pick({ products: true, computeDtype: true }).parse({
+      products: values.products,
+      computeDtype: values['compute-dtype'],
+    }),
+    methods: values.methods.split(','),
     ...{ backend: values.backend, python: values.python === 'none' ? null : findPython(values.python) },
   }
 }
@@ -83,15 +94,20 @@ function findPython(command: string): string | null {
 }
 
 function takeTurns(cases: readonly StepCase[], rounds: number, python: string | null): Measured[] {
-  const measured = cases.map((stepCase): Measured => ({ stepCase, ours: [], peer: [] }))
+  const measured = cases.map((stepCase): Measured => ({ stepCase, ours: [], peer: [], compiled: [] }))
   for (let round = 1; round <= rounds; round++) {
-    for (const { stepCase, ours, peer } of measured) {
+    for (const { stepCase, ours, peer, compiled } of measured) {
       console.error(`size ${stepCase.size.name}, round ${round} of ${rounds}: ${caseName(stepCase)}`)
       const json = JSON.stringify(stepCase)
       const [program, ...args] = launchCommand(new URL('./engine/case.ts', import.meta.url), json)
       ours.push(run(program, args))
       const peers = fileURLToPath(new URL('./engine/peers.py', import.meta.url))
-      if (python && stepCase.devices <= peerDevicesAtMost) peer.push(...runPeer(python, [peers, json]))
+      // Ranks of one GPU would wait for one another: there the official computation of one rank is compared.
+      const onGpu = stepCase.backend === 'cuda'
+      if (python && stepCase.devices <= (onGpu ? 1 : peerDevicesAtMost))
+        peer.push(...runPeer(python, [peers, json]))
+      if (python && onGpu && stepCase.method === 'lora')
+        compiled.push(...runPeer(python, [peers, JSON.stringify({ ...stepCase, compiled: true })]))
     }
   }
   return measured

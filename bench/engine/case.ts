@@ -4,6 +4,7 @@
  */
 import { methodConfigSchema } from '@rankscope/protocol'
 import { matMul, ones } from '@tensorflow/tfjs-core'
+import { runningCudaBackend } from '../../gpu-node/src/backends/cuda.ts'
 import { selectBackend } from '../../gpu-node/src/backends/select.ts'
 import { type Training, train } from '../../gpu-node/src/train/trainer.ts'
 import type { CaseResult, StepCase } from './sizes.ts'
@@ -13,10 +14,15 @@ const warmUpSteps = 3
 const productSize = 1536
 
 async function runCase(json: string): Promise<void> {
-  const { size, method, devices, rank, threads, backend, steps } = JSON.parse(json) as StepCase
+  const { size, method, devices, rank, threads, backend, steps, products, computeDtype } = JSON.parse(
+    json,
+  ) as StepCase
   const started = await selectBackend(backend as Parameters<typeof selectBackend>[0], { threads })
   const config = methodConfigSchema.parse(method === 'full' ? { name: method } : { name: method, rank })
-  const training = await syntheticTraining(size, config, devices, warmUpSteps + steps)
+  const training = await syntheticTraining(size, config, devices, warmUpSteps + steps, {
+    products,
+    computeDtype,
+  })
   const result = await measure(training, threads)
   console.log(JSON.stringify({ ...result, description: `${started.name}: ${started.description}` }))
 }
@@ -45,7 +51,12 @@ async function measure(training: Training, threads: number): Promise<Omit<CaseRe
     lap = stopwatch(threads)
     return 'continue'
   })
-  return { ...result, peakRssBytes: process.resourceUsage().maxRSS * 1024 }
+  const device = runningCudaBackend()?.memoryUse
+  return {
+    ...result,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    ...(device && { peakDeviceBytes: device.peakLiveBytes }),
+  }
 }
 
 function stopwatch(threads: number): () => { wallMs: number; processorMs: number } {

@@ -14,6 +14,7 @@ import time
 case = json.loads(sys.argv[1])
 size, rank_r, devices = case["size"], case["rank"], case["devices"]
 ranks = devices if case["method"] == "hd-pissa" else 1
+on_gpu = case.get("backend") == "cuda"
 threads = max(1, case["threads"] // ranks)
 os.environ["OMP_NUM_THREADS"] = str(threads)
 
@@ -22,6 +23,11 @@ import torch.distributed as dist  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
+if on_gpu:
+    torch.backends.cuda.matmul.allow_tf32 = case["products"] == "TF32"
+    torch.backends.cudnn.allow_tf32 = case["products"] == "TF32"
+    torch.set_default_device("cuda")
+narrow = case.get("computeDtype") == "bfloat16"
 WARM_UP = 3
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -30,7 +36,7 @@ def make_model():
     torch.manual_seed(42)
     config = LlamaConfig(
         hidden_size=size["hidden"], intermediate_size=size["mlp"], num_hidden_layers=size["layers"],
-        num_attention_heads=size["heads"], num_key_value_heads=size["heads"], vocab_size=size["vocabulary"],
+        num_attention_heads=size["heads"], num_key_value_heads=size.get("keyValueHeads", size["heads"]), vocab_size=size["vocabulary"],
         max_position_embeddings=4096, tie_word_embeddings=True, use_cache=False)
     return LlamaForCausalLM(config).float().train()
 
@@ -118,15 +124,20 @@ def work(rank, port):
         model = get_peft_model(
             model, LoraConfig(r=rank_r, lora_alpha=rank_r, target_modules=TARGETS, init_lora_weights=start))
     updates = OfficialStep(model) if case["method"] == "hd-pissa" else TorchStep(model)
+    if case.get("compiled"):
+        model = torch.compile(model)
     ids = torch.randint(size["vocabulary"], (size["batch"] // ranks, size["sequence"]))
     wall, processor = [], []
     for step in range(WARM_UP + case["steps"]):
         if ranks > 1:
             dist.barrier()
         start, used = time.perf_counter(), time.process_time()
-        loss = model(input_ids=ids, labels=ids).loss
+        with torch.autocast("cuda" if on_gpu else "cpu", dtype=torch.bfloat16, enabled=narrow):
+            loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         updates.step()
+        if on_gpu:
+            torch.cuda.synchronize()
         if ranks > 1:
             dist.barrier()
         if step >= WARM_UP:
@@ -139,6 +150,7 @@ def work(rank, port):
         print(json.dumps({
             "wallMs": wall, "processorMs": (mine[0] / case["threads"]).tolist(),
             "peakWall": [], "peakProcessor": [], "peakRssBytes": int(mine[1][0]) * 1024,
+            **({"peakDeviceBytes": torch.cuda.max_memory_allocated()} if on_gpu else {}),
             "description": f"torch {torch.__version__}"}))
     if ranks > 1:
         dist.destroy_process_group()

@@ -1,4 +1,5 @@
 /** Turns measurements into the table that is printed and its Markdown twin for docs/benchmarks.md. */
+import { predictionOf } from './predictions.ts'
 import { type CaseResult, caseName, type StepCase, stepFlops } from './sizes.ts'
 
 export interface Measured {
@@ -6,6 +7,8 @@ export interface Measured {
   /** One result per round. */
   readonly ours: CaseResult[]
   readonly peer: CaseResult[]
+  /** The peer through torch.compile, where that is measured. */
+  readonly compiled: CaseResult[]
 }
 
 export interface Machine {
@@ -17,6 +20,8 @@ export interface Machine {
   readonly rank: number
   readonly rounds: number
   readonly steps: number
+  readonly products: string
+  readonly computeDtype: string
 }
 
 const columns = [
@@ -28,9 +33,16 @@ const columns = [
   'sgemm GFLOP/s',
   'share',
   'share by processor time',
-  'peak RSS MB',
+  'peak MB',
+  'predicted ms',
 ]
-const peerColumns = ['PyTorch step ms', 'times as fast', 'by processor time', 'PyTorch peak RSS MB']
+const peerColumns = [
+  'PyTorch step ms',
+  'times as fast',
+  'by processor time',
+  'PyTorch peak MB',
+  'compiled step ms',
+]
 
 export function renderReport(
   measured: readonly Measured[],
@@ -39,13 +51,14 @@ export function renderReport(
   const withPeers = measured.some(({ peer }) => peer.length > 0)
   const header = withPeers ? [...columns, ...peerColumns] : columns
   const rows = measured.map((entry) => (withPeers ? [...row(entry), ...peerRow(entry)] : row(entry)))
-  const { processor, cores, memoryGigabytes, date, threads, rank, rounds, steps } = machine
+  const { processor, cores, memoryGigabytes, date, threads, rank, rounds, steps, products, computeDtype } =
+    machine
   const descriptions = new Set(
     measured.flatMap(({ ours, peer }) => [...ours, ...peer].map((r) => r.description)),
   )
   const caption = [
     `${processor}, ${cores} cores, ${memoryGigabytes} GB; ${date}; ${[...descriptions].join('; ')}.`,
-    `float32, ${threads} threads, rank ${rank}; medians of ${rounds} rounds of ${steps} steps, optimizer included.`,
+    `operands ${computeDtype}, products ${products}, ${threads} threads, rank ${rank}; medians of ${rounds} rounds of ${steps} steps, optimizer included.`,
   ]
   const widths = header.map((title, i) => Math.max(title.length, ...rows.map((cells) => cells[i]!.length)))
   const line = (cells: readonly string[]) => cells.map((cell, i) => cell.padStart(widths[i]!)).join('  ')
@@ -72,19 +85,24 @@ function row({ stepCase, ours }: Measured): string[] {
     share('wallMs', 'peakWall').toFixed(2),
     share('processorMs', 'peakProcessor').toFixed(2),
     megabytes(ours),
+    predictionOf(stepCase)?.toString() ?? '',
   ]
 }
 
-function peerRow({ ours, peer }: Measured): string[] {
+function peerRow({ ours, peer, compiled }: Measured): string[] {
   if (peer.length === 0) return peerColumns.map(() => '')
   const ratio = (times: 'wallMs' | 'processorMs') =>
     (median(peer.flatMap((r) => r[times])) / median(ours.flatMap((r) => r[times]))).toFixed(2)
   const wall = median(peer.flatMap((result) => result.wallMs))
-  return [wall.toFixed(0), ratio('wallMs'), ratio('processorMs'), megabytes(peer)]
+  const compiledWall = compiled.flatMap((result) => result.wallMs)
+  return [
+    ...[wall.toFixed(0), ratio('wallMs'), ratio('processorMs'), megabytes(peer)],
+    compiledWall.length > 0 ? median(compiledWall).toFixed(0) : '',
+  ]
 }
 
 const megabytes = (results: readonly CaseResult[]): string =>
-  (Math.max(...results.map((result) => result.peakRssBytes)) / 1e6).toFixed(0)
+  (Math.max(...results.map((result) => result.peakDeviceBytes ?? result.peakRssBytes)) / 1e6).toFixed(0)
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((left, right) => left - right)

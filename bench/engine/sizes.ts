@@ -1,10 +1,14 @@
 /** What is measured: model sizes, methods, and the arithmetic that one training step takes. */
+import type { RunConfig } from '@rankscope/protocol'
+
 export interface ModelSize {
   readonly name: string
   readonly hidden: number
   readonly mlp: number
   readonly layers: number
   readonly heads: number
+  /** As many as `heads` where not given. */
+  readonly keyValueHeads?: number
   readonly vocabulary: number
   /** Sequences of a step. */
   readonly batch: number
@@ -29,6 +33,24 @@ export const sizes: Readonly<Record<string, ModelSize>> = {
   },
   /** The vocabulary of Llama 3. */
   V: { name: 'V', ...common, hidden: 512, mlp: 1408, heads: 8, vocabulary: 128_256, batch: 2, sequence: 512 },
+  ...forGpus({
+    '160M': { hidden: 768, mlp: 3072, layers: 12, heads: 12 },
+    '1.1B': { hidden: 2048, mlp: 5632, layers: 22, heads: 32, keyValueHeads: 4 },
+    '7B': { hidden: 4096, mlp: 11_008, layers: 32, heads: 32 },
+  }),
+}
+
+/** Each at 4,096 tokens a step and, as NAME-16k, at 16,384. */
+function forGpus(
+  shapes: Record<string, Omit<ModelSize, 'name' | 'vocabulary' | 'batch' | 'sequence'>>,
+): Record<string, ModelSize> {
+  const sized = Object.entries(shapes).flatMap(([name, shape]) =>
+    [8, 32].map((batch): [string, ModelSize] => {
+      const title = batch === 8 ? name : `${name}-16k`
+      return [title, { name: title, ...shape, vocabulary: 32_000, batch, sequence: 512 }]
+    }),
+  )
+  return Object.fromEntries(sized)
 }
 
 export type MethodKind = 'full' | 'lora' | 'pissa' | 'hd-pissa'
@@ -41,6 +63,10 @@ export interface StepCase {
   readonly rank: number
   readonly threads: number
   readonly backend: string
+  readonly products: RunConfig['training']['products']
+  readonly computeDtype: RunConfig['training']['computeDtype']
+  /** Of a peer alone: through torch.compile. */
+  readonly compiled?: boolean
   /** Steps that count, after those that warm up. */
   readonly steps: number
 }
@@ -60,6 +86,8 @@ export interface CaseResult {
   readonly peakWall: number[]
   readonly peakProcessor: number[]
   readonly peakRssBytes: number
+  /** Most that tensors held at once on a GPU; absent elsewhere. */
+  readonly peakDeviceBytes?: number
   readonly description: string
 }
 
@@ -75,10 +103,11 @@ export function stepFlops({
   devices,
   rank,
 }: Pick<StepCase, 'size' | 'method' | 'devices' | 'rank'>): number {
-  const { hidden, mlp, layers, vocabulary, batch, sequence } = size
+  const { hidden, mlp, layers, vocabulary, batch, sequence, heads, keyValueHeads = heads } = size
+  const keyValueWidth = (hidden / heads) * keyValueHeads
   const rows = batch * sequence
-  const weights = layers * (4 * hidden * hidden + 3 * hidden * mlp)
-  const sides = layers * (4 * 2 * hidden + 3 * (hidden + mlp))
+  const weights = layers * (2 * hidden * (hidden + keyValueWidth) + 3 * hidden * mlp)
+  const sides = layers * (2 * 2 * hidden + 2 * (hidden + keyValueWidth) + 3 * (hidden + mlp))
   const attention = 7 * batch * sequence * sequence * hidden * layers
   const head = (method === 'full' ? 6 : 4) * rows * vocabulary * hidden
   switch (method) {

@@ -1,5 +1,5 @@
 /** Training on random weights and random tokens: what the time of a step does not depend on is made up. */
-import { type MethodConfig, runConfigSchema, targetModuleNames } from '@rankscope/protocol'
+import { type MethodConfig, type RunConfig, runConfigSchema, targetModuleNames } from '@rankscope/protocol'
 import type { LlamaConfig } from '../../gpu-node/src/model/config.ts'
 import { Model } from '../../gpu-node/src/model/model.ts'
 import { parameterSpecs } from '../../gpu-node/src/model/parameters.ts'
@@ -15,6 +15,7 @@ export async function syntheticTraining(
   method: MethodConfig,
   devices: number,
   totalSteps: number,
+  precision: Partial<Pick<RunConfig['training'], 'products' | 'computeDtype'>> = {},
 ): Promise<Training> {
   const random = new Random(42)
   const model = randomModel(size, random)
@@ -29,7 +30,12 @@ export async function syntheticTraining(
     parallel: { devices },
     optimizer: { maxGradNorm: null },
     schedule: { kind: 'constant', warmupRatio: 0 },
-    training: { maxSteps: totalSteps, globalBatchSize: size.batch, microBatchSize: size.batch / devices },
+    training: {
+      maxSteps: totalSteps,
+      globalBatchSize: size.batch,
+      microBatchSize: size.batch / devices,
+      ...precision,
+    },
   })
   const { training } = await assembleTraining({
     config,
@@ -50,7 +56,7 @@ function randomModel(size: ModelSize, random: Random): Model {
     intermediateSize: size.mlp,
     layers: size.layers,
     heads: size.heads,
-    keyValueHeads: size.heads,
+    keyValueHeads: size.keyValueHeads ?? size.heads,
     headDim: size.hidden / size.heads,
     vocabularySize: size.vocabulary,
     maxPositions: 4096,
@@ -70,10 +76,18 @@ function randomModel(size: ModelSize, random: Random): Model {
   const weights = parameterSpecs(config).map(({ name, shape }) => {
     const values = new Float32Array(shape.reduce((count, length) => count * length, 1))
     if (shape.length === 1) values.fill(1)
-    else random.fillNormal(values, 0, 0.02)
+    else fillRepeating(values, random)
     return [name, parameter(values, shape)] as const
   })
   return new Model(config, new Map(weights), null)
+}
+
+/** Normal numbers, the same again after some millions: billions of them would take minutes to draw. */
+function fillRepeating(values: Float32Array, random: Random): void {
+  const drawn = values.subarray(0, 2 ** 22)
+  random.fillNormal(drawn, 0, 0.02)
+  for (let filled = drawn.length; filled < values.length; filled *= 2)
+    values.copyWithin(filled, 0, Math.min(filled, values.length - filled))
 }
 
 /** Something in place of singular triplets, on whose values the speed of a step does not depend. */
