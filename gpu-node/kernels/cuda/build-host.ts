@@ -5,7 +5,17 @@ import { join } from 'node:path'
 import { buildFolder } from '../built-library.ts'
 import { hostLibraryPath, hostSources } from './host-library.ts'
 
-const flags = ['-std=gnu11', '-O2', '-g', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-pthread', '-shared']
+const flags = [
+  '-std=gnu11',
+  '-O2',
+  '-g',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-Wall',
+  '-Wextra',
+  '-pthread',
+  '-shared',
+]
 
 /** The library's path, built unless it is there; throws what the compiler said. */
 export function buildHostLibrary(compiler: string): string {
