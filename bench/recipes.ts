@@ -3,7 +3,8 @@
  *
  * Options: --only A,B (ids; the rest of the table stays as it was measured), --except A,B, --threads (all), --docs docs,
  * --out bench/results/recipes (a folder for each recipe; started again, what is finished there is not run again, and its
- * time is kept).
+ * time is kept), --steps N (ends each run after so many steps, with as many examples to score: whether every recipe runs,
+ * in a fifth of the time; writes no page).
  *
  * The clock also measures what else the machine does; processor time, of all processes of a recipe together, does not.
  * Writes the section "recipes" of docs/recipes.md. Exit code 1 where a run of a recipe did not finish.
@@ -38,6 +39,7 @@ const { values: options } = parseArgs({
     threads: { type: 'string', default: String(availableParallelism()) },
     docs: { type: 'string', default: join(import.meta.dirname, '../docs') },
     out: { type: 'string', default: join(import.meta.dirname, 'results/recipes') },
+    steps: { type: 'string' },
   },
 })
 const ids = (text: string | undefined) => text?.split(',') ?? []
@@ -58,23 +60,25 @@ for (const recipe of chosen) {
 }
 const table = markdownTable(
   ['recipe', 'of the paper', 'what is compared', 'runs', 'processor minutes', 'minutes'],
-  recipes.flatMap((recipe) => row(recipe, measured[recipe.id])),
+  recipes.map((recipe) => row(recipe, measured[recipe.id])),
   [0, 1, 2],
 )
 const where = machineLine(`${options.threads} threads`)
-replaceSection(join(options.docs, 'recipes.md'), 'recipes', `${where}\n\n${table}`)
+if (options.steps === undefined)
+  replaceSection(join(options.docs, 'recipes.md'), 'recipes', `${where}\n\n${table}`)
 console.log(table)
 const broken = chosen.filter(({ id }) => measured[id]!.finished < measured[id]!.runs)
 for (const { id } of broken)
   console.error(`${id}: ${measured[id]!.runs - measured[id]!.finished} runs did not finish`)
 process.exitCode = broken.length > 0 ? 1 : 0
 
-function measure({ id }: Recipe, before: Measured | undefined): Measured {
+function measure(recipe: Recipe, before: Measured | undefined): Measured {
+  const { id } = recipe
   const out = join(options.out, id)
   const started = { wallMs: performance.now(), processorSeconds: childSeconds() }
   const [program, ...args] = launchCommand(
     new URL('../gpu-node/src/cli/train.ts', import.meta.url),
-    ...['--recipe', id, '--out', out, '--threads', options.threads],
+    ...[...asked(recipe), '--out', out, '--threads', options.threads],
   )
   const { status } = spawnSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
   if (status !== 0 && status !== 1) throw new Error(`${id} ended with exit code ${status}`)
@@ -88,6 +92,22 @@ function measure({ id }: Recipe, before: Measured | undefined): Measured {
   }
 }
 
+/** How the recipe is named to npm run train: as it is, or as a file of the same with fewer steps. */
+function asked(recipe: Recipe): string[] {
+  if (options.steps === undefined) return ['--recipe', recipe.id]
+  const steps = Number(options.steps)
+  const { base, ...rest } = recipeSweep(recipe, 'small')
+  const { training, evaluation } = base as { training: object; evaluation: object }
+  const shorter = {
+    ...base,
+    training: { ...training, maxSteps: steps },
+    evaluation: { ...evaluation, examples: steps, maxNewTokens: 4 },
+  }
+  const place = join(options.out, `${recipe.id}.json`)
+  writeFileSync(place, JSON.stringify({ ...rest, base: shorter }))
+  return ['--sweep', place]
+}
+
 /** Processor time of all processes that were started here and are over, with theirs; 0 where the system does not tell. */
 function childSeconds(): number {
   if (!existsSync('/proc/self/stat')) return 0
@@ -98,9 +118,15 @@ function childSeconds(): number {
   return (Number(fields[13]) + Number(fields[14])) / 100
 }
 
-function row({ id, of, compare }: Recipe, found: Measured | undefined): string[][] {
-  if (!found) return []
+/** A recipe that was not measured has dashes. */
+function row({ id, of, compare, small }: Recipe, found: Measured | undefined): string[] {
   const minutes = (value: number) => (value < 10 ? value.toFixed(1) : value.toFixed(0))
-  const processor = found.processorMinutes === 0 ? '' : minutes(found.processorMinutes)
-  return [[`\`${id}\``, of, compare, String(found.runs), processor, minutes(found.wallMinutes)]]
+  return [
+    `\`${id}\``,
+    of,
+    compare,
+    String(found?.runs ?? expandSweep(small()).runs.length),
+    found && found.processorMinutes > 0 ? minutes(found.processorMinutes) : '–',
+    found ? minutes(found.wallMinutes) : '–',
+  ]
 }

@@ -37,7 +37,7 @@ test('a recipe in full starts nothing before model, data and test file are named
   await expect(form.getByTestId('recipe-problems')).toContainText('test questions of GSM8K')
   await expect(form.getByRole('button', { name: 'Launch in full' })).toBeDisabled()
   await form.getByLabel('Base model').fill(model)
-  await form.getByLabel('Training file').fill(join(stack.dataFolder, 'train.json'))
+  await form.getByLabel('Mathematics').fill(join(stack.dataFolder, 'train.json'))
   await expect(form.getByTestId('recipe-problems')).not.toContainText('Llama-2-7B')
   await form.getByLabel('GSM8K test file').fill(join(stack.dataFolder, 'test.json'))
   // What the node says of the memory stands beside the launch.

@@ -36,7 +36,7 @@ export function plotSvg({ title, caption, x, y, series }: Plot): string {
   const bottom = box.top + 20 * legend.length + plotHeight
   const horizontal = scale(xs, x.log ?? false, box.left, width - box.right)
   const vertical = scale(ys, y.log ?? false, bottom, box.top + 20 * legend.length + 6)
-  const words = wrap(caption, 118)
+  const words = wrapText(caption, 118)
   const height = bottom + 62 + 16 * words.length
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#1f2933">`,
@@ -194,7 +194,8 @@ function star(place: string): string {
   return `M${corners.join('L')}Z`
 }
 
-function wrap(words: string, most: number): string[] {
+/** Lines of at most so many characters, broken between words. */
+export function wrapText(words: string, most: number): string[] {
   const lines: string[] = ['']
   for (const word of words.split(/\s+/)) {
     const line = lines.at(-1)!

@@ -10,6 +10,7 @@ import {
 } from '@tabler/icons-react'
 import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react'
 import type { RunStore } from '../live/run-store.ts'
+import { captionOf } from './caption.ts'
 import classes from './chart-card.module.css'
 import { downloadCsv, downloadImage, type ImageFormat } from './download.ts'
 import type { Figure, LineFigure, PlotlyFigure } from './figure.ts'
@@ -41,10 +42,12 @@ type Props = {
   onSeen?: () => void
   /** How much of what it shows is here, e.g. “3 of 4 runs loaded”; nothing once all is. */
   loadedNote?: string | null
+  /** For the caption of a saved picture: which module, which step, of how many. */
+  facts?: readonly string[]
 }
 
 export function ChartCard(props: Props) {
-  const { title, help, chart, stores, toggles = [], controls, footer, height = 250 } = props
+  const { title, help, chart, stores, toggles = [], controls, footer, height = 250, facts } = props
   const theme = useChartTheme()
   const figure = useRef<Figure | null>(null)
   const [counted, setCounted] = useState('')
@@ -74,7 +77,8 @@ export function ChartCard(props: Props) {
   const saveImage = (format: ImageFormat) => {
     if (!figure.current) return
     const picture = figure.current.kind === 'lines' ? asPicture(figure.current, theme) : figure.current
-    downloadImage(picture, title, format, theme).catch((error: unknown) =>
+    const caption = captionOf(title, figure.current, facts)
+    downloadImage(picture, { title, caption, format, theme }).catch((error: unknown) =>
       notifications.show({ color: 'red', title: 'The picture could not be made', message: String(error) }),
     )
   }

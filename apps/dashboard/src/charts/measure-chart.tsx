@@ -55,6 +55,7 @@ export const MeasureChart = memo(function MeasureChart(props: Props) {
       chart={{ kind: 'lines', build }}
       stores={stores}
       height={height}
+      facts={[module === null ? 'mean of the watched modules' : `module ${module}`]}
       onPick={view.setStep}
       toggles={[{ label: 'Logarithmic y axis', value: logY, set: setLogY }]}
       controls={

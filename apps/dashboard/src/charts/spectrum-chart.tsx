@@ -80,6 +80,11 @@ export const SpectrumChart = memo(function SpectrumChart(props: Props) {
       chart={{ kind: 'lines', build }}
       stores={stores}
       height={height}
+      facts={[
+        ...(module === null ? [] : [`module ${module}`]),
+        ...(allParts ? ['all parts'] : part === 'total' ? [] : [partLabels[part]]),
+        ...(step === null ? ['the newest step of each run'] : [`step ${formatExact(step)}`]),
+      ]}
       toggles={[
         { label: 'Logarithmic y axis', value: logY, set: setLogY },
         { label: 'Logarithmic x axis', value: logX, set: setLogX },

@@ -10,7 +10,7 @@ export function ResultTable({ table, testId, minWidth, dense = false }: Props) {
     <MantineTable.ScrollContainer minWidth={minWidth}>
       <MantineTable
         verticalSpacing={dense ? 4 : 'xs'}
-        fz="sm"
+        fz={dense && table.columns.length > 6 ? 'xs' : 'sm'}
         {...(testId === undefined ? {} : { 'data-testid': testId })}
       >
         <MantineTable.Thead>

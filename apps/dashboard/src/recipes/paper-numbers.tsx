@@ -6,7 +6,11 @@ import { ResultTable } from '../common/result-table.tsx'
 export function PaperNumbers({ table }: { table: Table }) {
   return (
     <div data-testid="paper-numbers">
-      <ResultTable table={table} minWidth={90 * table.columns.length} dense />
+      <ResultTable
+        table={table}
+        minWidth={(table.columns.length > 6 ? 64 : 90) * table.columns.length}
+        dense
+      />
       <Text size="xs" c="dimmed">
         The paper’s numbers. {table.caption}
       </Text>

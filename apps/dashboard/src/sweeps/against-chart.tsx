@@ -7,7 +7,7 @@ import { ChartCard } from '../charts/chart-card.tsx'
 import { useChartTheme } from '../charts/use-chart-theme.ts'
 import { SmallSelect } from '../common/small-select.tsx'
 import { useViewFlag, useViewText } from '../common/view-state.ts'
-import { availableMeasures, measureChoices, measuredOf } from './measured.ts'
+import { availableMeasures, measureChoices, measuredOf, sweepFacts } from './measured.ts'
 import { againstFigure } from './sweep-figures.ts'
 
 type Props = { name: string; initialX: string; spec: SweepSpec; results: readonly RunResult[] }
@@ -34,6 +34,7 @@ export const AgainstChart = memo(function AgainstChart({ name, initialX, spec, r
       help="One dot per run that has both measures, coloured by method and variant. Means over the target modules, at the end of training."
       chart={chart}
       stores={noStores}
+      facts={sweepFacts(spec, results)}
       height={300}
       toggles={[
         { label: 'Logarithmic x axis', value: logX, set: setLogX },

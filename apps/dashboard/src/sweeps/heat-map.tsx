@@ -1,13 +1,13 @@
 /** Means of a measure over two axes, as a table whose cells are shaded: the numbers can be read and copied. */
 import { Group, Paper, Table, Text } from '@mantine/core'
-import { type RunResult, settingText } from '@rankscope/experiments'
+import { isChoice, type RunResult, settingText } from '@rankscope/experiments'
 import type { SweepSpec } from '@rankscope/protocol'
 import { memo } from 'react'
 import { formatNumber, formatPercent } from '../common/format.ts'
 import { SmallSelect } from '../common/small-select.tsx'
 import { useViewText } from '../common/view-state.ts'
 import { availableMeasures, measureChoices, measuredOf } from './measured.ts'
-import { heatCells } from './sweep-figures.ts'
+import { heatCells, lineAxis } from './sweep-figures.ts'
 
 export const HeatMap = memo(function HeatMap({
   spec,
@@ -16,9 +16,10 @@ export const HeatMap = memo(function HeatMap({
   spec: SweepSpec
   results: readonly RunResult[]
 }) {
-  const paths = spec.axes
-    .filter(({ values, path }) => values.length > 1 && path !== 'seed')
-    .map(({ path }) => path)
+  const varied = spec.axes.filter(({ values, path }) => values.length > 1 && path !== 'seed')
+  // Method and variant in one, where there are variants.
+  const hasVariants = varied.some(({ path, values }) => path !== 'method' && isChoice(path, values[0]))
+  const paths = [...(hasVariants ? [lineAxis] : []), ...varied.map(({ path }) => path)]
   const names = availableMeasures(results, spec.metric)
   const [rowText, setRow] = useViewText('heat.rows', '')
   const [columnText, setColumn] = useViewText('heat.columns', '')
@@ -26,7 +27,9 @@ export const HeatMap = memo(function HeatMap({
   if (paths.length < 2) return null
   const row = paths.includes(rowText) ? rowText : paths[0]!
   const column =
-    paths.find((path) => path === columnText && path !== row) ?? paths.find((path) => path !== row)!
+    paths.find((path) => path === columnText && path !== row) ??
+    varied.find(({ path, values }) => path !== row && typeof values[0] === 'number')?.path ??
+    paths.find((path) => path !== row)!
   const name = names.includes(nameText) ? nameText : names[0]!
   const measured = measuredOf(name)
   const { rows, columns, cells } = heatCells(results, measured, [row, column])

@@ -1,6 +1,6 @@
 /** What can be read from the runs of a sweep, with its name for people. Pure. */
 import { metricRules, type RunResult } from '@rankscope/experiments'
-import type { SelectionMetric } from '@rankscope/protocol'
+import type { SelectionMetric, SweepSpec } from '@rankscope/protocol'
 import type { Measured } from './sweep-figures.ts'
 
 const titles: Readonly<Record<string, string>> = {
@@ -44,4 +44,17 @@ export function availableMeasures(results: readonly RunResult[], metric: Selecti
 
 export function measureChoices(names: readonly string[]) {
   return names.map((value) => ({ value, label: measuredOf(value).title }))
+}
+
+/** For the caption of a saved chart. */
+export function sweepFacts(spec: SweepSpec, results: readonly RunResult[]): string[] {
+  const finished = results.filter(({ outcome }) => outcome === 'finished')
+  const seeds = new Set(finished.map(({ seed }) => seed)).size
+  const steps = new Set(finished.flatMap(({ measures }) => measures['steps'] ?? []))
+  return [
+    `sweep ${spec.name}`,
+    `n = ${finished.length} finished runs of ${results.length}, ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`,
+    'all target modules',
+    steps.size === 1 ? `step ${[...steps][0]}` : 'the last step of each run',
+  ]
 }

@@ -7,7 +7,7 @@ import { ChartCard } from '../charts/chart-card.tsx'
 import { useChartTheme } from '../charts/use-chart-theme.ts'
 import { SmallSelect } from '../common/small-select.tsx'
 import { useViewFlag, useViewText } from '../common/view-state.ts'
-import { availableMeasures, measureChoices, measuredOf } from './measured.ts'
+import { availableMeasures, measureChoices, measuredOf, sweepFacts } from './measured.ts'
 import { overAxisFigure } from './sweep-figures.ts'
 
 type Props = { spec: SweepSpec; results: readonly RunResult[]; best: readonly Setting[] }
@@ -46,6 +46,7 @@ export const OverAxisChart = memo(function OverAxisChart({ spec, results, best }
       help="Each dot is a run; the line is the mean over seeds and whatever else varies, the band one standard deviation (n − 1). A star is the line’s best setting, chosen on validation data where there is any. A cross at the foot is a run that diverged or failed."
       chart={chart}
       stores={noStores}
+      facts={sweepFacts(spec, results)}
       height={360}
       primary
       toggles={[

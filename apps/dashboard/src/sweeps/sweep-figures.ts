@@ -1,5 +1,7 @@
 /** What a sweep’s charts show: a measure over an axis, one line per method and variant, and one measure against another. Pure. */
+
 import { estimate, lineOf, linesIn, type RunResult, type Setting, settingsOf } from '@rankscope/experiments'
+import type { SettingValue } from '@rankscope/protocol'
 import type { Data } from 'plotly.js'
 import { axis, baseLayout, type ChartTheme, type PlotlyFigure } from '../charts/figure.ts'
 import { palette } from '../runs/run-colours.ts'
@@ -225,6 +227,9 @@ export function againstFigure(
 
 export type HeatCell = { settings: readonly Setting[]; mean: number | null; n: number; lost: number }
 
+/** Stands for an axis: method and variant together. */
+export const lineAxis = 'line'
+
 /** Means over all other axes and the seeds, for two axes. */
 export function heatCells(
   results: readonly RunResult[],
@@ -232,7 +237,7 @@ export function heatCells(
   paths: readonly [string, string],
 ) {
   const values = (path: string) => {
-    const all = results.flatMap(({ point }) => (path in point ? [point[path]!] : []))
+    const all = results.flatMap((result) => valueAt(result, path) ?? [])
     const distinct = [...new Map(all.map((value) => [JSON.stringify(value), value])).values()]
     return distinct.every((value) => typeof value === 'number')
       ? distinct.sort((one, other) => Number(one) - Number(other))
@@ -242,9 +247,9 @@ export function heatCells(
   const cells = rows.map((row) =>
     columns.map((column): HeatCell => {
       const own = results.filter(
-        ({ point }) =>
-          JSON.stringify(point[paths[0]]) === JSON.stringify(row) &&
-          JSON.stringify(point[paths[1]]) === JSON.stringify(column),
+        (result) =>
+          JSON.stringify(valueAt(result, paths[0])) === JSON.stringify(row) &&
+          JSON.stringify(valueAt(result, paths[1])) === JSON.stringify(column),
       )
       const found = estimate(own.flatMap((result) => measured.value(result) ?? []))
       const lost = own.filter(({ outcome }) => outcome === 'diverged' || outcome === 'failed').length
@@ -252,4 +257,8 @@ export function heatCells(
     }),
   )
   return { rows, columns, cells }
+}
+
+function valueAt(result: RunResult, path: string): SettingValue | undefined {
+  return path === lineAxis ? lineOf(result) : result.point[path]
 }

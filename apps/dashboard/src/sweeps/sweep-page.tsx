@@ -40,6 +40,7 @@ function Sweep({ sweep, runs }: { sweep: SweepView; runs: readonly RunView[] }) 
   const best = useMemo(() => bestSettings(results, metric).map(({ setting }) => setting), [results, metric])
   const counts: SweepView['counts'] = {}
   for (const { run } of members) counts[run.state] = (counts[run.state] ?? 0) + 1
+  const isOver = sweep.state === 'active' && members.every(({ run }) => run.state === 'finished')
   const compared = members.map(({ run }) => run.runId).slice(0, mostCompared)
   return (
     <Stack gap="md">
@@ -48,7 +49,7 @@ function Sweep({ sweep, runs }: { sweep: SweepView; runs: readonly RunView[] }) 
           <Group gap="sm">
             <Title order={2}>{sweep.spec.name}</Title>
             <Badge variant="light" data-testid="sweep-state">
-              {sweep.state}
+              {isOver ? 'finished' : sweep.state}
             </Badge>
           </Group>
           <Text size="sm" c="dimmed">
