@@ -17,7 +17,9 @@ import { parseArgs } from 'node:util'
 import {
   archiveFileName,
   archiveResults,
+  expandSweep,
   type Recipe,
+  recipeSweep,
   recipes,
   sweepArchiveSchema,
 } from '@rankscope/experiments'
