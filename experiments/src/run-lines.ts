@@ -25,8 +25,8 @@ export function lineOfRecord(body: RecordBody, timeMs: number): RunLine | null {
     case 'scalars':
       return line('metrics', { step: body.step, ...body.values })
     case 'spectrum': {
-      const { kind: _, singularValues, ...rest } = body
-      return line('spectra', { ...rest, singularValues: [...fromFloat64Bytes(singularValues)] })
+      const { kind: _, ...rest } = body
+      return line('spectra', rest)
     }
     case 'sample': {
       const { kind: _, ...rest } = body
@@ -67,10 +67,15 @@ function unparsedRecord(file: RunFileName, value: Record<string, unknown>): unkn
       return { kind: 'scalars', step, values: numbers(values) }
     }
     case 'spectra': {
-      const { module, part, singularValues, ...rest } = value
-      const found = Array.isArray(singularValues) ? singularValues.map(numbers) : []
-      const bytes = toFloat64Bytes(found as number[])
-      return { kind: 'spectrum', module, part, ...(numbers(rest) as object), singularValues: bytes }
+      const { module, part, singularValues, profiles, ...rest } = value
+      return {
+        kind: 'spectrum',
+        module,
+        part,
+        ...(numbers(rest) as object),
+        singularValues: bytesOf(singularValues),
+        ...(profiles === undefined ? {} : { profiles: eachBytes(profiles) }),
+      }
     }
     case 'samples':
       return { kind: 'sample', ...value }
@@ -79,6 +84,16 @@ function unparsedRecord(file: RunFileName, value: Record<string, unknown>): unkn
     default:
       return file satisfies never
   }
+}
+
+/** What is no list stays as it is, for the schema to refuse. */
+function bytesOf(value: unknown): unknown {
+  return Array.isArray(value) ? toFloat64Bytes(value.map(numbers) as number[]) : value
+}
+
+function eachBytes(value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([name, list]) => [name, bytesOf(list)]))
 }
 
 const spelled: Readonly<Record<string, number>> = {
@@ -95,9 +110,10 @@ function numbers(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, numbers(inner)]))
 }
 
-/** The same with NaN and infinities as strings. */
+/** The same with NaN and infinities as strings, and float64 bytes as the numbers that they hold. */
 export function speakable(value: unknown): unknown {
   if (typeof value === 'number') return toJsonNumber(value)
+  if (value instanceof Uint8Array) return speakable([...fromFloat64Bytes(value)])
   if (Array.isArray(value)) return value.map(speakable)
   if (value === null || typeof value !== 'object') return value
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, speakable(inner)]))
