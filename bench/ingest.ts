@@ -8,14 +8,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
+  type Ack,
   browserNamespace,
+  type NodeHello,
   nodeNamespace,
   protocolVersion,
+  RankscopeError,
   type RecordBody,
   type RunRecord,
   runConfigSchema,
   type StoredRecord,
   toFloat64Bytes,
+  type Welcome,
   wireParser,
 } from '@rankscope/protocol'
 import { io, type Socket } from 'socket.io-client'
@@ -132,8 +136,9 @@ async function benchLatency(folder: string, runs: number, seconds: number, rate:
     assigned.push(runId)
     acknowledge({ ok: true, value: null })
   })
-  await node.emitWithAck('hello', {
+  const welcome: Ack<Welcome> = await node.emitWithAck('hello', {
     nodeId: 'node',
+    instanceId: 'bench',
     name: 'bench',
     softwareVersion: '0',
     hostname: 'bench',
@@ -146,12 +151,14 @@ async function benchLatency(folder: string, runs: number, seconds: number, rate:
     models: [],
     data: [],
     activeRuns: [],
-  })
-  await fetch(`${server.url}/api/runs`, {
+  } satisfies NodeHello)
+  if (!welcome.ok) throw RankscopeError.fromPayload(welcome.error)
+  const created = await fetch(`${server.url}/api/runs`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${server.browserToken}` },
     body: JSON.stringify({ configs: Array.from({ length: runs }, () => config) }),
   })
+  if (!created.ok) throw new Error(await created.text())
   while (assigned.length < runs) await new Promise((resolve) => setTimeout(resolve, 10))
   for (const runId of assigned) await browser.emitWithAck('subscribeRun', { runId, afterCursor: 0 })
 

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import type { Health } from './api.ts'
 import type { Ack } from './node-events.ts'
-import { recordKinds, type StoredRecord } from './records.ts'
+import type { StoredRecord } from './records.ts'
 import type { RunRowChange } from './run-row.ts'
 import type { NodeView, RunView } from './views.ts'
 
@@ -15,10 +15,6 @@ export const subscribeRunSchema = z.strictObject({
   runId: z.string(),
   /** Cursor of the last record that the browser holds; 0 for none. */
   afterCursor: z.int().min(0),
-  /** Records of these kinds only; all where left out. */
-  kinds: z.array(z.enum(recordKinds)).min(1).max(recordKinds.length).exactOptional(),
-  /** Spectra of these modules bring their singular values, others only their measures; all where left out. */
-  valuesOf: z.array(z.string().max(512)).max(1024).exactOptional(),
 })
 export type SubscribeRun = z.infer<typeof subscribeRunSchema>
 
@@ -44,7 +40,7 @@ export type ServerToBrowserEvents = {
   health: (health: Health) => void
   runDeleted: (message: { runId: string }) => void
   node: (node: NodeView) => void
-  /** Records of a subscribed run, ascending by cursor, all that fit the subscription after its cursor. */
+  /** Records of a subscribed run, ascending by cursor, all that come after its cursor. */
   records: (message: { runId: string; records: StoredRecord[] }) => void
 }
 export type BrowserToServerEvents = {

@@ -7,7 +7,6 @@
 import type {
   Health,
   NodeView,
-  RecordKind,
   RunRowChange,
   RunView,
   ServerToBrowserEvents,
@@ -25,27 +24,18 @@ export type Wire = {
   onceDrained(callback: () => void): void
 }
 
-export type ReadRecords = (
-  runId: string,
-  afterCursor: number,
-  limit: number,
-  kinds: readonly RecordKind[] | null,
-) => Promise<StoredRecord[]>
+export type ReadRecords = (runId: string, afterCursor: number, limit: number) => Promise<StoredRecord[]>
 
 type Subscription = {
   runId: string
   sentCursor: number
   lastCursor: number
   isReading: boolean
-  /** null: all. */
-  kinds: readonly RecordKind[] | null
-  valuesOf: ReadonlySet<string> | null
 }
 
 const pageRecords = 500
 /** After the store could not be read it is asked again. */
 const retryMs = 1000
-const noBytes = new Uint8Array(0)
 
 export class BrowserLink {
   readonly #wire: Wire
@@ -70,14 +60,12 @@ export class BrowserLink {
   }
 
   /** From then on the browser gets exactly what comes after `afterCursor`. `lastCursor`: the run’s newest. */
-  subscribe({ runId, afterCursor, kinds, valuesOf }: SubscribeRun, lastCursor: number): void {
+  subscribe({ runId, afterCursor }: SubscribeRun, lastCursor: number): void {
     const subscription: Subscription = {
       runId,
       sentCursor: afterCursor,
       lastCursor,
       isReading: false,
-      kinds: kinds ?? null,
-      valuesOf: valuesOf ? new Set(valuesOf) : null,
     }
     this.#subscriptions.set(runId, subscription)
     void this.#catchUp(subscription)
@@ -159,10 +147,10 @@ export class BrowserLink {
           this.#resumeWhenDrained()
           break
         }
-        const { runId, sentCursor, lastCursor, kinds } = subscription
-        const records = await this.#read(runId, sentCursor, pageRecords, kinds)
+        const { runId, sentCursor, lastCursor } = subscription
+        const records = await this.#read(runId, sentCursor, pageRecords)
         if (!this.#isWanted(subscription)) break
-        // Nothing of the kinds up to what was committed before the store was asked.
+        // None where the run has been deleted.
         subscription.sentCursor = records.at(-1)?.cursor ?? lastCursor
         subscription.lastCursor = Math.max(subscription.lastCursor, subscription.sentCursor)
         if (records.length > 0) this.#sendRecords(subscription, records)
@@ -177,10 +165,8 @@ export class BrowserLink {
     }
   }
 
-  #sendRecords({ runId, kinds, valuesOf }: Subscription, records: readonly StoredRecord[]): void {
-    const wanted = kinds ? records.filter(({ body }) => kinds.includes(body.kind)) : records
-    if (wanted.length === 0) return
-    this.#send('records', { runId, records: wanted.map((record) => withoutValues(record, valuesOf)) })
+  #sendRecords({ runId }: Subscription, records: readonly StoredRecord[]): void {
+    this.#send('records', { runId, records: records.map(withoutProfiles) })
   }
 
   /** What cannot be sent is reported and left out: neither the link nor the commit that it came from pays for it. */
@@ -225,11 +211,10 @@ export class BrowserLink {
   }
 }
 
-/** The record; of a spectrum without profiles, which are asked for, and where its values are not wanted its measures only. */
-function withoutValues(record: StoredRecord, valuesOf: ReadonlySet<string> | null): StoredRecord {
+/** Profiles are asked for. */
+function withoutProfiles(record: StoredRecord): StoredRecord {
   const { body } = record
-  if (body.kind !== 'spectrum') return record
+  if (body.kind !== 'spectrum' || !('profiles' in body)) return record
   const { profiles: _, ...rest } = body
-  if (!valuesOf || valuesOf.has(body.module)) return { ...record, body: rest }
-  return { ...record, body: { ...rest, singularValues: noBytes } }
+  return { ...record, body: rest }
 }

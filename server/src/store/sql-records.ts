@@ -18,27 +18,20 @@ export function recordsAfter(
   runId: string,
   afterCursor: number,
   limit: number,
-  kinds: readonly RecordKind[] | null = null,
 ): Promise<StoredRecord[]> {
   return withRun<StoredRecord[]>(db, runId, [], async ({ transaction, runKey }) => {
     const rows: Selectable<Tables['records']>[] = []
     let bytes = 0
     // In small portions: a spectrum may take a page by itself, hundreds of scalars may not fill one.
     while (rows.length < limit && bytes < pageBytes) {
-      let query = transaction
+      const portion = await transaction
         .selectFrom('records')
         .selectAll()
         .where('runKey', '=', runKey)
         .where('cursor', '>', rows.at(-1)?.cursor ?? afterCursor)
         .orderBy('cursor')
         .limit(Math.min(100, limit - rows.length))
-      if (kinds)
-        query = query.where(
-          'kind',
-          'in',
-          kinds.map((kind) => kindCodes[kind]),
-        )
-      const portion = await query.execute()
+        .execute()
       rows.push(...portion)
       for (const row of portion) bytes += row.body.byteLength
       if (portion.length < 100) break

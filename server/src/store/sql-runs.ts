@@ -165,7 +165,7 @@ async function purgeTable(db: Kysely<Tables>, table: keyof typeof ofRun, runKey:
 /** Pages given back in one go. */
 const shrinkPages = 1000
 
-/** A file that was made before it could shrink has nothing to give back: its free pages are used again. */
+/** A file that could not be rewritten (sqlite-database.ts) has nothing to give back: its free pages are used again. */
 export async function shrink(db: Kysely<Tables>): Promise<{ freedBytes: number; isMore: boolean }> {
   const pragma = async (name: string) => {
     const { rows } = await sql<Record<string, number>>`${sql.raw(`pragma ${name}`)}`.execute(db)

@@ -48,8 +48,7 @@ export function sqlStore(db: Kysely<Tables>): Store {
         (transaction, some) => append(transaction, texts, nodeId, some),
         () => texts.forget(),
       ),
-    recordsAfter: (runId, afterCursor, limit, kinds) =>
-      records.recordsAfter(db, texts, runId, afterCursor, limit, kinds),
+    recordsAfter: (runId, afterCursor, limit) => records.recordsAfter(db, texts, runId, afterCursor, limit),
     recordsOfKind: (runId, kind, range) => records.recordsOfKind(db, texts, runId, kind, range),
     seriesNames: (runId, after, limit) => series.seriesNames(db, texts, runId, after, limit),
     series: (runId, query) => series.series(db, texts, runId, query),

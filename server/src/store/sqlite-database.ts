@@ -23,10 +23,11 @@ export function openDatabase(file: string, { writable, maxPages }: DatabaseOptio
   return coded(file, () => {
     const database = new Database(file)
     if (writable) {
-      // Counts in a new file only; an old one keeps its way until it is rewritten.
+      // Counts in a new file only.
       database.pragma('auto_vacuum = INCREMENTAL')
       database.pragma('journal_mode = WAL')
       database.pragma('synchronous = FULL')
+      rewriteOldFile(file, database)
       if (maxPages !== null) database.pragma(`max_page_count = ${maxPages}`)
     } else database.pragma('query_only = ON')
     database.pragma('busy_timeout = 10000')
@@ -60,6 +61,33 @@ export function openDatabase(file: string, { writable, maxPages }: DatabaseOptio
     }
   })
 }
+
+/**
+ * A file of an earlier release cannot shrink: it is rewritten once, before anybody waits for it. That takes seconds per
+ * gigabyte that is in use, and as much room on the disk; where that is missing it stays as it is.
+ */
+function rewriteOldFile(file: string, database: Database.Database): void {
+  const pragma = (name: string) =>
+    (database.prepare(`pragma ${name}`).get() as Record<string, number>)[name] ?? 0
+  if (pragma('auto_vacuum') !== 0) return
+  const usedBytes = (pragma('page_count') - pragma('freelist_count')) * pragma('page_size')
+  if (freeBytes(file) < 2 * usedBytes + fullBytes) return
+  if (usedBytes > toldBytes)
+    process.stderr.write(
+      `rewriting ${file} once (${Math.round(usedBytes / 2 ** 20)} MiB), so that it can shrink\n`,
+    )
+  try {
+    // Not in memory, which the whole of it would take.
+    database.pragma('temp_store = FILE')
+    database.exec('vacuum')
+    database.exec('pragma wal_checkpoint(truncate)')
+  } catch {
+    // Another time.
+  }
+}
+
+/** So much takes a while. */
+const toldBytes = 2 ** 28
 
 const nothingChanged = { changes: 0, lastInsertRowid: 0 }
 const nothing: SqliteStatement = {

@@ -8,7 +8,7 @@ import { migrate, sqlStore } from './sql-store.ts'
 import type { SqliteWorkerData } from './sqlite.ts'
 import { openDatabase } from './sqlite-database.ts'
 import type { Store } from './store.ts'
-import type { Call, Reply } from './store-thread.ts'
+import { serveCalls } from './store-thread.ts'
 
 const { file, role, maxPages } = workerData as SqliteWorkerData
 
@@ -30,15 +30,6 @@ function store(): Promise<Store> {
   return opened
 }
 
-async function answer({ id, method, args }: Call): Promise<Reply> {
-  try {
-    const { [method as keyof Store]: call } = await store()
-    return { id, ok: true, value: await (call as (...args: unknown[]) => Promise<unknown>)(...args) }
-  } catch (error) {
-    return { id, ok: false, error: storeError(error) }
-  }
-}
-
 function storeError(error: unknown): ErrorPayload {
   if (error instanceof RankscopeError) return error.toPayload()
   return {
@@ -48,15 +39,11 @@ function storeError(error: unknown): ErrorPayload {
   }
 }
 
-let queue: Promise<unknown> = Promise.resolve()
-parentPort!.on('message', (call: Call) => {
-  queue = queue.then(async () => {
-    const reply = await answer(call)
-    try {
-      parentPort!.postMessage(reply)
-    } catch (error) {
-      // What was found cannot travel between threads; the calls behind it must not wait for that.
-      parentPort!.postMessage({ id: call.id, ok: false, error: storeError(error) } satisfies Reply)
-    }
-  })
-})
+serveCalls(
+  parentPort!,
+  async ({ method, args }) => {
+    const { [method as keyof Store]: call } = await store()
+    return (call as (...args: unknown[]) => Promise<unknown>)(...args)
+  },
+  storeError,
+)

@@ -25,6 +25,15 @@ describe('a store’s thread', () => {
     expect([await before, await call('echo', [2])]).toEqual([1, 2])
   })
 
+  it('refuses by itself a call whose answer cannot travel; those behind it are answered', async () => {
+    const { call } = bound(open())
+    const outcomes = await Promise.allSettled([call('function', []), call('echo', [2])])
+    expect(outcomes).toMatchObject([
+      { status: 'rejected', reason: { message: expect.stringContaining('could not be cloned') } },
+      { status: 'fulfilled', value: 2 },
+    ])
+  })
+
   it.each(['throw', 'exit'])('that dies (%s) refuses every waiting call and is started anew', async (how) => {
     const { call } = bound(open())
     const first = await call('thread', [])

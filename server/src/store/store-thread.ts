@@ -3,7 +3,7 @@
  * cannot be sent or answered is refused by itself; when the thread dies, all that wait are refused with STORE_FAILED and
  * the next call starts another thread, which finds the file as the last commit left it.
  */
-import type { Worker } from 'node:worker_threads'
+import type { MessagePort, Worker } from 'node:worker_threads'
 import { type ErrorPayload, errorPayload, RankscopeError } from '@rankscope/protocol'
 
 export type Call = { id: number; method: string; args: unknown[] }
@@ -70,6 +70,27 @@ export class StoreThread {
     this.#pending.clear()
     for (const { reject } of waiting) reject(failed(errorPayload(cause).message, cause))
   }
+}
+
+/**
+ * The other side: answers calls one after the other. An answer that cannot travel between threads is refused by itself;
+ * the calls behind it do not wait for that.
+ */
+export function serveCalls(
+  port: MessagePort,
+  answer: (call: Call) => Promise<unknown>,
+  toPayload: (error: unknown) => ErrorPayload,
+): void {
+  let queue: Promise<unknown> = Promise.resolve()
+  port.on('message', (call: Call) => {
+    queue = queue.then(async () => {
+      try {
+        port.postMessage({ id: call.id, ok: true, value: await answer(call) } satisfies Reply)
+      } catch (error) {
+        port.postMessage({ id: call.id, ok: false, error: toPayload(error) } satisfies Reply)
+      }
+    })
+  })
 }
 
 function failed(why: string, cause?: unknown): RankscopeError {

@@ -175,16 +175,8 @@ export interface Store {
    */
   append(nodeId: string, records: RunRecord[]): Promise<AppendResult>
 
-  /**
-   * Records with a cursor above `afterCursor`, ascending, at most `limit` and about 1 MB; of some kinds only where
-   * they are named. [] if unknown.
-   */
-  recordsAfter(
-    runId: string,
-    afterCursor: number,
-    limit: number,
-    kinds?: readonly RecordKind[] | null,
-  ): Promise<StoredRecord[]>
+  /** Records with a cursor above `afterCursor`, ascending, at most `limit` and about 1 MB. [] if unknown. */
+  recordsAfter(runId: string, afterCursor: number, limit: number): Promise<StoredRecord[]>
   /** Records of one kind with cursor < beforeCursor: the newest `limit`, or fewer, about 8 MB; ascending. */
   recordsOfKind(
     runId: string,
