@@ -1,8 +1,9 @@
+import { execFileSync } from 'node:child_process'
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openPrivateState } from './private-state.ts'
+import { openPrivateState, readStateFile } from './private-state.ts'
 
 describe('a state folder', () => {
   let outer: string
@@ -40,5 +41,23 @@ describe('a state folder', () => {
     openPrivateState(join(outer, 'shared'), ['runs'])
     expect(mode('shared')).toBe('1777')
     expect(mode('elsewhere')).toBe('755')
+  })
+
+  it('has small files read, and names what is no file instead of waiting for it', () => {
+    writeFileSync(join(outer, 'file'), 'text')
+    execFileSync('mkfifo', [join(outer, 'pipe')])
+    symlinkSync(join(outer, 'nowhere'), join(outer, 'loose'))
+    expect(['file', 'loose', 'nothing'].map((name) => readStateFile(join(outer, name)))).toEqual([
+      'text',
+      null,
+      null,
+    ])
+    for (const [path, code] of [
+      ['pipe', 'ENXIO'],
+      ['', 'EISDIR'],
+    ] as const)
+      expect(() => readStateFile(join(outer, path))).toThrowError(
+        expect.objectContaining({ code, path: join(outer, path) }),
+      )
   })
 })

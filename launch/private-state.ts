@@ -2,7 +2,7 @@
  * State that belongs to its owner alone: folders 0700, files 0600, whatever the umask was, also of what an earlier
  * release left with wider rights. Server and nodes keep tokens, prompts and weights there.
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** From then on everything that this process and its children create is its owner’s. For programs, not for libraries. */
@@ -38,4 +38,16 @@ function close(path: string, mode: number): void {
     // Removed meanwhile.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
+}
+
+/**
+ * The text of a small file; null where there is none. What is no regular file is named instead of being opened: a pipe
+ * would be waited for without end. Throws what the system says, with the path.
+ */
+export function readStateFile(file: string): string | null {
+  const stat = statSync(file, { throwIfNoEntry: false })
+  if (!stat) return null
+  if (stat.isFile()) return readFileSync(file, 'utf8')
+  const code = stat.isDirectory() ? 'EISDIR' : 'ENXIO'
+  throw Object.assign(new Error(`${code}: ${file} is no regular file`), { code, path: file })
 }

@@ -3,7 +3,16 @@
  * same id. It is made whole or not at all; one whose holder is gone, or that a loss of power left empty, is taken over.
  * Plain JavaScript without dependencies: the set-up uses it before there are any.
  */
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 
 /**
@@ -28,7 +37,7 @@ export function takeProcessLock(file) {
       } catch (error) {
         if (error.code !== 'EEXIST') throw error
       }
-      const content = readOrNull(file)
+      const content = readLock(file)
       if (content === null) continue
       const holder = livingHolder(content)
       if (holder !== null) return holder
@@ -55,6 +64,18 @@ function removeStale(file, judged) {
     // Somebody else was faster; the next round shows who.
   }
   rmSync(moved, { force: true })
+}
+
+/** Null where there is none any more. A link that leads nowhere is removed; what is no regular file is not opened. */
+function readLock(file) {
+  const stat = statSync(file, { throwIfNoEntry: false })
+  if (stat?.isFile()) return readFileSync(file, 'utf8')
+  if (stat === undefined) {
+    if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(file, { force: true })
+    return null
+  }
+  const code = stat.isDirectory() ? 'EISDIR' : 'ENXIO'
+  throw Object.assign(new Error(`${code}: ${file} is no regular file`), { code, path: file })
 }
 
 function readOrNull(file) {

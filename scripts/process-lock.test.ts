@@ -1,10 +1,19 @@
 /** Who holds a state folder, whatever a crash or a loss of power left of the file that says so. */
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { takeProcessLock } from './process-lock.mjs'
 
 const lockModule = pathToFileURL(join(import.meta.dirname, 'process-lock.mjs')).href
 
@@ -46,6 +55,21 @@ describe('a lock file', () => {
     await second.end()
     expect(readdirSync(folder), 'the loser leaves it').toEqual(['running.json'])
     await first.end()
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it('that is a link to nowhere is taken over; what is no file is named, not waited for', async () => {
+    symlinkSync(join(folder, 'nowhere'), file)
+    const first = taker()
+    expect(await first.answer).toBe('null')
+    await first.end()
+    for (const make of [() => mkdirSync(file), () => execFileSync('mkfifo', [file])]) {
+      make()
+      expect(() => takeProcessLock(file)).toThrowError(
+        expect.objectContaining({ code: expect.stringMatching(/EISDIR|ENXIO/), path: file }),
+      )
+      rmSync(file, { recursive: true })
+    }
     expect(readdirSync(folder)).toEqual([])
   })
 

@@ -20,6 +20,7 @@ const known: Record<string, { code: ErrorCode; what: string; hint: string }> = {
   EDQUOT: { what: 'the quota of the disk is used up', ...fullDisk },
   SQLITE_FULL: { what: 'the disk is full', ...fullDisk },
   EISDIR: { what: 'it is a folder, a file is needed', ...unusable('name a file') },
+  ENXIO: { what: 'it is a pipe, a socket or a device, a file is needed', ...unusable('remove it') },
   ENOTDIR: { what: 'a part of the path is a file, not a folder', ...unusable('name a folder') },
   ENOENT: { what: 'there is no such file or folder', ...unusable('check the path') },
   EEXIST: { what: 'it exists already', ...unusable('remove it or choose another path') },

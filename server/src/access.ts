@@ -4,8 +4,9 @@
  * machine, pages of other ports and proxies come from there too.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readStateFile } from '@rankscope/launch'
 import { RankscopeError } from '@rankscope/protocol'
 
 /** What a request shows of itself. */
@@ -131,8 +132,7 @@ function sameSecret(given: string, expected: string): boolean {
  */
 export function keptToken(folder: string, name: string, chosen: string | null = null): string {
   const file = join(folder, name)
-  const isKept = existsSync(file)
-  const kept = isKept ? readFileSync(file, 'utf8').trim() : null
+  const kept = readStateFile(file)?.trim() ?? null
   const token = chosen ?? kept ?? randomBytes(24).toString('base64url')
   if (!/^[\x21-\x7e]{1,512}$/.test(token))
     throw new RankscopeError(

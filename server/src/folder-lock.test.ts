@@ -1,5 +1,5 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -34,6 +34,17 @@ describe('the lock of a data folder', () => {
   ])('that is %s does not refuse for ever', (_, text) => {
     writeFileSync(file(), text)
     lockFolder(folder)()
+  })
+
+  it('that is a link to nowhere does not refuse for ever; a pipe or a folder is named', () => {
+    symlinkSync(join(folder, 'nowhere'), file())
+    lockFolder(folder)()
+    execFileSync('mkfifo', [file()])
+    const named = expect.objectContaining({ code: 'FILE_UNUSABLE', message: expect.stringContaining(file()) })
+    expect(() => lockFolder(folder)).toThrowError(named)
+    rmSync(file())
+    mkdirSync(file())
+    expect(() => lockFolder(folder)).toThrowError(named)
   })
 
   it('of a process that is gone does not refuse for ever', () => {

@@ -3,9 +3,10 @@
  * neither a file that a crash left behind nor another process with the same id refuses for ever. A file that cannot be
  * read counts as left behind. Taking over is a rename, so that of two that try at once one wins.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { readStateFile } from '@rankscope/launch'
 import { RankscopeError, systemError, whileWriting } from '@rankscope/protocol'
 import { z } from 'zod'
 
@@ -27,10 +28,11 @@ export function lockFolder(folder: string): () => void {
     // Each turn either creates the file or removes one that is stale; a third loser of the race gives up.
     for (let turn = 0; turn < 3; turn++) {
       if (create(file, text)) return () => release(file, text)
-      const found = read(file)
+      const found = readStateFile(file)
       const holder = found === null ? null : parse(found)
       if (holder && isAlive(holder)) throw inUse(folder, holder)
       if (found !== null) takeAway(file, found)
+      else if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(file, { force: true })
     }
   } catch (cause) {
     // Rights, a file where a folder belongs, a full disk: told with the path.
@@ -47,15 +49,6 @@ function create(file: string, text: string): boolean {
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw error
-  }
-}
-
-function read(file: string): string | null {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
   }
 }
@@ -77,13 +70,13 @@ function takeAway(file: string, found: string): void {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
     throw error
   }
-  const taken = read(aside)
+  const taken = readStateFile(aside)
   if (taken !== null && taken !== found) create(file, taken)
   rmSync(aside, { force: true })
 }
 
 function release(file: string, text: string): void {
-  if (read(file) === text) rmSync(file, { force: true })
+  if (readStateFile(file) === text) rmSync(file, { force: true })
 }
 
 /** A process of another machine cannot be looked at: on a shared folder its lock holds. */

@@ -80,6 +80,11 @@ describe('the node daemon', () => {
     await daemon!.close(0)
     await startAndGreet()
     expect(server.hellos[1]!.nodeId).toBe(server.hellos[0]!.nodeId)
+    await daemon!.close(0)
+    // What a loss of power leaves of a file.
+    writeFileSync(join(folder, 'node-id'), Buffer.alloc(37))
+    await startAndGreet()
+    expect(server.hellos[2]!.nodeId).toMatch(/^[0-9a-f-]{36}$/)
   })
 
   it('says what a run would need here, and why it could not run (P27)', async () => {

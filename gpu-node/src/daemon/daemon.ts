@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { freemem, hostname, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openPrivateState } from '@rankscope/launch'
-import type { RankscopeError } from '@rankscope/protocol'
+import { openPrivateState, readStateFile } from '@rankscope/launch'
+import { idSchema, type RankscopeError } from '@rankscope/protocol'
 import { writeTextDurably } from '../durable-files.ts'
 import { readConfig } from '../model/folder.ts'
 import { planMemory } from '../run/memory.ts'
@@ -159,9 +159,9 @@ export function startDaemon(options: DaemonOptions): Daemon {
 
 /** Made once, kept in the state folder: the server knows the node again after a restart. */
 function ownNodeId(file: string): string {
-  // An empty one is what a loss of power made of it.
-  const known = existsSync(file) ? readFileSync(file, 'utf8').trim() : ''
-  if (known !== '') return known
+  // One that is empty, or holds no id, is what a loss of power made of it.
+  const known = idSchema.safeParse(readStateFile(file)?.trim())
+  if (known.success) return known.data
   const nodeId = randomUUID()
   writeTextDurably(file, `${nodeId}\n`)
   return nodeId

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { launchCommand } from '@rankscope/launch'
@@ -120,6 +120,19 @@ describe('the spool', () => {
     expect(() => openSpool(file())).toThrowError(
       expect.objectContaining({ code: 'STORE_FAILED', hint: expect.stringContaining('--state') }),
     )
+  })
+
+  it('opens behind a lock that was damaged, and says what to do with a spool that is', () => {
+    spool.close()
+    writeFileSync(`${file()}.lock`, Buffer.alloc(3000, 7))
+    spool = openSpool(file())
+    spool.close()
+    const damaged = `${file()}-damaged`
+    writeFileSync(damaged, Buffer.alloc(3000, 7))
+    expect(() => openSpool(damaged)).toThrowError(
+      expect.objectContaining({ code: 'STORE_FAILED', hint: expect.stringContaining('move it away') }),
+    )
+    spool = openSpool(file())
   })
 
   it('keeps every acknowledged append through kill -9', async () => {

@@ -3,6 +3,7 @@
  * sequence number of its run, durably (SQLite, WAL, synchronous FULL), and leaves when the server acknowledged it.
  * The file has one owner: a second daemon on the same folder is refused.
  */
+import { rmSync } from 'node:fs'
 import {
   decodeMessage,
   encodeMessage,
@@ -255,10 +256,20 @@ export function isLastWord(body: RecordBody): boolean {
  * of the spool itself would last until libsql’s statements are collected.)
  */
 function takeLock(file: string): Database.Database {
-  try {
+  const take = () => {
     const lock = new Database(file, { timeout: 500 })
     lock.exec('BEGIN EXCLUSIVE')
     return lock
+  }
+  try {
+    try {
+      return take()
+    } catch (cause) {
+      // Nothing is kept in it, and nobody can hold it.
+      if (!isDamage(cause)) throw cause
+      rmSync(file)
+      return take()
+    }
   } catch (cause) {
     const busy = cause instanceof Error && 'code' in cause && cause.code === 'SQLITE_BUSY'
     if (!busy) throw unusable(file, cause)
@@ -295,10 +306,16 @@ function rewriteOldFile(database: Database.Database): void {
   }
 }
 
+function isDamage(cause: unknown): boolean {
+  return /^SQLITE_(NOTADB|CORRUPT)/.test(String((cause as { code?: unknown }).code))
+}
+
 function unusable(file: string, cause: unknown): RankscopeError {
   return new RankscopeError('STORE_FAILED', `the spool ${file} cannot be opened: ${String(cause)}`, {
     cause,
-    hint: 'check the disk and the permissions of the folder',
+    hint: isDamage(cause)
+      ? 'it is damaged: move it away; what the server has not taken is in it, everything else goes on'
+      : 'check the disk and the permissions of the folder',
   })
 }
 
