@@ -35,7 +35,7 @@ export const BestTable = memo(function BestTable({
           {lines.length > 1 ? (
             <SmallSelect
               label="Baseline of the differences"
-              width={220}
+              width={280}
               value={baseline}
               set={setBaseline}
               choices={lines.map((line) => ({ value: line, label: `Differences to ${line}` }))}
