@@ -110,26 +110,29 @@ describe.skipIf(emulationMissing)(`cuda, emulated ${emulationMissing ?? ''}`, ()
       expect(most).toBe(4)
     })
 
-    test('a run that stopped after a step goes on to the same bits', async () => {
-      const config: ToyConfig = {
-        method: { name: 'hd-pissa', rank: 2, dropout: 0.2 },
-        parallel: { devices: 2 },
-        training: { globalBatchSize: 4, microBatchSize: 1, maxSteps: 2 },
-      }
-      const valuesAfter = async (from: number, until: number, initial: InitialValues | null = null) => {
-        const toy = await toyTraining(config, { initial })
-        await toy.run(from, until)
-        const values = new Map<string, Float32Array>()
-        for (const { name, read } of toy.state.entries()) values.set(name, await read())
-        toy.dispose()
-        return values
-      }
-      const whole = await valuesAfter(0, 2)
-      const stopped = await valuesAfter(0, 1)
-      const initial = { complete: true, read: (name: string) => stopped.get(name) ?? null }
-      expect(await valuesAfter(1, 2, initial)).toEqual(whole)
-      expect(stopped).not.toEqual(whole)
-    })
+    test.each(everyMethod)(
+      '%s: a run that stopped after a step goes on to the same bits',
+      async (_, method, devices) => {
+        const config: ToyConfig = {
+          method,
+          parallel: { devices },
+          training: { globalBatchSize: 4, microBatchSize: 2 / devices, maxSteps: 2 },
+        }
+        const valuesAfter = async (from: number, until: number, initial: InitialValues | null = null) => {
+          const toy = await toyTraining(config, { initial })
+          await toy.run(from, until)
+          const values = new Map<string, Float32Array>()
+          for (const { name, read } of toy.state.entries()) values.set(name, await read())
+          toy.dispose()
+          return values
+        }
+        const whole = await valuesAfter(0, 2)
+        const stopped = await valuesAfter(0, 1)
+        const initial = { complete: true, read: (name: string) => stopped.get(name) ?? null }
+        expect(await valuesAfter(1, 2, initial)).toEqual(whole)
+        expect(stopped).not.toEqual(whole)
+      },
+    )
 
     const library = loadNativeLibrary()
     const alone = 'unavailable' in library ? library.unavailable : null

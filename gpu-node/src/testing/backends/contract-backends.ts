@@ -10,7 +10,7 @@ import { findProductLibrary } from '../../backends/wasm/product-library.ts'
 import { wasmAloneBackend, wasmBackend } from '../../backends/wasm.ts'
 import { webgpuBackend } from '../../backends/webgpu.ts'
 
-import { emulatedCuda, emulationMissing } from '../cuda/emulation.ts'
+import { emulatedCuda, emulationMissing, onGpu } from '../cuda/emulation.ts'
 
 export interface ContractBackend {
   readonly backend: Backend
@@ -27,10 +27,14 @@ const wasmWithOpenblas: Backend = {
   },
 }
 
-/** The CUDA build on the emulated driver (../cuda/emulation.ts): everything but the GPU. */
+/**
+ * The CUDA build on the emulated driver (../cuda/emulation.ts): everything but the GPU. Where RANKSCOPE_TEST_GPU is set
+ * (`npm run test:gpu`), on the GPU of this machine.
+ */
 export const emulatedCudaBackend: Backend = {
   name: 'cuda',
   async start(options) {
+    if (onGpu) return cudaBackend.start(options)
     if (emulationMissing) throw unavailable('cuda', emulationMissing.replace('skipped: ', ''))
     const { driver, blas } = await emulatedCuda()
     process.env['RANKSCOPE_CUDA_DRIVER'] = driver
@@ -44,7 +48,7 @@ const candidates: readonly [title: string, Backend][] = [
   ['wasm', wasmAloneBackend],
   ['wasm, products by OpenBLAS', wasmWithOpenblas],
   ['native', nativeBackend],
-  ['cuda, emulated', emulatedCudaBackend],
+  [onGpu ? 'cuda' : 'cuda, emulated', emulatedCudaBackend],
   ['tensorflow', tensorflowBackend],
   ['webgpu', webgpuBackend],
 ]
@@ -81,4 +85,9 @@ function mustRun(title: string): boolean {
   return title === 'cpu' || title === 'wasm' || (process.env['CI'] === 'true' && setUpByTests.has(title))
 }
 
-const setUpByTests: ReadonlySet<string> = new Set(['wasm, products by OpenBLAS', 'native', 'cuda, emulated'])
+const setUpByTests: ReadonlySet<string> = new Set([
+  'wasm, products by OpenBLAS',
+  'native',
+  'cuda, emulated',
+  'cuda',
+])

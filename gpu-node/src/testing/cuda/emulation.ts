@@ -36,6 +36,9 @@ interface Variant {
   hostFlags?: readonly string[]
 }
 
+/** Tests of the CUDA build run on this machine's GPU instead. */
+export const onGpu = process.env['RANKSCOPE_TEST_GPU'] === '1'
+
 /** Why the emulation cannot be built here; null where it can. */
 export const emulationMissing: string | null = reasonMissing()
 
