@@ -33,6 +33,8 @@ export interface StartedBackend {
   gpu: boolean
   /** What is behind it, in a few words, e.g. `OpenBLAS 0.3.29, SkylakeX kernels`. */
   description: string
+  /** Of a GPU with memory of its own: what was free when the backend was started. */
+  freeMemoryBytes?: number
   /** For the run's record: settings from outside that were not heeded, for example. */
   notes?: readonly string[]
 }

@@ -35,8 +35,8 @@ describe.skipIf(emulationMissing)(`cuda, emulated ${emulationMissing ?? ''}`, ()
   }, 120_000)
 
   /** What `start` says in a process of its own. */
-  function refusal(changed: Record<string, string>): string {
-    const [program, ...args] = launchCommand(new URL('../testing/cuda/start-probe.ts', import.meta.url))
+  function refusal(changed: Record<string, string>, probe = 'start-probe.ts'): string {
+    const [program, ...args] = launchCommand(new URL(`../testing/cuda/${probe}`, import.meta.url))
     const environment = { ...process.env, ...variables, ...changed }
     return spawnSync(program, args, { env: environment, encoding: 'utf8' }).stdout
   }
@@ -72,6 +72,13 @@ describe.skipIf(emulationMissing)(`cuda, emulated ${emulationMissing ?? ''}`, ()
     expect(
       refusal({ RS_EMULATE_BYTES: String(200 << 20), RANKSCOPE_PROBE_BYTES: String(512 << 20) }),
     ).toMatch(/OUT_OF_MEMORY: emulated GPU: 536870912 bytes wanted, \d+ of 209715200 free/)
+  })
+
+  test('a call of the library that finds no memory has idle blocks given back; what is free is said after that', () => {
+    const told = refusal({ RS_EMULATE_BYTES: String(200 << 20) }, 'short-probe.ts')
+    expect(told).toMatch(
+      /^idle: 134217728\nproduct: 1024; idle: 0\nOUT_OF_MEMORY: .*268435456 bytes wanted, (\d+) of 209715200 free/,
+    )
   })
 
   describe('training', () => {

@@ -18,7 +18,8 @@ export const cudaBackend: Backend = {
       throw unavailable('cuda', library.unavailable, library.hint === undefined ? {} : { hint: library.hint })
     started ??= registerDeviceBackend(library)
     await setBackend('cuda')
-    return { threads, gpu: true, description: library.description, notes: library.notes }
+    const { description, notes } = library
+    return { threads, gpu: true, description, notes, freeMemoryBytes: library.freeMemoryBytes() }
   },
 }
 

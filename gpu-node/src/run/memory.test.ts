@@ -2,7 +2,7 @@
 import { type RunConfigInput, runConfigSchema } from '@rankscope/protocol'
 import { describe, expect, it } from 'vitest'
 import type { LlamaConfig } from '../model/config.ts'
-import { estimateMemory, requireMemory } from './memory.ts'
+import { estimateMemory, type MemoryPlace, requireMemory } from './memory.ts'
 
 /** Hidden 512, eight layers: the size at which peak memory was measured, 8 x 256 tokens on the native backend. */
 const measured = {
@@ -17,7 +17,7 @@ const measured = {
   queryKeyValueBias: false,
 } as LlamaConfig
 
-const estimate = (changes: Partial<RunConfigInput>, oneDevice = false) =>
+const estimate = (changes: Partial<RunConfigInput>, oneDevice = false, place: MemoryPlace = 'host') =>
   estimateMemory(
     runConfigSchema.parse({
       data: { source: { kind: 'task', task: 'mix' } },
@@ -27,10 +27,18 @@ const estimate = (changes: Partial<RunConfigInput>, oneDevice = false) =>
     }),
     measured,
     256,
-    oneDevice,
+    { oneDevice, place },
   )
 
 describe('estimated memory', () => {
+  it('on a GPU holds no Node and no emulated bfloat16, and more logits at once', () => {
+    const training = { microBatchSize: 8, globalBatchSize: 8, computeDtype: 'bfloat16' } as const
+    const [host, gpu] = (['host', 'gpu'] as const).map((place) => estimate({ training }, false, place))
+    expect(gpu!.modelBytes).toBe(host!.modelBytes)
+    expect(gpu!.baseBytes).toBe(768 * 2 ** 20)
+    expect(gpu!.activationBytes).toBeLessThan(host!.activationBytes)
+  })
+
   // Peak resident memory of the training process, model and synthetic data included, on Linux.
   it.each([
     ['full', 1, false, 1528e6],

@@ -18,18 +18,26 @@ import {
 import type { LlamaConfig } from '../model/config.ts'
 import { linearShape, parameterCount } from '../model/parameters.ts'
 
-/** Node, the libraries and the data of a small run, measured. */
-const runtimeBytes = 350 * 2 ** 20
-/** Largest part of the logits that exists at a time. */
-const logitsChunkBytes = 64 * 2 ** 20
+/**
+ * Where tensors lie decides what is there beside them, and what lies there once. `runtimeBytes`: on the host Node, the
+ * libraries and the data of a small run, measured; on a GPU its context, kernels, staging and workspaces, as they are
+ * asked for (kernels/cuda/host). `logitsChunkBytes`: the largest part of the logits that exists at a time.
+ * `roundedEntryBytes`: of an operand in bfloat16, which the host emulates in float32.
+ */
+const places = {
+  host: { runtimeBytes: 350 * 2 ** 20, logitsChunkBytes: 64 * 2 ** 20, roundedEntryBytes: 4 },
+  gpu: { runtimeBytes: 768 * 2 ** 20, logitsChunkBytes: 256 * 2 ** 20, roundedEntryBytes: 2 },
+} as const
+export type MemoryPlace = keyof typeof places
 
 /** `sequence`: tokens of the longest example; `oneDevice`: the process computes one device of several. */
 export function estimateMemory(
   config: RunConfig,
   model: LlamaConfig,
   sequence: number,
-  oneDevice = false,
+  { oneDevice = false, place = 'host' }: { oneDevice?: boolean; place?: MemoryPlace } = {},
 ): MemoryEstimate {
+  const { runtimeBytes, logitsChunkBytes, roundedEntryBytes } = places[place]
   const { method, parallel, targetModules, training } = config
   const devices = parallel.devices
   let stateFloats = 0
@@ -50,7 +58,8 @@ export function estimateMemory(
   const rows = (oneDevice ? 1 : devices) * training.microBatchSize * sequence
   const activationBytes = 4 * activationFloats(model, rows, config.resources.gradientCheckpointing)
   const logitsBytes = Math.min(logitsChunkBytes, 4 * rows * model.vocabularySize)
-  const roundedBytes = training.computeDtype === 'bfloat16' ? 4 * roundedFloats(model, rows) : 0
+  const roundedBytes =
+    training.computeDtype === 'bfloat16' ? roundedEntryBytes * roundedFloats(model, rows) : 0
   const bytes = {
     modelBytes: 4 * parameterCount(model),
     stateBytes: 4 * stateFloats,
@@ -69,7 +78,7 @@ export function planMemory(config: RunConfig, model: LlamaConfig, availableBytes
   const oneDevice = config.parallel.mode === 'processes'
   const processes = oneDevice ? config.parallel.devices : 1
   const ofAll = (sequence: number): MemoryEstimate => {
-    const parts = Object.entries(estimateMemory(config, model, sequence, oneDevice))
+    const parts = Object.entries(estimateMemory(config, model, sequence, { oneDevice }))
     return Object.fromEntries(parts.map(([part, bytes]) => [part, processes * bytes])) as MemoryEstimate
   }
   return { most: ofAll(config.data.maxLength), leastBytes: ofAll(1).totalBytes, availableBytes }
@@ -112,11 +121,15 @@ export function describeMemory(estimate: MemoryEstimate): string {
 }
 
 /** Throws OUT_OF_MEMORY with the figures where the estimate exceeds what there is. */
-export function requireMemory(estimate: MemoryEstimate, availableBytes: number | null): void {
+export function requireMemory(
+  estimate: MemoryEstimate,
+  availableBytes: number | null,
+  where = 'this node offers',
+): void {
   if (availableBytes === null || estimate.totalBytes <= availableBytes) return
   throw new RankscopeError(
     'OUT_OF_MEMORY',
-    `the run needs ${describeMemory(estimate)}; this node offers ${gibibytes(availableBytes)}`,
+    `the run needs ${describeMemory(estimate)}; ${where} ${gibibytes(availableBytes)}`,
     { hint: 'Lower the micro-batch, the maximum length, the rank or the devices, or take another method.' },
   )
 }

@@ -77,15 +77,19 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const { totalSteps } = samplerOf(config, data.train.length)
 
   const longest = data.train.reduce((length, { inputIds }) => Math.max(length, inputIds.length), 1)
-  const memory = estimateMemory(config, modelConfig, longest, collective !== undefined)
-  requireMemory(memory, environment.memoryBytes)
-  emit({ kind: 'log', level: 'info', message: `memory: ${describeMemory(memory)}` })
   const checkpoint = openNewest(config, environment)
 
   emit({ kind: 'phase', phase: 'loading-model', progress: null, detail: basename(folder) })
   const backend = await selectBackend(requiredBackend(config), { threads })
   tellBackend(backend, emit)
   warnings.push(...(backend.notes ?? []), ...otherMachine(checkpoint, backend))
+  const gpuBytes = backend.freeMemoryBytes
+  const oneDevice = collective !== undefined
+  const place = gpuBytes === undefined ? 'host' : 'gpu'
+  const memory = estimateMemory(config, modelConfig, longest, { oneDevice, place })
+  if (gpuBytes === undefined) requireMemory(memory, environment.memoryBytes)
+  else requireMemory(memory, gpuBytes, 'free on the GPU are')
+  emit({ kind: 'log', level: 'info', message: `memory: ${describeMemory(memory)}` })
   const model = loadModel(folder)
   await requireFiniteWeights(model).catch((error: unknown) => {
     model.dispose()

@@ -20,6 +20,8 @@ export interface CudaUnavailable {
 /** With what its start has to tell. */
 export interface CudaLibrary extends DeviceLibrary {
   readonly notes: readonly string[]
+  /** Of the GPU, now. */
+  freeMemoryBytes(): number
 }
 
 /** Statuses of rs_start (kernels/cuda/host/device.h): what is missing, and what to do about it. */
@@ -94,6 +96,11 @@ function start(path: string, driver: string, number: number): CudaLibrary | Cuda
     notes: cleared.map(
       (name) => `${name} is set: it would change the precision of products, and is not heeded`,
     ),
+    freeMemoryBytes() {
+      const [free, all] = [new BigInt64Array(1), new BigInt64Array(1)]
+      library.func('rs_memory', 'int', ['void *', 'void *'])(free, all)
+      return Number(free[0])
+    },
     narrow: narrowing(library),
     whenShort: asking(library),
     pooled: process.env['RANKSCOPE_CUDA_POOL'] !== 'off',
