@@ -12,13 +12,16 @@
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { availableParallelism, cpus, totalmem } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { launchCommand } from '@rankscope/launch'
 import { trainingSchema } from '@rankscope/protocol'
+import { measurePeaks, type Peaks } from './engine/peaks.ts'
+import { processorName } from './engine/processor.ts'
 import { type Measured, renderReport } from './engine/report.ts'
+import { runJson } from './engine/run-json.ts'
 import { type CaseResult, caseName, type MethodKind, type StepCase, sizes } from './engine/sizes.ts'
 
 const methods: { method: MethodKind; devices: number }[] = [
@@ -30,9 +33,10 @@ const methods: { method: MethodKind; devices: number }[] = [
 /** PyTorch computes HD-PiSSA with a process per device; eight would not fit most machines. */
 const peerDevicesAtMost = 4
 
-function benchEngine(): void {
+async function benchEngine(): Promise<void> {
   const options = readOptions()
   const measured: Measured[] = []
+  const peaks: Peaks[] = []
   for (const name of options.sizes) {
     const size = sizes[name]
     if (!size) throw new Error(`there is no size ${name}; known: ${Object.keys(sizes).join(', ')}`)
@@ -40,18 +44,20 @@ function benchEngine(): void {
     const cases = methods
       .filter(({ method, devices }) => size.batch % devices === 0 && options.methods.includes(method))
       .map((method): StepCase => ({ size, ...method, ...options }))
-    measured.push(...takeTurns(cases, options.rounds, options.python))
+    measured.push(...(await takeTurns(cases, options, peaks)))
   }
-  const { text, markdown } = renderReport(measured, {
-    processor: cpus()[0]?.model.trim() ?? 'unknown',
+  const { text, markdown } = renderReport(measured, peaks, {
+    processor: processorName(),
     cores: availableParallelism(),
     memoryGigabytes: Math.round(totalmem() / 1e9),
     date: new Date().toISOString().slice(0, 10),
     ...options,
   })
   console.log(text)
-  save(measured, markdown)
+  save(measured, peaks, markdown)
 }
+
+type Options = ReturnType<typeof readOptions>
 
 function readOptions() {
   const { values } = parseArgs({
@@ -93,14 +99,19 @@ function findPython(command: string): string | null {
   return found ? command : null
 }
 
-function takeTurns(cases: readonly StepCase[], rounds: number, python: string | null): Measured[] {
+async function takeTurns(
+  cases: readonly StepCase[],
+  { rounds, python, threads, backend }: Pick<Options, 'rounds' | 'python' | 'threads' | 'backend'>,
+  peaks: Peaks[],
+): Promise<Measured[]> {
   const measured = cases.map((stepCase): Measured => ({ stepCase, ours: [], peer: [], compiled: [] }))
   for (let round = 1; round <= rounds; round++) {
+    if (backend !== 'cuda') peaks.push(await measurePeaks(threads, python))
     for (const { stepCase, ours, peer, compiled } of measured) {
       console.error(`size ${stepCase.size.name}, round ${round} of ${rounds}: ${caseName(stepCase)}`)
       const json = JSON.stringify(stepCase)
       const [program, ...args] = launchCommand(new URL('./engine/case.ts', import.meta.url), json)
-      ours.push(run(program, args))
+      ours.push(runJson<CaseResult>(program, args))
       const peers = fileURLToPath(new URL('./engine/peers.py', import.meta.url))
       // Ranks of one GPU would wait for one another: there the official computation of one rank is compared.
       const onGpu = stepCase.backend === 'cuda'
@@ -113,34 +124,25 @@ function takeTurns(cases: readonly StepCase[], rounds: number, python: string | 
   return measured
 }
 
-function run(command: string, args: string[]): CaseResult {
-  const { status, signal, stdout, stderr } = spawnSync(command, args, {
-    encoding: 'utf8',
-    maxBuffer: 2 ** 26,
-  })
-  if (status !== 0) throw new Error(`${command} ended with ${signal ?? status}\n${stderr}`)
-  return JSON.parse(stdout.trim().split('\n').at(-1)!) as CaseResult
-}
-
 /** A comparison that fails, say for want of memory, leaves its place in the table empty. */
 function runPeer(command: string, args: string[]): CaseResult[] {
   try {
-    return [run(command, args)]
+    return [runJson<CaseResult>(command, args)]
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
     return []
   }
 }
 
-function save(measured: Measured[], markdown: string): void {
+function save(measured: Measured[], peaks: Peaks[], markdown: string): void {
   const folder = fileURLToPath(new URL('./results/', import.meta.url))
   mkdirSync(folder, { recursive: true })
   writeFileSync(
     join(folder, 'engine.json'),
-    `${JSON.stringify({ date: new Date().toISOString(), measured }, null, 2)}\n`,
+    `${JSON.stringify({ date: new Date().toISOString(), peaks, measured }, null, 2)}\n`,
   )
   writeFileSync(join(folder, 'engine.md'), markdown)
   console.log(`\nSaved as engine.json and engine.md in ${folder}`)
 }
 
-benchEngine()
+await benchEngine()

@@ -1,4 +1,5 @@
 /** Turns measurements into the table that is printed and its Markdown twin for docs/benchmarks.md. */
+import type { Peaks, Rate } from './peaks.ts'
 import { predictionOf } from './predictions.ts'
 import { type CaseResult, caseName, type StepCase, stepFlops } from './sizes.ts'
 
@@ -31,26 +32,29 @@ const columns = [
   'tokens/s',
   'GFLOP/s',
   'sgemm GFLOP/s',
-  'share',
-  'share by processor time',
+  'share of the product',
+  'share of the peak',
+  'by processor time',
   'peak MB',
   'predicted ms',
 ]
 const peerColumns = [
   'PyTorch step ms',
   'times as fast',
-  'by processor time',
+  'times by processor time',
   'PyTorch peak MB',
   'compiled step ms',
 ]
 
 export function renderReport(
   measured: readonly Measured[],
+  peaks: readonly Peaks[],
   machine: Machine,
 ): { text: string; markdown: string } {
   const withPeers = measured.some(({ peer }) => peer.length > 0)
   const header = withPeers ? [...columns, ...peerColumns] : columns
-  const rows = measured.map((entry) => (withPeers ? [...row(entry), ...peerRow(entry)] : row(entry)))
+  const best = bestRate(peaks)
+  const rows = measured.map((entry) => [...row(entry, best), ...(withPeers ? peerRow(entry) : [])])
   const { processor, cores, memoryGigabytes, date, threads, rank, rounds, steps, products, computeDtype } =
     machine
   const descriptions = new Set(
@@ -58,6 +62,7 @@ export function renderReport(
   )
   const caption = [
     `${processor}, ${cores} cores, ${memoryGigabytes} GB; ${date}; ${[...descriptions].join('; ')}.`,
+    ...(best ? [peakText(peaks)] : []),
     `operands ${computeDtype}, products ${products}, ${threads} threads, rank ${rank}; medians of ${rounds} rounds of ${steps} steps, optimizer included.`,
   ]
   const widths = header.map((title, i) => Math.max(title.length, ...rows.map((cells) => cells[i]!.length)))
@@ -69,12 +74,15 @@ export function renderReport(
   }
 }
 
-function row({ stepCase, ours }: Measured): string[] {
+function row({ stepCase, ours }: Measured, best: Rate | null): string[] {
   const flops = stepFlops(stepCase)
   const wall = median(ours.flatMap((result) => result.wallMs))
   const tokens = stepCase.size.batch * stepCase.size.sequence
-  const share = (times: 'wallMs' | 'processorMs', peaks: 'peakWall' | 'peakProcessor') =>
-    median(ours.flatMap((r) => r[times].map((ms, i) => flops / ms / 1e6 / r[peaks][i]!)))
+  const share = median(ours.flatMap((r) => r.wallMs.map((ms, i) => flops / ms / 1e6 / r.peakWall[i]!)))
+  const ofBest = (times: 'wallMs' | 'processorMs', peak: number | undefined) =>
+    peak === undefined
+      ? ''
+      : median(ours.flatMap((r) => r[times].map((ms) => flops / ms / 1e6 / peak))).toFixed(2)
   return [
     stepCase.size.name,
     caseName(stepCase),
@@ -82,11 +90,39 @@ function row({ stepCase, ours }: Measured): string[] {
     ((tokens / wall) * 1000).toFixed(0),
     (flops / wall / 1e6).toFixed(0),
     median(ours.flatMap((result) => result.peakWall)).toFixed(0),
-    share('wallMs', 'peakWall').toFixed(2),
-    share('processorMs', 'peakProcessor').toFixed(2),
+    share.toFixed(2),
+    ofBest('wallMs', best?.wall),
+    ofBest('processorMs', best?.processor),
     megabytes(ours),
     predictionOf(stepCase)?.toString() ?? '',
   ]
+}
+
+/** Medians over the rounds, of each way to multiply. */
+function mediansOf(peaks: readonly Peaks[]): [way: string, Rate][] {
+  const ways = [...new Set(peaks.flatMap((round) => Object.keys(round)))]
+  return ways.map((way) => {
+    const found = peaks.flatMap((round) => round[way] ?? [])
+    const by = (kind: keyof Rate) => median(found.map((rate) => rate[kind]))
+    return [way, { wall: by('wall'), processor: by('processor') }]
+  })
+}
+
+/** null: nothing was measured, as for a GPU. */
+function bestRate(peaks: readonly Peaks[]): Rate | null {
+  const rates = mediansOf(peaks).map(([, rate]) => rate)
+  if (rates.length === 0) return null
+  return {
+    wall: Math.max(...rates.map(({ wall }) => wall)),
+    processor: Math.max(...rates.map(({ processor }) => processor)),
+  }
+}
+
+function peakText(peaks: readonly Peaks[]): string {
+  const ways = mediansOf(peaks).map(
+    ([way, { wall, processor }]) => `${way} ${wall.toFixed(0)} (by processor time ${processor.toFixed(0)})`,
+  )
+  return `GFLOP/s of products of 1536 x 1536, the best of which is the peak: ${ways.join(', ')}.`
 }
 
 function peerRow({ ours, peer, compiled }: Measured): string[] {

@@ -8,11 +8,11 @@ import { spawnSync } from 'node:child_process'
 import { basename } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { launchCommand } from '@rankscope/launch'
-import koffi from 'koffi'
 import { z } from 'zod'
 import { findBuiltLibrary } from '../../kernels/built-library.ts'
 import { readTuning, type SgemmChoice, sgemmText, writeTuning } from '../../kernels/sgemm-choice.ts'
 import { prepareOpenblas, tuneOpenblas } from './openblas-environment.ts'
+import { type ProductShape, productRates } from './product-rates.ts'
 
 /**
  * Another than the one that holds where nothing was measured has to be faster by this factor. Blocks of another
@@ -74,45 +74,22 @@ function tune(library: string, openblas: string | null): string {
 }
 
 /** Rows, columns and depth as in a step: forward, backward to the input, gradient of the weight (A transposed). */
-const shapes: readonly { m: number; n: number; k: number; turned: boolean }[] = [
+const shapes: readonly ProductShape[] = [
   { m: 512, n: 1024, k: 768, turned: false },
   { m: 512, n: 768, k: 2048, turned: false },
   { m: 768, n: 1024, k: 512, turned: true },
 ]
 const rounds = 12
 
-/** GFLOP/s of each candidate: the best of some rounds per shape, in turns, then the geometric mean over the shapes. */
+/**
+ * GFLOP/s of each candidate: the best of some rounds per shape, in turns, then the geometric mean over the shapes. By
+ * processor time: a set-up beside other work must not choose by which candidate was interrupted.
+ */
 function measure(library: string, hasOpenblas: boolean): z.infer<typeof measuredSchema> {
-  const handle = koffi.load(library)
-  const description = handle.func('rs_gemm_description', 'str', [])() as string
-  const holds = description.startsWith('built-in') ? 'built-in' : 'openblas'
-  const choose = handle.func('int rs_choose_sgemm(int builtin, int64_t depth, int64_t rows)')
-  const setThreads = handle.func('int rs_set_threads(int threads)')
-  const size = 'int64_t'
-  const gemm = handle.func('rs_gemm', 'int', [
-    ...['int', 'int', size, size, size, 'float', 'void *', size, 'void *', size, 'float', 'void *', size],
-    ...[size, size, size, size],
-  ])
-  setThreads(1)
   const candidates = sgemmCandidates(hasOpenblas)
-  const best = candidates.map(() => shapes.map(() => 0))
-  const largest = Math.max(...shapes.flatMap(({ m, n, k }) => [m * n, m * k, k * n]))
-  const [a, b, c] = [0, 1, 2].map((seed) =>
-    Float32Array.from({ length: largest }, (_, index) => Math.sin(index * 0.37 + seed)),
-  )
-  for (let round = 0; round <= rounds; round++)
-    for (const [index, { product, depth, rows }] of candidates.entries()) {
-      choose(product === 'built-in' ? 1 : 0, depth, rows)
-      for (const [place, { m, n, k, turned }] of shapes.entries()) {
-        const start = performance.now()
-        gemm(turned ? 1 : 0, 0, m, n, k, 1, a, turned ? m : k, b, n, 0, c, n, 1, 0, 0, 0)
-        const rate = (2 * m * n * k) / 1e6 / (performance.now() - start)
-        // The first round only warms up.
-        if (round > 0) best[index]![place] = Math.max(best[index]![place]!, rate)
-      }
-    }
-  const means = best.map((rates) =>
-    Math.exp(rates.reduce((sum, rate) => sum + Math.log(rate), 0) / rates.length),
+  const { rates, holds } = productRates(library, candidates, shapes, { rounds, threads: 1 })
+  const means = rates.map((byShape) =>
+    Math.exp(byShape.reduce((sum, { processor }) => sum + Math.log(processor), 0) / byShape.length),
   )
   return { rates: means, holds }
 }
