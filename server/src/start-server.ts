@@ -2,10 +2,9 @@
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openPrivateState } from '@rankscope/launch'
+import { lockFolder, openPrivateState } from '@rankscope/launch'
 import { type AwakeClock, awakeClock, RankscopeError, systemError } from '@rankscope/protocol'
 import { Access, keptToken } from './access.ts'
-import { lockFolder } from './folder-lock.ts'
 import { type App, createApp } from './http/app.ts'
 import { NodeBook } from './nodes/node-book.ts'
 import { RunBook } from './runs/run-book.ts'
@@ -79,7 +78,7 @@ export async function startServer(
 ): Promise<RunningServer> {
   const options: ServerOptions = { ...defaultOptions, ...given }
   const { dataFolder } = options
-  const unlock = lockFolder(dataFolder)
+  const unlock = lockFolder(dataFolder, { name: 'server.lock', option: '--data' })
   const opened: (() => unknown)[] = [unlock]
   try {
     openPrivateState(dataFolder, stateFiles)

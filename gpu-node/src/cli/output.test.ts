@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { launchCommand } from '@rankscope/launch'
+import { launchCommand, lockFolder } from '@rankscope/launch'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
 import { prepareOutput } from './output-folder.ts'
@@ -100,6 +100,20 @@ describe.skipIf(sharedMissing)(`a folder that is not empty ${sharedMissing ?? ''
     expect(existsSync(join(earlier, 'adapter', 'adapter_config.json'))).toBe(true)
     expect(train(out, { training: { maxSteps: 1, globalBatchSize: 4, microBatchSize: 2 } }).status).toBe(0)
     expect(readdirSync(out)).toEqual(expect.arrayContaining(['earlier-1', 'earlier-2']))
+  })
+
+  it('a folder that another process writes to is refused, and nothing in it changes', () => {
+    const out = join(folder, 'in-use')
+    const release = lockFolder(out, { name: 'run.lock', option: '--out' })
+    const second = train(out, {})
+    expect(second.status).toBe(2)
+    expect(second.stderr).toMatch(
+      new RegExp(
+        `FOLDER_IN_USE: process ${process.pid} on .* works on .*in-use\\n.*another folder with --out`,
+      ),
+    )
+    expect(readdirSync(out)).toEqual(['run.lock'])
+    release()
   })
 
   it('a run that goes on says everything once: as a run that was never interrupted, torn lines gone', () => {

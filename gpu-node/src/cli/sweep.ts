@@ -24,7 +24,7 @@ import {
   type SweepArchive,
   toMarkdown,
 } from '@rankscope/experiments'
-import { launchCommand, sourceCommit } from '@rankscope/launch'
+import { launchCommand, lockFolder, sourceCommit } from '@rankscope/launch'
 import { RankscopeError, type RunView, type SweepSpec } from '@rankscope/protocol'
 import { writeJsonFile } from '../model/save.ts'
 
@@ -72,6 +72,7 @@ export async function runSweep(): Promise<number> {
     console.log(`${runs.length} runs`)
     return 0
   }
+  process.once('exit', lockFolder(folder, { name: 'sweep.lock', option: '--out' }))
   mkdirSync(join(folder, 'runs'), { recursive: true })
   writeJsonFile(join(folder, 'sweep.json'), spec)
   const say = (text: string) => {

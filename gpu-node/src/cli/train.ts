@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { endOnFault } from '@rankscope/launch'
+import { endOnFault, lockFolder } from '@rankscope/launch'
 import {
   errorPayload,
   parseOrThrow,
@@ -103,6 +103,8 @@ function readConfigFile(file: string, exportsModel: boolean): RunConfig {
 
 async function main(): Promise<number> {
   const { config, folder, resume, models, threads, quiet } = readArguments()
+  // Two runs that wrote one folder would mix their records, and take each other's checkpoints.
+  process.once('exit', lockFolder(folder, { name: 'run.lock', option: '--out' }))
   const earlier = prepareOutput(folder, config, resume)
   if (earlier !== null) console.error(`${folder} holds an older run, which moves to ${earlier}`)
   const files = new RunFiles(folder, { resumed: resume !== null })

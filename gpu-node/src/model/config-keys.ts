@@ -103,7 +103,11 @@ const neutral: Readonly<Record<string, readonly unknown[]>> = {
   scale_depth: [1],
   num_experts: [0, 1],
   num_local_experts: [0, 1],
+  is_causal: [true],
 }
+
+/** Queries would see what follows them: transformers reads the key in every family, for models that embed texts. */
+const meaningWhenFalse = new Set(['is_causal'])
 
 /** What one family reads and another does not: without effect there, and told. Biases that are stored all the same are refused. */
 const readByOthers = new Set(Object.values(understoodBy).flat())
@@ -116,8 +120,8 @@ export function checkKeys(raw: Readonly<Record<string, unknown>>, family: Family
   const known = new Set([...understood, ...understoodBy[family]])
   const notes: string[] = []
   for (const [key, value] of Object.entries(raw)) {
-    if (known.has(key) || harmless.has(key) || key.startsWith('_') || isEmpty(value)) continue
-    if (neutral[key]?.includes(value)) continue
+    if (known.has(key) || harmless.has(key) || key.startsWith('_') || neutral[key]?.includes(value)) continue
+    if (isEmpty(value) && !(value === false && meaningWhenFalse.has(key))) continue
     if (key === 'auto_map') {
       notes.push(`${file}: auto_map names code that comes with the model; it is not run`)
       continue

@@ -225,6 +225,7 @@ describe('config.json', () => {
     [{ rope_theta: 0 }, 'MODEL_BROKEN', /rope_theta/],
     [{ eos_token_id: -7 }, 'MODEL_BROKEN', /eos_token_id/],
     [{ final_logit_softcapping: 30 }, 'MODEL_UNSUPPORTED', /final_logit_softcapping 30/],
+    [{ is_causal: false }, 'MODEL_UNSUPPORTED', /is_causal false is not supported/],
     [{ logits_scaling: 8 }, 'MODEL_UNSUPPORTED', /logits_scaling 8/],
     [{ embedding_multiplier: 12 }, 'MODEL_UNSUPPORTED', /embedding_multiplier 12/],
     [{ attention_dropout: 0.1 }, 'MODEL_UNSUPPORTED', /attention_dropout 0.1/],

@@ -1,5 +1,5 @@
 /**
- * One server per data folder. The lock is a file that names the process: its id, and a mark of its start, so that
+ * One server per data folder, one run per output folder. The lock is a file that names the process: its id, and a mark of its start, so that
  * neither a file that a crash left behind nor another process with the same id refuses for ever. A file that cannot be
  * read counts as left behind. Taking over is a rename, so that of two that try at once one wins.
  */
@@ -18,9 +18,12 @@ const holderSchema = z.object({
 })
 type Holder = z.infer<typeof holderSchema>
 
-/** The function that gives the lock back. FOLDER_IN_USE names the process that has it. */
-export function lockFolder(folder: string): () => void {
-  const file = join(folder, 'server.lock')
+/**
+ * The function that gives the lock back, which is the file `name` in the folder. FOLDER_IN_USE names the process that has
+ * it; `option` is what the user names another folder with.
+ */
+export function lockFolder(folder: string, { name, option }: { name: string; option: string }): () => void {
+  const file = join(folder, name)
   const self: Holder = { processId: process.pid, start: processStart(process.pid), host: hostname() }
   const text = JSON.stringify(self)
   try {
@@ -30,7 +33,7 @@ export function lockFolder(folder: string): () => void {
       if (create(file, text)) return () => release(file, text)
       const found = readStateFile(file)
       const holder = found === null ? null : parse(found)
-      if (holder && isAlive(holder)) throw inUse(folder, holder)
+      if (holder && isAlive(holder)) throw inUse(folder, file, option, holder)
       if (found !== null) takeAway(file, found)
       else if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(file, { force: true })
     }
@@ -91,12 +94,12 @@ function isAlive({ processId, start, host }: Holder): boolean {
   return start === null || current === null || start === current
 }
 
-function inUse(folder: string, { processId, host }: Holder): RankscopeError {
+function inUse(folder: string, file: string, option: string, { processId, host }: Holder): RankscopeError {
   return new RankscopeError('FOLDER_IN_USE', `process ${processId} on ${host} works on ${folder}`, {
     hint:
       host === hostname()
-        ? 'stop it first, or name another folder with --data'
-        : `stop it first; if it is gone for good, remove ${join(folder, 'server.lock')}`,
+        ? `stop it first, or name another folder with ${option}`
+        : `stop it first; if it is gone for good, remove ${file}`,
   })
 }
 

@@ -3,7 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, 
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { lockFolder } from './folder-lock.ts'
+import { lockFolder as lock } from './folder-lock.ts'
+
+const lockFolder = (folder: string) => lock(folder, { name: 'server.lock', option: '--data' })
 
 describe('the lock of a data folder', () => {
   let folder: string
