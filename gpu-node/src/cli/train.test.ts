@@ -122,7 +122,9 @@ describe('npm run train', () => {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount])
       try {
         const out = join(mount, 'out')
-        const run = train('--config', configFile({ checkpoint: { everySteps: 1 } }), '--out', out)
+        // A few kilobytes of spectra, so that it is a checkpoint for which no room is left.
+        const config = configFile({ checkpoint: { everySteps: 1 }, spectra: { analysesUpTo: 0 } })
+        const run = train('--config', config, '--out', out)
         expect(run.status, run.stderr).toBe(1)
         expect(run.stderr).toMatch(
           /error DISK_FULL: \S*(model|state)\.safetensors: the disk is full \(ENOSPC\)/,

@@ -19,16 +19,18 @@ const quoted = (text: string) => JSON.stringify(text)
 
 /**
  * Special tokens are found in the raw text, whatever the files say about normalising them first: training text ends with
- * the literal end token, which must become its one id (METHODS 5.5). Throws TOKENIZER_BROKEN for ids that contradict one
- * another, and for tokens that the reference library could not tell apart.
+ * the literal end token, which must become its one id (METHODS 5.5). `vocabularySize`: tokens that the model embeds.
+ * Throws TOKENIZER_BROKEN for ids that contradict one another, and for tokens that the reference library could not tell
+ * apart.
  */
 export function allAddedTokens(
   added: readonly AddedToken[],
   config: ConfigFile,
   idOf: ReadonlyMap<string, number>,
   normalize: Normalize,
+  vocabularySize: number,
 ): AddedTokens {
-  const known = ofTokenizerFile(added, idOf)
+  const known = ofTokenizerFile(added, idOf, vocabularySize)
   const notes = followConfig(known, config, idOf)
   let nextId = idOf.size + [...known.keys()].filter((content) => !idOf.has(content)).length
   for (const content of namedTokens(config)) {
@@ -59,6 +61,7 @@ export function allAddedTokens(
 function ofTokenizerFile(
   added: readonly AddedToken[],
   idOf: ReadonlyMap<string, number>,
+  vocabularySize: number,
 ): Map<string, AddedToken> {
   const known = new Map<string, AddedToken>()
   const owners = new Map([...idOf].map(([token, id]) => [id, token]))
@@ -77,9 +80,10 @@ function ofTokenizerFile(
         `tokenizer.json: id ${id} belongs to the added token ${quoted(content)} and to ${quoted(owner)}`,
         again,
       )
-    // The reference library does not heed the ids of new tokens: it counts on from the size of the vocabulary.
+    // The reference library does not heed the ids of new tokens: it counts on from the size of the vocabulary. One that the
+    // model does not embed is refused by the text that holds it.
     const given = other ?? nextId++
-    if (given !== id)
+    if (given !== id && id < vocabularySize)
       throw tokenizerBroken(
         `tokenizer.json: added token ${quoted(content)} has id ${id}, and the reference library, which counts on from the vocabulary, would give it ${given}`,
         'There are holes between its ids. Save the tokenizer again with a token for every id, or tokenise the data beforehand (a source of kind tokens).',

@@ -120,6 +120,9 @@ describe('tokens and the vocabulary of the model', () => {
         hint: expect.stringContaining('Resize'),
       }),
     )
+    // Whatever id the reference library would give it.
+    const further = make({ added_tokens: [...definition.added_tokens, special(11, '<|sep|>')] })
+    expect(() => further.encode('<|sep|>')).toThrow(/has id 11, outside the model's vocabulary of 8/)
     expect(() => make({ model }, {}, 6).encode('.')).toThrow(/token "\." .* id 7/)
   })
 
@@ -291,7 +294,7 @@ describe('tokens and the vocabulary of the model', () => {
       /model.unk_token "\?" is not/,
     ],
   ])('%s is refused', (_, parts, settings, message) => {
-    expect(() => make(parts, settings)).toThrow(
+    expect(() => make(parts, settings, 20)).toThrow(
       expect.objectContaining({ code: 'TOKENIZER_BROKEN', message: expect.stringMatching(message) }),
     )
   })

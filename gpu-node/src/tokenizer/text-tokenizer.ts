@@ -61,7 +61,7 @@ export class TextTokenizer {
     this.fingerprint = fingerprint
     this.#model = makeModel(definition.model)
     const normalize = makeNormalizer(definition.normalizer)
-    const all = allAddedTokens(definition.addedTokens, config, this.#model.idOf, normalize)
+    const all = allAddedTokens(definition.addedTokens, config, this.#model.idOf, normalize, vocabularySize)
     const added = all.tokens
     this.#find = makeTokenFinder(added, normalize)
     this.#cut = makePreTokenizer(definition.preTokenizer)
