@@ -71,7 +71,12 @@ function said(out: string): string[] {
     // Live spectra may give way to newer ones: which are there depends on the machine.
     lines(out, name)
       .filter(({ final }) => final !== false)
-      .map((line) => JSON.stringify([name, Object.entries(line).filter(([key]) => !measured.includes(key))])),
+      .map(({ profiles, ...line }) => {
+        // The similarity to earlier snapshots depends on which live spectra there were.
+        const { similarity: _, similarityChance: __, ...told } = (profiles ?? {}) as Record<string, unknown>
+        const rest = Object.entries(line).filter(([key]) => !measured.includes(key))
+        return JSON.stringify([name, rest, told])
+      }),
   )
   const told = lines(out, 'log').filter(({ kind }) => kind === 'evaluation' || kind === 'checkpoint')
   const steps = told.map(({ kind, step, loss }) => JSON.stringify([kind, step, loss ?? null]))

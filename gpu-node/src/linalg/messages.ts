@@ -34,7 +34,7 @@ export interface AgainstBase {
 
 export interface AnalysedSpectrum extends Spectrum {
   /** null where none was asked for. */
-  readonly analysis: Pick<Analysis, 'measures' | 'profiles'> | null
+  readonly analysis: (Pick<Analysis, 'measures' | 'profiles'> & { readonly elapsedMs: number }) | null
 }
 
 export type Job = TopSvdJob | SpectrumJob

@@ -6,7 +6,7 @@
  */
 import { RankscopeError } from '@rankscope/protocol'
 import { Random } from '../random.ts'
-import type { LinearAlgebra } from './linear-algebra.ts'
+import type { FloatArray, LinearAlgebra } from './linear-algebra.ts'
 import { assertFinite, canonicalSigns, leadingColumns, transpose } from './matrix.ts'
 
 export interface TopSvdOptions {
@@ -37,7 +37,7 @@ const gramResolution = 1e-3
 /** Errors: RANK_TOO_LARGE, NUMERIC. `checkpoint` is called between stages and may throw to give up. */
 export function topSvd(
   algebra: LinearAlgebra,
-  w: Float32Array,
+  w: FloatArray,
   shape: { rows: number; columns: number; rank: number },
   options: TopSvdOptions,
   checkpoint: () => void = () => undefined,

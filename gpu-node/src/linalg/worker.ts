@@ -62,7 +62,9 @@ function computeSpectrum({ source, against }: SpectrumJob, checkpoint: () => voi
   const found = spectrum(algebra, source, () => performance.now())
   if (!against) return { ...found, analysis: null }
   checkpoint()
-  return { ...found, analysis: watched.analyse(source, against) }
+  const start = performance.now()
+  const analysis = watched.analyse(source, against)
+  return { ...found, analysis: { ...analysis, elapsedMs: performance.now() - start } }
 }
 
 function computeTopSvd(job: TopSvdJob, checkpoint: () => void): TopSvdOutcome {

@@ -25,6 +25,7 @@ import {
 } from '../linalg/index.ts'
 import { noiseFloor, tailRatio, tailRatios } from '../linalg/rank-measures.ts'
 import type { Adaptation, TargetModule } from '../methods/method.ts'
+import { AnalysisBudget } from './analysis-budget.ts'
 import type { BaseWeights } from './base-weights.ts'
 
 /** What of a run's configuration its measures depend on. */
@@ -40,7 +41,8 @@ export class SpectraRecorder {
   readonly #warn: (message: string) => void
   readonly #pending = new Set<Promise<void>>()
   readonly #abort = new AbortController()
-  /** Modules of which live spectra were taken. */
+  readonly #analyses = new AnalysisBudget(() => performance.now())
+  /** Modules of which live analyses were taken. */
   readonly #watched = new Set<string>()
 
   constructor(
@@ -60,13 +62,17 @@ export class SpectraRecorder {
 
   /** Takes the snapshots of `step`; the decompositions go on in the background. */
   async record(step: number, targets: readonly TargetModule[]): Promise<void> {
+    const { analysesUpTo } = this.#run.spectra
+    const due = this.#analyses.next(targets.filter((target) => shorterSide(target) <= analysesUpTo))
     for (const target of targets) {
       const parts = await this.#adaptation.delta(target, async () => this.#base.shared(target))
       for (const { part, source } of parts) {
         // Parts of one update share arrays, which only one request could take over.
         const options = { transfer: parts.length === 1, signal: this.#abort.signal }
-        const against = part === 'total' ? this.#against(step, target, source, false) : null
+        const against =
+          part === 'total' && due.has(target.name) ? this.#against(step, target, source, false) : null
         const result = latestSpectrum(`${target.name}/${part}`, source, options, against)
+        if (against) this.#account(target.name, result)
         this.#follow(this.#tellWhenDone(result, { step, target, part, final: false }))
       }
     }
@@ -107,8 +113,8 @@ export class SpectraRecorder {
   /** What the thread needs to analyse ΔW against W_0; null where the weight is larger than is wanted. */
   #against(step: number, target: TargetModule, source: SpectrumSource, final: boolean): AgainstBase | null {
     const { method, parallel, spectra } = this.#run
-    const { name, rows, columns } = target
-    if (Math.min(rows, columns) > spectra.analysesUpTo) return null
+    const { name } = target
+    if (shorterSide(target) > spectra.analysesUpTo) return null
     // A method that rounded W_0 first measures from there.
     const before = source.kind === 'dense' ? source.before : null
     const isWatched = this.#watched.has(name)
@@ -124,6 +130,14 @@ export class SpectraRecorder {
         vectors: final,
       },
     }
+  }
+
+  /** What the analysis took, once it is known. */
+  #account(name: string, result: Promise<AnalysedSpectrum | null>): void {
+    result.then(
+      (found) => this.#analyses.ended(name, found?.analysis?.elapsedMs ?? null),
+      () => this.#analyses.ended(name, null),
+    )
   }
 
   #follow(work: Promise<unknown>): void {
@@ -180,6 +194,10 @@ export function meanTailRatio(
     .map(({ result }) => tailRatio(result.singularValues, outermost.rank))
     .filter(Number.isFinite)
   return ratios.length === 0 ? null : ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length
+}
+
+function shorterSide({ rows, columns }: TargetModule): number {
+  return Math.min(rows, columns)
 }
 
 function profileBytes(

@@ -1,11 +1,12 @@
 /** A sweep goes from one server to another as a zip, and is there what it was. Rules P44 and P45 of docs/protocol.md. */
 import { archiveFileName } from '@rankscope/experiments'
-import { type RunView, type SweepView, sweepViewSchema } from '@rankscope/protocol'
+import { type RunView, type SweepView, sweepViewSchema, toFloat64Bytes } from '@rankscope/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Bench } from '../testing/peers.ts'
 import { lifecycle, record, sampleConfig, scalars, spectrum, startBody } from '../testing/samples.ts'
 import { unzipped, type ZippedFile, zipped } from './zip.ts'
 
+const analysed = { profiles: { overlaps: toFloat64Bytes([0.5, Number.NaN]) } }
 const rates = [1e-4, 1e-3, 1e-2]
 const planned = rates.map((learningRate) => ({
   point: { method: 'lora', 'optimizer.learningRate': learningRate },
@@ -59,7 +60,7 @@ describe('the zip of a sweep', () => {
       record(first, 2, startBody(0, 2)),
       record(first, 3, scalars(1, { 'train/loss': 2, 'train/gradNorm': Number.POSITIVE_INFINITY })),
       record(first, 4, scalars(2, { 'train/loss': 1.25, 'train/gradNorm': Number.NaN })),
-      record(first, 5, spectrum(2, [3, 1, 1e-300], true)),
+      record(first, 5, { ...spectrum(2, [3, 1, 1e-300], true), ...analysed }),
       record(first, 6, {
         kind: 'sample',
         step: 2,
@@ -131,6 +132,7 @@ describe('the zip of a sweep', () => {
     ])
     expect(JSON.parse(found.get(`${folder}/spectra.jsonl`)!)).toMatchObject({
       singularValues: [3, 1, 1e-300],
+      profiles: { overlaps: [0.5, 'NaN'] },
     })
     expect(found.get('results.csv')).toContain('diverged')
     expect(found.get('results.tex')).toContain('\\toprule')

@@ -6,6 +6,7 @@
 import type { AnalysisProfiles, RankMeasures } from '@rankscope/protocol'
 import type { FloatArray, LinearAlgebra } from '../linear-algebra.ts'
 import { euclideanNorm, leadingColumns } from '../matrix.ts'
+import { type TopSvd, topSvd } from '../top-svd.ts'
 import type { BaseDecomposition } from './base-decomposition.ts'
 import { bandsOf, deciles, deviceSlices, directionEnergies } from './energy-bands.ts'
 import { intruderDepth, intrudersOf, overlaps } from './intruders.ts'
@@ -43,10 +44,12 @@ export function analyse(
 ): Analysis {
   if (base.s[0] === 0) return { measures: {}, profiles: {}, leading: null }
   const after = delta.map((value, i) => base.w[i]! + value)
-  const change = algebra.svd(delta, base.rows, base.columns)
+  const depth = Math.min(base.s.length, Math.max(keptVectors, settings.rank ?? rotationDepth))
+  const change = topSvd(algebra, delta, { ...base, rank: depth }, { kind: 'full' })
+  const size = euclideanNorm(delta)
   const moved = againstMoved(algebra, base, after, delta, settings)
   const stored = storedChange(base.w, after, base.masks)
-  const isZero = change.s[0] === 0
+  const isZero = size === 0
   const own = isZero ? null : ofChange(algebra, base, delta, change, settings)
   const spikes = base.thresholds.map(({ threshold }) => change.s[0]! / threshold)
   return {
@@ -55,7 +58,7 @@ export function analyse(
       ...(spikes.length > 0 && { spikeRatio: spikes[0]! }),
       ...(spikes.length > 0 && { spikeRatioBelowOutliers: spikes.at(-1)! }),
       relativeSpectralNorm: change.s[0]! / base.s[0]!,
-      relativeFrobeniusNorm: euclideanNorm(change.s) / base.frobenius,
+      relativeFrobeniusNorm: size / base.frobenius,
       bfloat16Visible: stored.visible,
       relativelyChanged: stored.relative,
       ...(stored.inPrincipal !== null && { visibleInPrincipal: stored.inPrincipal }),
@@ -121,7 +124,7 @@ function ofChange(
   algebra: LinearAlgebra,
   base: BaseDecomposition,
   delta: Float64Array,
-  change: { u: Float64Array; s: Float64Array; v: Float64Array },
+  change: TopSvd,
   { rank, devices, slices, vectors }: AnalysisSettings,
 ) {
   const { rows, columns } = base
@@ -137,13 +140,13 @@ function ofChange(
   const bySlice = slices && rank !== null ? bands(deviceSlices(values, rank, devices)) : null
   const kept = Math.min(keptVectors, values)
   const [left, right] = [
-    leadingColumns(change.u, rows, values, kept),
-    leadingColumns(change.v, columns, values, kept),
+    leadingColumns(change.u, rows, change.s.length, kept),
+    leadingColumns(change.v, columns, change.s.length, kept),
   ]
   const compared = Math.min(kept, rank ?? kept)
   const within = coupling(algebra, base, change, Math.min(values, rank ?? rotationDepth))
   return {
-    measures: within > 0 ? { amplification: euclideanNorm(change.s) / within } : {},
+    measures: within > 0 ? { amplification: euclideanNorm(delta) / within } : {},
     profiles: {
       inputSizes: byDecile.input.sizes,
       inputShares: byDecile.input.shares,
@@ -164,12 +167,12 @@ function ofChange(
 /** ‖U_rᵀ W0 V_r‖_F with ΔW's own leading vectors (arXiv 2106.09685, section 7.3). */
 function coupling(
   algebra: LinearAlgebra,
-  { rows, columns, w, s }: BaseDecomposition,
-  change: { u: Float64Array; v: Float64Array },
+  { rows, columns, w }: BaseDecomposition,
+  change: TopSvd,
   rank: number,
 ): number {
-  const left = leadingColumns(change.u, rows, s.length, rank)
-  const right = leadingColumns(change.v, columns, s.length, rank)
+  const left = leadingColumns(change.u, rows, change.s.length, rank)
+  const right = leadingColumns(change.v, columns, change.s.length, rank)
   const half = algebra.multiply(left, Float64Array.from(w), {
     rows: rank,
     inner: rows,

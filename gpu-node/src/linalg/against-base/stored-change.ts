@@ -47,7 +47,7 @@ function largest(values: FloatArray, sign: 1 | -1 = 1): Uint8Array {
   const wanted = Math.floor(maskShare * magnitudes.length)
   const marked = new Uint8Array(magnitudes.length)
   if (wanted === 0) return marked
-  const limit = magnitudes.slice().sort()[magnitudes.length - wanted]!
+  const limit = nthSmallest(magnitudes.slice(), magnitudes.length - wanted)
   let left = wanted
   for (let i = 0; i < magnitudes.length; i++)
     if (magnitudes[i]! > limit) {
@@ -60,6 +60,28 @@ function largest(values: FloatArray, sign: 1 | -1 = 1): Uint8Array {
       left--
     }
   return marked
+}
+
+/** The value at a place of the sorted array, by Hoare's selection; reorders it. */
+function nthSmallest(values: Float64Array, place: number): number {
+  let [low, high] = [0, values.length - 1]
+  while (low < high) {
+    const pivot = values[(low + high) >>> 1]!
+    let [left, right] = [low, high]
+    while (left <= right) {
+      while (values[left]! < pivot) left++
+      while (values[right]! > pivot) right--
+      if (left <= right) {
+        const held = values[left]!
+        values[left++] = values[right]!
+        values[right--] = held
+      }
+    }
+    if (place <= right) high = right
+    else if (place >= left) low = left
+    else break
+  }
+  return values[place]!
 }
 
 /** Of W+ as it would be saved, by way of float32. */
