@@ -21,6 +21,7 @@ export const floors: Readonly<Record<string, readonly string[]>> = {
   eval: ['ops', 'model', 'tokenizer', 'data'],
   benchmarks: ['model', 'tokenizer', 'data', 'eval'],
   export: ['linalg', 'model'],
+  inspect: ['linalg', 'model'],
   optim: ['ops', 'collectives'],
   methods: ['ops', 'collectives', 'linalg', 'model', 'export', 'optim'],
   train: ['ops', 'collectives', 'linalg', 'model', 'data', 'optim', 'methods'],
@@ -40,7 +41,7 @@ export const floors: Readonly<Record<string, readonly string[]>> = {
     'train',
   ],
   daemon: ['backends', 'model', 'run'],
-  cli: ['backends', 'model', 'tokenizer', 'eval', 'benchmarks', 'run', 'daemon'],
+  cli: ['backends', 'linalg', 'model', 'tokenizer', 'eval', 'benchmarks', 'inspect', 'run', 'daemon'],
 }
 
 const source = '^gpu-node/src/'

@@ -3,7 +3,6 @@
  * Numbers that JSON cannot spell (NaN, infinities) are written as strings. Pure.
  */
 import {
-  type AnalysisProfiles,
   fromFloat64Bytes,
   parseOrThrow,
   type RecordBody,
@@ -26,8 +25,8 @@ export function lineOfRecord(body: RecordBody, timeMs: number): RunLine | null {
     case 'scalars':
       return line('metrics', { step: body.step, ...body.values })
     case 'spectrum': {
-      const { kind: _, profiles, ...rest } = body
-      return line('spectra', { ...rest, ...(profiles && { profiles: textOfProfiles(profiles) }) })
+      const { kind: _, ...rest } = body
+      return line('spectra', rest)
     }
     case 'sample': {
       const { kind: _, ...rest } = body
@@ -75,7 +74,7 @@ function unparsedRecord(file: RunFileName, value: Record<string, unknown>): unkn
         part,
         ...(numbers(rest) as object),
         singularValues: bytesOf(singularValues),
-        ...(profiles === undefined ? {} : { profiles: bytesOfProfiles(profiles) }),
+        ...(profiles === undefined ? {} : { profiles: eachBytes(profiles) }),
       }
     }
     case 'samples':
@@ -87,30 +86,14 @@ function unparsedRecord(file: RunFileName, value: Record<string, unknown>): unkn
   }
 }
 
-/** ΔW's singular vectors are most of a file: as base64 of their float64 bytes they are half as long as in digits. */
-const vectors: readonly string[] = ['inputVectors', 'outputVectors']
-
-function textOfProfiles(profiles: AnalysisProfiles): Record<string, string | number[]> {
-  const told = Object.entries(profiles).map(([name, bytes]) => [
-    name,
-    vectors.includes(name) ? Buffer.from(bytes).toString('base64') : [...fromFloat64Bytes(bytes)],
-  ])
-  return Object.fromEntries(told)
-}
-
-function bytesOfProfiles(value: unknown): unknown {
-  if (value === null || typeof value !== 'object') return value
-  return Object.fromEntries(
-    Object.entries(value).map(([name, told]) => [
-      name,
-      typeof told === 'string' ? new Uint8Array(Buffer.from(told, 'base64')) : bytesOf(told),
-    ]),
-  )
-}
-
 /** What is no list stays as it is, for the schema to refuse. */
 function bytesOf(value: unknown): unknown {
   return Array.isArray(value) ? toFloat64Bytes(value.map(numbers) as number[]) : value
+}
+
+function eachBytes(value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([name, list]) => [name, bytesOf(list)]))
 }
 
 const spelled: Readonly<Record<string, number>> = {
