@@ -116,6 +116,8 @@ const columns: {
   { title: 'seen by bf16', of: ({ measures }) => measures.bfloat16Visible, against: true },
 ]
 
+const widest = Math.max(...columns.map(({ title }) => title.length))
+
 /** A row of the table; the header for null. */
 function table(width: number, hasBase: boolean): (record: RecordBodyOf<'spectrum'> | null) => string {
   const shown = columns.filter(({ against }) => hasBase || !against)
@@ -123,9 +125,9 @@ function table(width: number, hasBase: boolean): (record: RecordBodyOf<'spectrum
     [
       (record?.module ?? 'module').padEnd(width),
       ...shown.map(({ title, of }) => {
-        if (!record) return title.padStart(title.length)
+        if (!record) return title.padStart(widest)
         const value = of(record)
-        return (value === undefined ? '–' : String(Number(value.toPrecision(4)))).padStart(title.length)
+        return (value === undefined ? '–' : String(Number(value.toPrecision(4)))).padStart(widest)
       }),
     ].join('  ')
 }
