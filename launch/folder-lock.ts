@@ -6,9 +6,9 @@
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { readStateFile } from '@rankscope/launch'
 import { RankscopeError, systemError, whileWriting } from '@rankscope/protocol'
 import { z } from 'zod'
+import { readStateFile } from './private-state.ts'
 
 const holderSchema = z.object({
   processId: z.int().min(1),
