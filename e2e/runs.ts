@@ -42,8 +42,8 @@ export async function untilStep(stack: TestStack, runId: string, step: number): 
     .toBeGreaterThanOrEqual(step)
 }
 
-export async function untilSettled(stack: TestStack, runId: string): Promise<RunView> {
-  await expect.poll(async () => isSettled((await stack.api.run(runId)).state), { timeout: 90_000 }).toBe(true)
+export async function untilSettled(stack: TestStack, runId: string, timeout = 90_000): Promise<RunView> {
+  await expect.poll(async () => isSettled((await stack.api.run(runId)).state), { timeout }).toBe(true)
   return stack.api.run(runId)
 }
 

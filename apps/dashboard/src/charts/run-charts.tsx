@@ -3,6 +3,7 @@ import { Group, SegmentedControl, Slider, Text } from '@mantine/core'
 import { isSettled, type RunView } from '@rankscope/protocol'
 import { useViewChoice, useViewNumber } from '../common/view-state.ts'
 import type { LoadedStores } from '../live/live-context.tsx'
+import { AnalysesPanel } from '../spectra-views/analyses-panel.tsx'
 import { WaterfallChart } from '../spectra-views/waterfall-chart.tsx'
 import { emptyText } from './empty-text.ts'
 import { MeasureChart } from './measure-chart.tsx'
@@ -76,6 +77,7 @@ export function RunCharts({ runs, loaded, groupKey }: Props) {
         <SpectrumChart curves={curves} stores={stores} view={view} empty={empty} height={344} />
         {view.parts.length > 1 ? <PartsTable curves={curves} stores={stores} view={view} /> : null}
         <MeasureChart curves={curves} stores={stores} view={view} empty={empty} height={250} />
+        {view.module !== null ? <AnalysesPanel curves={curves} view={view} /> : null}
         {view.steps.length > 1 ? <WaterfallChart curves={curves} view={view} empty={empty} /> : null}
         {hasData(accuracyChart) ? <ScalarChart {...shared} definition={accuracyChart} height={306} /> : null}
         {scalarCharts.filter(hasData).map((definition) => (
