@@ -1,20 +1,20 @@
 /** Analyses of ΔW against W and the waterfall, on two short runs: what is shown is what was recorded. */
+import type { Page } from '@playwright/test'
 import { decodeColumn, decodeMessage, spectraProfilesAnswer } from '@rankscope/protocol'
 import { expectCurve, launchRuns, untilSettled } from './runs.ts'
-import { expect, type TestStack, test } from './stack-fixture.ts'
+import { expect, test } from './stack-fixture.ts'
 
 const module = 'model.layers.0.self_attn.q_proj'
 
-async function finalProfiles(stack: TestStack, runId: string, step: number) {
-  const answer = await fetch(`${stack.address}/api/runs/${runId}/spectra/profiles`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
+async function finalProfiles(page: Page, address: string, runId: string, step: number) {
+  const answer = await page.request.post(`${address}/api/runs/${runId}/spectra/profiles`, {
+    data: {
       items: [{ module, step, final: true }],
       names: ['outputVectors', 'outputSliceShares', 'overlaps'],
-    }),
+    },
   })
-  const { spectra } = spectraProfilesAnswer.parse(decodeMessage(new Uint8Array(await answer.arrayBuffer())))
+  expect(answer.ok(), await answer.text()).toBe(true)
+  const { spectra } = spectraProfilesAnswer.parse(decodeMessage(new Uint8Array(await answer.body())))
   return Object.fromEntries(
     Object.entries(spectra[0]!).map(([name, bytes]) => [name, decodeColumn(bytes!, 'float64')]),
   )
@@ -28,7 +28,7 @@ test('analyses of two runs say what was recorded, and the waterfall shows one ag
   const steps = 10
   const runs = await launchRuns(stack, 'analyses', ['lora', 'hd-pissa'], steps)
   for (const run of runs) expect((await untilSettled(stack, run.runId, 240_000)).state).toBe('finished')
-  const [a, b] = await Promise.all(runs.map((run) => finalProfiles(stack, run.runId, steps)))
+  const [a, b] = await Promise.all(runs.map((run) => finalProfiles(page, stack.address, run.runId, steps)))
   const of = (name: string) =>
     `${stack.address}/compare?runs=${runs.map((run) => run.runId).join(',')}&module=${module}&analysis=${name}`
 
