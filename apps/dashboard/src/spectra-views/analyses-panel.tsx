@@ -32,7 +32,14 @@ export function AnalysesPanel({ curves, view }: Props) {
   const { module } = view
   if (module === null) return null
   return (
-    <Paper withBorder p="sm" component="section" aria-label="ΔW against W" data-testid="analyses">
+    <Paper
+      withBorder
+      p="sm"
+      component="section"
+      aria-label="ΔW against W"
+      data-testid="analyses"
+      className={name !== 'runs' && curves.length > 2 ? classes['wide'] : undefined}
+    >
       <Group gap="xs" mb={6}>
         <Text fw={600} size="sm">
           ΔW against W

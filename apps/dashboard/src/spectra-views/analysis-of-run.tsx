@@ -87,34 +87,33 @@ function Hint({ text }: { text: string }) {
 function reason({ run }: RunCurve, name: AnalysisName): string {
   if (name === 'slices' && run.config.method.name !== 'hd-pissa')
     return 'only HD-PiSSA shares directions out.'
-  return `the weight is larger than spectra.analysesUpTo (${formatExact(run.config.spectra.analysesUpTo)}), ΔW is zero, or an older version recorded it.`
+  return `not analysed at this step (live analyses take 2 % of the time), the weight is larger than spectra.analysesUpTo (${formatExact(run.config.spectra.analysesUpTo)}), or ΔW is zero.`
 }
 
 type Row = { label: string; length: number; level: number; text: string }
 
+/** Lengths and levels are shares of 1, on one scale, so that runs compare side by side. */
 function Bars(props: { label: string; colour: string; level: string; rows: readonly Row[] }) {
   const { label, colour, level, rows } = props
-  const longest = Math.max(...rows.map((row) => Math.max(row.length, row.level)), 0)
-  const scale = longest > 0.5 || longest === 0 ? 1 : longest
   return (
     <div>
       <Text size="xs" fw={500}>
         {label}{' '}
         <Text span size="xs" c="dimmed">
-          (line: {level}; full width: {formatNumber(scale, 2)})
+          (line: {level}; full width: 1)
         </Text>
       </Text>
       <dl className={classes['bars']}>
         {rows.map((row) => (
-          <Bar key={row.label} row={row} scale={scale} colour={colour} />
+          <Bar key={row.label} row={row} colour={colour} />
         ))}
       </dl>
     </div>
   )
 }
 
-function Bar({ row, scale, colour }: { row: Row; scale: number; colour: string }) {
-  const percent = (value: number) => `${Math.min(100, (100 * value) / scale)}%`
+function Bar({ row, colour }: { row: Row; colour: string }) {
+  const percent = (value: number) => `${Math.min(100, 100 * value)}%`
   return (
     <>
       <dt>{row.label}</dt>
