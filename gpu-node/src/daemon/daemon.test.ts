@@ -418,7 +418,7 @@ describe('the node daemon', () => {
   it('halts runs while the spool is full and lets them go on when the server has taken enough', async () => {
     await startAndGreet({ spoolBytes: 200_000 })
     let taking = false
-    server.onBatch = () => (taking ? 'ack' : new RankscopeError('STORE_FAILED', 'not now'))
+    server.onBatch = () => (taking ? 'ack' : new RankscopeError('STORE_FULL', 'not now'))
     await server.assign(assignment('a', 'flood 200'))
     await server.until(() => lines.some((line) => line.includes('runs wait')))
     taking = true
