@@ -1,7 +1,7 @@
 /**
- * One server per data folder, one run per output folder. The lock is a file that names the process: its id, and a mark of its start, so that
- * neither a file that a crash left behind nor another process with the same id refuses for ever. A file that cannot be
- * read counts as left behind. Taking over is a rename, so that of two that try at once one wins.
+ * One server per data folder, one run per output folder. The lock is a file that names the process: its id, and a mark of
+ * its start, so that neither a file that a crash left behind nor another process with the same id refuses for ever. A file
+ * that cannot be read counts as left behind. Taking over is a rename, so that of two that try at once one wins.
  */
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'

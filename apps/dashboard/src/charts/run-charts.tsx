@@ -77,7 +77,7 @@ export function RunCharts({ runs, loaded, groupKey }: Props) {
         <SpectrumChart curves={curves} stores={stores} view={view} empty={empty} height={344} />
         {view.parts.length > 1 ? <PartsTable curves={curves} stores={stores} view={view} /> : null}
         <MeasureChart curves={curves} stores={stores} view={view} empty={empty} height={250} />
-        {view.module !== null ? <AnalysesPanel curves={curves} view={view} /> : null}
+        <AnalysesPanel curves={curves} view={view} />
         {view.steps.length > 1 ? <WaterfallChart curves={curves} view={view} empty={empty} /> : null}
         {hasData(accuracyChart) ? <ScalarChart {...shared} definition={accuracyChart} height={306} /> : null}
         {scalarCharts.filter(hasData).map((definition) => (
