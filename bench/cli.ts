@@ -5,11 +5,10 @@
  * `npm run bench -- NAME`, a colon, one sentence. The list that --help prints is read from there, and NAME --help
  * prints the whole comment, options included.
  */
-import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { launchCommand } from '@rankscope/launch'
+import { launchCommand, runBelow } from '@rankscope/launch'
 
 interface Measurement {
   readonly file: string
@@ -54,6 +53,5 @@ else if (!chosen) {
   process.exitCode = 2
 } else if (options.includes('--help') || options.includes('-h')) console.log(chosen.description)
 else {
-  const [program, ...args] = launchCommand(pathToFileURL(chosen.file), ...options)
-  process.exitCode = spawnSync(program, args, { stdio: 'inherit' }).status ?? 1
+  process.exitCode = (await runBelow(launchCommand(pathToFileURL(chosen.file), ...options))).code
 }

@@ -7,9 +7,9 @@
  * in a fifth of the time; writes no page).
  *
  * The clock also measures what else the machine does; processor time, of all processes of a recipe together, does not.
- * Writes the section "recipes" of docs/recipes.md. Exit code 1 where a run of a recipe did not finish.
+ * Writes the section "recipes" of docs/recipes.md. Exit code 1 where a run of a recipe did not finish. Ctrl-C and SIGTERM end
+ * it with a checkpoint of the run under way, with what was done so far, and without the page: the same command goes on.
  */
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ import {
   recipes,
   sweepArchiveSchema,
 } from '@rankscope/experiments'
-import { launchCommand } from '@rankscope/launch'
+import { launchCommand, runBelow, signalCodes } from '@rankscope/launch'
 import { machineLine } from './output/machine.ts'
 import { markdownTable, replaceSection } from './output/markdown.ts'
 
@@ -56,9 +56,19 @@ const file = join(options.out, 'measured.json')
 const measured: Record<string, Measured> = existsSync(file)
   ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, Measured>)
   : {}
-for (const recipe of chosen) {
-  measured[recipe.id] = measure(recipe, measured[recipe.id])
+for (const [index, recipe] of chosen.entries()) {
+  const { asked, ...found } = await measure(recipe, measured[recipe.id])
+  measured[recipe.id] = found
   writeFileSync(file, `${JSON.stringify(measured, null, 2)}\n`)
+  console.error(
+    `${recipe.id}: ${found.finished} of ${found.runs} runs, ${found.processorMinutes.toFixed(1)} processor minutes, ${found.wallMinutes.toFixed(1)} by the clock`,
+  )
+  if (asked !== null) {
+    console.error(
+      `${asked}: ended in recipe ${index + 1} of ${chosen.length}; the same command goes on from here`,
+    )
+    process.exit(signalCodes[asked])
+  }
 }
 const table = markdownTable(
   ['recipe', 'of the paper', 'what is compared', 'runs', 'processor minutes', 'minutes'],
@@ -74,20 +84,24 @@ for (const { id } of broken)
   console.error(`${id}: ${measured[id]!.runs - measured[id]!.finished} runs did not finish`)
 process.exitCode = broken.length > 0 ? 1 : 0
 
-function measure(recipe: Recipe, before: Measured | undefined): Measured {
+async function measure(recipe: Recipe, before: Measured | undefined) {
   const { id } = recipe
   const out = join(options.out, id)
   const started = { wallMs: performance.now(), processorSeconds: childSeconds() }
-  const [program, ...args] = launchCommand(
+  const command = launchCommand(
     new URL('../gpu-node/src/cli/train.ts', import.meta.url),
-    ...[...asked(recipe), '--out', out, '--threads', options.threads],
+    ...[...named(recipe), '--out', out, '--threads', options.threads],
   )
-  const { status } = spawnSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (status !== 0 && status !== 1) throw new Error(`${id} ended with exit code ${status}`)
-  const archive = sweepArchiveSchema.parse(JSON.parse(readFileSync(join(out, archiveFileName), 'utf8')))
-  const results = archiveResults(archive)
+  const { code, asked: signal } = await runBelow(command, ['ignore', 'ignore', 'inherit'])
+  if (signal === null && code !== 0 && code !== 1) throw new Error(`${id} ended with exit code ${code}`)
+  const archived = join(out, archiveFileName)
+  // Not there where the first run of the recipe was interrupted.
+  const results = existsSync(archived)
+    ? archiveResults(sweepArchiveSchema.parse(JSON.parse(readFileSync(archived, 'utf8'))))
+    : []
   return {
-    runs: results.length,
+    asked: signal,
+    runs: expandSweep(recipe.small()).runs.length,
     finished: results.filter(({ outcome }) => outcome === 'finished').length,
     wallMinutes: (before?.wallMinutes ?? 0) + (performance.now() - started.wallMs) / 60_000,
     processorMinutes: (before?.processorMinutes ?? 0) + (childSeconds() - started.processorSeconds) / 60,
@@ -95,7 +109,7 @@ function measure(recipe: Recipe, before: Measured | undefined): Measured {
 }
 
 /** How the recipe is named to npm run train: as it is, or as a file of the same with fewer steps. */
-function asked(recipe: Recipe): string[] {
+function named(recipe: Recipe): string[] {
   if (options.steps === undefined) return ['--recipe', recipe.id]
   const steps = Number(options.steps)
   const { base, ...rest } = recipeSweep(recipe, 'small')
@@ -120,14 +134,15 @@ function childSeconds(): number {
   return (Number(fields[13]) + Number(fields[14])) / 100
 }
 
-/** A recipe that was not measured has dashes. */
-function row({ id, of, compare, small }: Recipe, found: Measured | undefined): string[] {
+/** A recipe that was not measured, or not to its end, has dashes. */
+function row({ id, of, compare, small }: Recipe, last: Measured | undefined): string[] {
+  const found = last && last.finished === last.runs ? last : undefined
   const minutes = (value: number) => (value < 10 ? value.toFixed(1) : value.toFixed(0))
   return [
     `\`${id}\``,
     of,
     compare,
-    String(found?.runs ?? expandSweep(small()).runs.length),
+    String(expandSweep(small()).runs.length),
     found && found.processorMinutes > 0 ? minutes(found.processorMinutes) : '–',
     found ? minutes(found.wallMinutes) : '–',
   ]

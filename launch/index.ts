@@ -3,6 +3,7 @@
 export { sourceCommit } from './commit.ts'
 export { lockFolder } from './folder-lock.ts'
 export { createForOwnerOnly, openPrivateState, readStateFile } from './private-state.ts'
+export { runBelow, signalCodes } from './run-below.ts'
 
 import { fileURLToPath } from 'node:url'
 

@@ -24,7 +24,7 @@ import {
   type SweepArchive,
   toMarkdown,
 } from '@rankscope/experiments'
-import { launchCommand, lockFolder, sourceCommit } from '@rankscope/launch'
+import { launchCommand, lockFolder, signalCodes, sourceCommit } from '@rankscope/launch'
 import { RankscopeError, type RunView, type SweepSpec } from '@rankscope/protocol'
 import { writeJsonFile } from '../model/save.ts'
 
@@ -46,7 +46,8 @@ More values in the file bring more runs: what is there already stays.
 DIR then holds sweep.json, runs/ with a folder for each, results.csv, results.md, results.tex and figures/, which are
 written anew after every run. npm run sweep -- import DIR shows it on a server.
 
-exit code: 0 every run finished, 1 some did not, 2 wrong arguments or configuration, 130 interrupted
+exit code: 0 every run finished, 1 some did not, 2 wrong arguments or configuration; interrupted: 130 by Ctrl-C, 143 by
+SIGTERM, 129 by SIGHUP
 `
 
 interface Arguments {
@@ -58,6 +59,12 @@ interface Arguments {
   readonly quiet: boolean
   /** For each run's process. */
   readonly passedOn: readonly string[]
+}
+
+/** The run's process under way, and the signal that ended the sweep. */
+interface Child {
+  running: ReturnType<typeof spawn> | null
+  asked: keyof typeof signalCodes | null
 }
 
 /** Returns the exit code; throws coded errors about arguments and files. */
@@ -78,13 +85,10 @@ export async function runSweep(): Promise<number> {
   const say = (text: string) => {
     if (!quiet) console.error(text)
   }
-  const child: { running: ReturnType<typeof spawn> | null; interrupted: boolean } = {
-    running: null,
-    interrupted: false,
-  }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  const child: Child = { running: null, asked: null }
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
-      child.interrupted = true
+      child.asked = signal
       child.running?.kill(signal)
     })
   const commit = sourceCommit()
@@ -99,9 +103,9 @@ export async function runSweep(): Promise<number> {
         done === 0 ? '' : `, about ${minutes(((Date.now() - startedMs) / done) * (runs.length - index))} left`
       say(`── ${index + 1} of ${runs.length}: ${pointText(run.point)}${left}`)
       await runOne(place, run, passedOn, child)
-      if (child.interrupted) {
-        say('interrupted; the same command goes on from here')
-        return 130
+      if (child.asked !== null) {
+        say(`interrupted in run ${index + 1} of ${runs.length}; the same command goes on from here`)
+        return signalCodes[child.asked]
       }
       done++
     }
@@ -200,7 +204,7 @@ async function runOne(
   place: string,
   { config }: PlannedRun,
   passedOn: readonly string[],
-  child: { running: ReturnType<typeof spawn> | null; interrupted: boolean },
+  child: Child,
 ): Promise<void> {
   mkdirSync(place, { recursive: true })
   const file = join(place, 'run.json')

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { endOnFault, lockFolder } from '@rankscope/launch'
+import { endOnFault, lockFolder, signalCodes } from '@rankscope/launch'
 import {
   errorPayload,
   parseOrThrow,
@@ -134,9 +134,6 @@ async function main(): Promise<number> {
   }
   return code
 }
-
-/** Exit codes as a shell gives them: 128 and the signal’s number. */
-const signalCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 
 /**
  * Ctrl-C, the end of a terminal, the end of a job’s time: the run pauses after its step, with a checkpoint. A second one
