@@ -2,6 +2,8 @@
 import {
   commandBody,
   createRunsAnswer,
+  moveBody,
+  type NodeMode,
   type NodeView,
   nodesAnswer,
   type RunCommand,
@@ -9,6 +11,7 @@ import {
   type RunView,
   runRowsAnswer,
   runViewSchema,
+  updateNodeBody,
 } from '@rankscope/protocol'
 import { queryOptions, useMutation, useQuery } from '@tanstack/react-query'
 import { useWatchedView } from '../live/live-context.tsx'
@@ -91,6 +94,22 @@ export async function deleteRun(runId: string): Promise<void> {
   await send(`/runs/${runId}`, { method: 'DELETE' })
 }
 
-export async function updateRun(runId: string, change: { name?: string; tags?: string[] }): Promise<RunView> {
+type RunUpdate = { name?: string; tags?: string[]; priority?: number }
+
+export async function updateRun(runId: string, change: RunUpdate): Promise<RunView> {
   return request(`/runs/${runId}`, runViewSchema, { method: 'PATCH', body: change })
+}
+
+/** A queued run to the place before another, whose priority it takes; null: to the end. */
+export async function moveRun(runId: string, before: string | null): Promise<void> {
+  await send(`/runs/${runId}/move`, { method: 'POST', body: moveBody.parse({ before }) })
+}
+
+export async function setNodeMode(nodeId: string, mode: NodeMode): Promise<void> {
+  await send(`/nodes/${nodeId}`, { method: 'PATCH', body: updateNodeBody.parse({ mode }) })
+}
+
+/** Of a node that is offline for good. */
+export async function forgetNode(nodeId: string): Promise<void> {
+  await send(`/nodes/${nodeId}`, { method: 'DELETE' })
 }

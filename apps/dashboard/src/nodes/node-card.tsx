@@ -7,6 +7,7 @@ import { useRuns } from '../api/queries.ts'
 import { formatAge, formatBytes, formatCount, formatNumber } from '../common/format.ts'
 import { RunSwatch } from '../runs/run-swatch.tsx'
 import { StateBadge } from '../runs/state-badge.tsx'
+import { NodeModeButtons } from './node-mode.tsx'
 
 export function NodeCard({ node, nowMs }: { node: NodeView; nowMs: number }) {
   const { hello, heartbeat } = node
@@ -20,10 +21,16 @@ export function NodeCard({ node, nowMs }: { node: NodeView; nowMs: number }) {
         <Badge color={online ? 'green' : 'gray'} variant="light" tt="none">
           {node.state}
         </Badge>
-        <Text size="sm" c="dimmed">
+        {node.mode === 'open' ? null : (
+          <Badge color="yellow" variant="light" tt="none" data-testid="node-mode">
+            {node.mode}
+          </Badge>
+        )}
+        <Text size="sm" c="dimmed" flex={1} miw={180}>
           {hello.hostname === hello.name ? '' : `${hello.hostname}, `}
           {hello.platform}, version {hello.softwareVersion}, seen {formatAge(node.lastSeenMs, nowMs)}
         </Text>
+        <NodeModeButtons node={node} />
       </Group>
       <SimpleGrid cols={{ base: 1, sm: 2, lg: 4 }} spacing="lg">
         <Part title="Devices">
@@ -151,7 +158,9 @@ function RunningRuns({ node }: { node: NodeView }) {
   if (node.runIds.length === 0) {
     return (
       <Text size="sm" c="dimmed">
-        {node.state === 'online' ? 'Free: the next queued run starts here.' : 'Nothing.'}
+        {node.state === 'offline' || node.mode !== 'open'
+          ? 'Nothing.'
+          : 'Free: the next queued run starts here.'}
       </Text>
     )
   }

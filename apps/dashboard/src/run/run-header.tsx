@@ -1,10 +1,11 @@
 /** Name, state, what it trains, and commands. */
-import { ActionIcon, Button, Group, Text, TextInput, Title, Tooltip } from '@mantine/core'
+import { ActionIcon, Anchor, Button, Group, Text, TextInput, Title, Tooltip } from '@mantine/core'
 import { methodLabel, type RunView } from '@rankscope/protocol'
 import { IconCheck, IconCopy, IconGitCompare, IconPencil } from '@tabler/icons-react'
 import { type FormEvent, useState } from 'react'
 import { Link, useNavigate } from 'react-router'
 import { updateRun, useRuns } from '../api/queries.ts'
+import { formatExact } from '../common/format.ts'
 import { notifyError, RunCommandButtons } from '../runs/run-commands.tsx'
 import { phaseText } from '../runs/run-progress.tsx'
 import { RunSwatch } from '../runs/run-swatch.tsx'
@@ -29,6 +30,12 @@ export function RunHeader({ run }: { run: RunView }) {
               ? `, ${run.start.backend} with ${run.start.threads} ${run.start.threads === 1 ? 'thread' : 'threads'}`
               : ''}
           </Text>
+          {run.state === 'queued' && run.queuePosition !== null ? (
+            <Anchor component={Link} to="/nodes#queue" size="sm">
+              number {formatExact(run.queuePosition)} in the queue
+              {run.waitingFor === null ? '' : `, waits for ${run.waitingFor}`}
+            </Anchor>
+          ) : null}
           {phase && run.state !== 'finished' ? (
             <Text size="sm" fw={500} data-testid="phase">
               {phase}
