@@ -2,7 +2,9 @@
  * `npm run bench -- sandbox`: runs every canonical solution of HumanEval and MBPP in the sandbox, and for each a
  * solution that returns nothing; prints what did not come out as it should. Exits with 1 where anything did not.
  */
+
 import { availableParallelism } from 'node:os'
+import { benchmarkTitles } from '@rankscope/protocol'
 import { type BenchmarkItem, findBenchmark, type NamedBenchmark } from '../gpu-node/src/benchmarks/index.ts'
 import { requireSandbox } from '../gpu-node/src/benchmarks/sandbox.ts'
 
@@ -23,7 +25,7 @@ async function check(name: 'humaneval' | 'mbpp', folder: string): Promise<number
   await Promise.all(Array.from({ length: availableParallelism() }, work))
   const perProgram = (performance.now() - started) / (2 * items.length)
   console.log(
-    `${benchmark.title}: ${items.length} items, ${wrong.length} not as they should be, ${perProgram.toFixed(0)} ms a program`,
+    `${benchmarkTitles[benchmark.name]}: ${items.length} items, ${wrong.length} not as they should be, ${perProgram.toFixed(0)} ms a program`,
   )
   for (const line of wrong) console.log(`  ${line}`)
   return wrong.length

@@ -35,6 +35,7 @@ export const floors: Readonly<Record<string, readonly string[]>> = {
     'data',
     'tasks',
     'eval',
+    'benchmarks',
     'export',
     'optim',
     'methods',

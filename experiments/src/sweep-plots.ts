@@ -27,6 +27,7 @@ export function sweepFigures(spec: SweepSpec, results: readonly RunResult[]): Re
 
 const titles: Readonly<Record<string, string>> = {
   accuracy: 'Test accuracy',
+  meanAccuracy: 'Mean accuracy over benchmarks',
   evaluationLoss: 'Test loss (nats per token)',
   frobenius: '‖ΔW‖_F, mean over modules',
   effectiveRank: 'Effective rank of ΔW, mean over modules',

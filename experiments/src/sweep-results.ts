@@ -21,10 +21,32 @@ export type RunResult = {
   measures: Readonly<Record<string, number | null>>
 }
 
-/** How a metric is read from a summary, and which end of it is better. */
+/** How a metric is read from a summary, which end of it is better, and how it is written: shares in percent. */
 export const metricRules = {
-  accuracy: { validation: 'validationAccuracy', test: 'accuracy', better: 'high', title: 'Accuracy' },
-  loss: { validation: 'validationLoss', test: 'evaluationLoss', better: 'low', title: 'Test loss' },
+  accuracy: {
+    validation: 'validationAccuracy',
+    test: 'accuracy',
+    better: 'high',
+    title: 'Accuracy',
+    word: 'accuracy',
+    isShare: true,
+  },
+  meanAccuracy: {
+    validation: 'validationMeanAccuracy',
+    test: 'meanAccuracy',
+    better: 'high',
+    title: 'Mean over benchmarks',
+    word: 'mean over benchmarks',
+    isShare: true,
+  },
+  loss: {
+    validation: 'validationLoss',
+    test: 'evaluationLoss',
+    better: 'low',
+    title: 'Test loss',
+    word: 'loss',
+    isShare: false,
+  },
 } as const satisfies Record<SelectionMetric, object>
 
 type Described = Pick<RunView, 'runId' | 'state' | 'config' | 'summary'> & {

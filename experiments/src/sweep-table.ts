@@ -17,7 +17,7 @@ export function estimateText(estimate: Estimate | null, metric: SelectionMetric)
 }
 
 function metricText(value: number, metric: SelectionMetric): string {
-  const text = metric === 'accuracy' ? (100 * value).toFixed(1) : value.toPrecision(4)
+  const text = metricRules[metric].isShare ? (100 * value).toFixed(1) : value.toPrecision(4)
   // Never a minus before nothing.
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−')
 }
@@ -40,14 +40,15 @@ export function bestTable(
       ),
     ),
   ]
-  const unit = metric === 'accuracy' ? ' (%)' : ''
+  const { isShare, word } = metricRules[metric]
+  const unit = isShare ? ' (%)' : ''
   const byValidation = compared.every((each) => each.byValidation)
   return {
     columns: [
       'Method',
       ...paths.map(shortPath),
-      `Validation ${metric}${unit}`,
-      `Test ${metric}${unit}`,
+      `Validation ${word}${unit}`,
+      `Test ${word}${unit}`,
       'n',
       `Difference to ${compared.find(({ difference }) => difference === null)?.line ?? 'the first'}`,
       'Diverged, failed',

@@ -182,6 +182,8 @@ export const evaluationsAnswer = z.strictObject({
       examples: z.int(),
       loss: jsonNumber.nullable(),
       accuracy: jsonNumber.nullable(),
+      meanAccuracy: jsonNumber.exactOptional(),
+      protocols: z.record(z.string(), z.string()).exactOptional(),
       /** Absent: the test split. */
       split: z.enum(['validation', 'test']).exactOptional(),
       byType: z.record(z.string(), z.strictObject({ examples: z.int(), accuracy: jsonNumber })),

@@ -2,6 +2,7 @@
  * What no single field can know: settings that contradict one another (errors) and settings that would
  * have no effect with the others chosen (warnings). Pure; used by the form, the server and the CLI alike.
  */
+import { benchmarkTitles } from './benchmark-names.ts'
 import { RankscopeError } from './errors.ts'
 import { effectiveAlpha, type MethodConfig } from './method-config.ts'
 import { type RunConfig, requiredBackend } from './run-config.ts'
@@ -54,6 +55,7 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
       'evaluate every so many steps',
     )
   checkScore(config, error, warning)
+  checkBenchmarks(config.evaluation, error, warning)
   if (config.data.reshuffle && !config.data.shuffle)
     warning('data.reshuffle', 'has no effect while shuffling is off')
   if (config.data.sampling === 'sequential' && config.data.remainder !== 'drop')
@@ -115,7 +117,7 @@ function checkScore({ data, evaluation }: RunConfig, error: Report, warning: Rep
   const isGiven = sources.some(
     (source) => source.kind === 'task' || source.evaluationPath !== null || source.validationPath !== null,
   )
-  if (isGiven || data.validationShare > 0) return
+  if (isGiven || data.validationShare > 0 || evaluation.benchmarks.length > 0) return
   const scorer = sources
     .map((source) => (source.kind === 'records' ? source.scorer : 'exact'))
     .find((name) => name !== 'exact')
@@ -134,6 +136,19 @@ function checkScore({ data, evaluation }: RunConfig, error: Report, warning: Rep
     )
   else if (evaluation.atEnd)
     warning('evaluation.atEnd', 'there is nothing to evaluate on, so the run ends without a score', hint)
+}
+
+function checkBenchmarks(
+  { benchmarks, atStart, atEnd, everySteps }: RunConfig['evaluation'],
+  error: Report,
+  warning: Report,
+): void {
+  const names = benchmarks.map(({ name }) => name)
+  const twice = names.find((name, index) => names.indexOf(name) < index)
+  if (twice !== undefined)
+    error('evaluation.benchmarks', `${benchmarkTitles[twice]} is named twice`, 'name each benchmark once')
+  if (benchmarks.length > 0 && !atStart && !atEnd && everySteps === null)
+    warning('evaluation.benchmarks', 'has no effect while evaluation is off (atStart, everySteps, atEnd)')
 }
 
 function checkData(data: RunConfig['data'], error: Report, warning: Report): void {

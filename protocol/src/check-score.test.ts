@@ -42,6 +42,18 @@ describe('nothing to score on', () => {
     expect(findings({ ...records, scorer: 'math' }, { atEnd: false })).toEqual([])
   })
 
+  it('does not hold where benchmarks are named, each once', () => {
+    const named = (...names: string[]) => names.map((name) => ({ name, path: `${name}.jsonl` }))
+    const asked = { atStart: true, benchmarks: named('math', 'mbpp') }
+    expect(findings({ ...records, scorer: 'gsm8k' }, asked)).toEqual([])
+    expect(findings(records, { benchmarks: named('math', 'mbpp', 'math') })).toEqual([
+      'error evaluation.benchmarks: MATH is named twice',
+    ])
+    expect(findings(records, { atEnd: false, benchmarks: named('math') })).toEqual([
+      expect.stringMatching(/^warning evaluation.benchmarks: has no effect/),
+    ])
+  })
+
   it('does not hold where there is a test file, a validation file, a held-back share, or a task', () => {
     const asked = { atStart: true, everySteps: 3 }
     for (const source of [

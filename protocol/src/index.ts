@@ -2,6 +2,7 @@
 export * from './analyses.ts'
 export * from './api.ts'
 export * from './awake-clock.ts'
+export * from './benchmark-names.ts'
 export * from './browser-events.ts'
 export * from './check-config.ts'
 export * from './column-api.ts'

@@ -21,6 +21,8 @@ export const scalarNames = {
   epoch: 'train/epoch',
   evaluationLoss: 'eval/loss', // nats per token
   accuracy: 'eval/accuracy', // share of exact matches, 0..1
+  /** Each source and benchmark counts the same, whatever its size. */
+  meanAccuracy: 'eval/meanAccuracy', // 0..1
   validationLoss: 'validation/loss', // nats per token
   validationAccuracy: 'validation/accuracy', // share of exact matches, 0..1
   /** On the text that training does not touch, before and after. */
@@ -193,7 +195,12 @@ const recordBody = {
     step: z.int().min(0),
     examples: z.int().min(0),
     loss: anyNumber.nullable(),
+    /** Share of all that was answered, benchmarks included. */
     accuracy: anyNumber.nullable(),
+    /** Mean over sources and benchmarks, each counting the same; absent where there is only one. */
+    meanAccuracy: anyNumber.exactOptional(),
+    /** By benchmark: how it was scored, and of how many items. */
+    protocols: z.record(nameText, nameText).exactOptional(),
     /** What was evaluated on; absent: the test split. */
     split: z.enum(['validation', 'test']).exactOptional(),
     /** Accuracy by record type, where the data has types. */
@@ -221,6 +228,7 @@ const recordBody = {
     finalLoss: anyNumber.nullable(),
     evaluationLoss: anyNumber.nullable(),
     accuracy: anyNumber.nullable(),
+    meanAccuracy: anyNumber.exactOptional(),
     /** Nats per token on the text that training does not touch, after minus before; positive: something was forgotten. */
     forgetting: anyNumber.nullable().exactOptional(),
     /** The loss behind it, after training. */
@@ -228,6 +236,7 @@ const recordBody = {
     /** After the last step, where the run has validation data: what settings are chosen by. */
     validationLoss: anyNumber.nullable().exactOptional(),
     validationAccuracy: anyNumber.nullable().exactOptional(),
+    validationMeanAccuracy: anyNumber.exactOptional(),
     baseAccuracy: anyNumber.nullable(),
     /** Means over the target modules of the final total spectra; the first two over those whose ΔW is not zero. */
     effectiveRank: anyNumber.nullable(),

@@ -1,5 +1,6 @@
 /** RunConfig: everything that decides what a run computes. Unknown keys are refused, never ignored. */
 import { z } from 'zod'
+import { benchmarkNames } from './benchmark-names.ts'
 import { dataSchema } from './data-config.ts'
 import { field } from './field.ts'
 import { methodConfigSchema } from './method-config.ts'
@@ -126,6 +127,14 @@ export const trainingSchema = z.strictObject({
   }),
 })
 
+const benchmarkSource = z.strictObject({
+  name: field(z.enum(benchmarkNames), { title: 'Benchmark', description: 'Decides prompt and scoring.' }),
+  path: field(pathSchema('name a file'), {
+    title: 'File',
+    description: 'Its test file, or a folder that holds it under its usual name.',
+  }),
+})
+
 export const evaluationSchema = z.strictObject({
   everySteps: field(z.int().min(1).nullable().default(null), {
     title: 'Evaluate every',
@@ -160,6 +169,11 @@ export const evaluationSchema = z.strictObject({
   samples: field(z.int().min(0).max(64).default(4), {
     title: 'Samples',
     description: 'Completions recorded per evaluation for reading.',
+  }),
+  benchmarks: field(z.array(benchmarkSource).max(64).default([]), {
+    title: 'Benchmarks',
+    description:
+      'Scored with the test split, each by its protocol (zero-shot, Alpaca prompt, greedy, its own answer length); HumanEval and MBPP run what the model writes in a sandbox.',
   }),
   forgetting: field(pathSchema().nullable().default(null), {
     title: 'Text for forgetting',

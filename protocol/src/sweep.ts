@@ -38,7 +38,7 @@ export type SweepAxis = z.infer<typeof sweepAxisSchema>
 const mostAxes = 8
 
 /** What the best setting of a method is chosen by, and what is then reported of it. */
-export const selectionMetrics = ['accuracy', 'loss'] as const
+export const selectionMetrics = ['accuracy', 'meanAccuracy', 'loss'] as const
 export type SelectionMetric = (typeof selectionMetrics)[number]
 
 const settings = z.record(z.string(), z.unknown())

@@ -11,8 +11,16 @@ export const modelAsk = (model: string): Ask => ({
 })
 export const mathAsk = data('math', 'Mathematics', 'your copy of MetaMathQA (395K), as JSON or JSONL')
 export const mathTestAsk = data('mathTest', 'GSM8K test file', 'the 1,319 test questions of GSM8K')
+export const mathBenchmarkAsk = data('mathBenchmark', 'MATH test file', 'the 5,000 test problems of MATH')
 export const codeAsk = data('code', 'Code', 'your copy of CodeFeedback-Python (105K)')
-export const codeTestAsk = data('codeTest', 'Code test file', 'records held out from CodeFeedback-Python')
+export const codeTestAsks = [
+  data('humaneval', 'HumanEval', 'HumanEval.jsonl, 164 problems with their tests'),
+  data(
+    'mbpp',
+    'MBPP',
+    'mbpp.jsonl, or the 378 problems that EvalPlus keeps: the paper’s scores are counts of 378',
+  ),
+]
 export const commonsenseAsk = data('commonsense', 'Commonsense', 'your copy of commonsense_170k.json')
 export const conversationAsk = data('conversation', 'Conversation', 'your copy of WizardLM (143K)')
 export const textAsk = data(

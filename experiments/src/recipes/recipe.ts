@@ -60,7 +60,7 @@ export const paperBase = {
   spectra: { everySteps: 500, atEnd: false },
 } as const satisfies Partial<RunConfigInput>
 
-/** Records that are scored by a benchmark’s rules; a code benchmark is scored by loss alone as long as it has no scorer. */
+/** Records that are scored by a benchmark’s rules. */
 export function records(
   path: string | undefined,
   test: string | undefined,
@@ -83,14 +83,21 @@ export function mathBase(files: Files, evaluation: Settings = {}) {
   }
 }
 
-/** The paper’s setting for code: three epochs, looked at every 500 steps. */
+/** The paper’s setting for code: three epochs, both code benchmarks every 500 steps. */
 export function codeBase(files: Files) {
   return {
     ...paperBase,
     model: { path: files['model'] },
-    data: records(files['code'], files['codeTest'], 'exact'),
+    data: records(files['code'], undefined, 'exact'),
     training: { ...paperBase.training, epochs: 3 },
-    evaluation: { everySteps: 500, examples: 500, maxNewTokens: 512 },
+    evaluation: {
+      everySteps: 500,
+      examples: 1000,
+      benchmarks: [
+        { name: 'humaneval', path: files['humaneval'] ?? '' },
+        { name: 'mbpp', path: files['mbpp'] ?? '' },
+      ],
+    },
   }
 }
 

@@ -1,4 +1,4 @@
-import { checkRunConfig, sweepSpecSchema } from '@rankscope/protocol'
+import { benchmarkNames, checkRunConfig, sweepSpecSchema } from '@rankscope/protocol'
 import { describe, expect, it } from 'vitest'
 import { expandSweep } from '../expand-sweep.ts'
 import { recipeSweep, recipes } from './index.ts'
@@ -36,12 +36,27 @@ describe.each(recipes.map((recipe) => [recipe.id, recipe] as const))('the recipe
     ).runs) {
       const { source } = config.data
       const scores = config.evaluation.atEnd || config.evaluation.everySteps !== null
-      expect(!scores || !('evaluationPath' in source) || source.evaluationPath !== null).toBe(true)
+      expect(
+        !scores ||
+          !('evaluationPath' in source) ||
+          source.evaluationPath !== null ||
+          config.evaluation.benchmarks.length > 0,
+      ).toBe(true)
     }
   })
 })
 
 describe('recipes', () => {
+  it('score Figure 4 by all twelve benchmarks, and choose by the mean over them', () => {
+    const recipe = recipes.find(({ id }) => id === 'fig4')!
+    const spec = sweepSpecSchema.parse(recipeSweep(recipe, 'full', files(recipe.asks)))
+    expect(spec.metric).toBe('meanAccuracy')
+    for (const { config } of expandSweep(spec).runs)
+      expect(config.evaluation.benchmarks).toEqual(
+        benchmarkNames.map((name) => ({ name, path: `/named/${name}-test` })),
+      )
+  })
+
   it('have ids of their own, and tables whose rows fit their columns', () => {
     expect(new Set(recipes.map(({ id }) => id)).size).toBe(recipes.length)
     for (const { paper } of recipes)

@@ -1,4 +1,5 @@
 /** Benchmarks whose answer is a number, a formula or a word: GSM8K, MATH and the eight commonsense sets. */
+import type { BenchmarkName } from '@rankscope/protocol'
 import { type InstructionRecord, readRecords } from '../data/records.ts'
 import { commonsenseAnswer } from '../eval/commonsense.ts'
 import { metaMathNumber, officialNumber } from '../eval/gsm8k.ts'
@@ -9,8 +10,7 @@ import { alpacaPrompt, type Benchmark, type BenchmarkItem } from './benchmark.ts
 type AnswerItem = BenchmarkItem & { readonly record: InstructionRecord }
 
 interface Given {
-  readonly name: string
-  readonly title: string
+  readonly name: BenchmarkName
   readonly files: readonly string[]
   readonly scorer: ScorerName
   /** What the scorer looks for in a completion. */
@@ -21,7 +21,6 @@ interface Given {
 
 function answerBenchmark({
   name,
-  title,
   files,
   scorer: scorerName,
   extract,
@@ -30,7 +29,6 @@ function answerBenchmark({
   const scorer = scorers[scorerName]
   return {
     name,
-    title,
     files,
     runsPrograms: false,
     protocol: { name: 'pissa', version: 1, maxNewTokens },
@@ -61,7 +59,6 @@ const number = (completion: string) => {
 
 export const gsm8k = answerBenchmark({
   name: 'gsm8k',
-  title: 'GSM8K',
   files: ['gsm8k.jsonl', 'test.jsonl', 'gsm8k_test.jsonl'],
   scorer: 'gsm8k',
   extract: number,
@@ -70,37 +67,26 @@ export const gsm8k = answerBenchmark({
 
 export const math = answerBenchmark({
   name: 'math',
-  title: 'MATH',
   files: ['math.jsonl', 'test.jsonl', 'math500.jsonl'],
   scorer: 'math',
   extract: (completion) => statedAnswer(completion) ?? boxedAnswer(completion),
   maxNewTokens: 1024,
 })
 
-const sets = {
-  boolq: 'BoolQ',
-  piqa: 'PIQA',
-  siqa: 'SIQA',
-  hellaswag: 'HellaSwag',
-  winogrande: 'WinoGrande',
-  'arc-e': 'ARC-e',
-  'arc-c': 'ARC-c',
-  obqa: 'OBQA',
-} as const
+const sets = ['boolq', 'piqa', 'siqa', 'hellaswag', 'winogrande', 'arc-e', 'arc-c', 'obqa'] as const
 
 /** As LLM-Adapters names its folders and files. */
-const otherNames: Readonly<Partial<Record<keyof typeof sets, string>>> = {
+const otherNames: Readonly<Partial<Record<BenchmarkName, string>>> = {
   siqa: 'social_i_qa',
   'arc-e': 'ARC-Easy',
   'arc-c': 'ARC-Challenge',
   obqa: 'openbookqa',
 }
 
-export const commonsense = (Object.keys(sets) as (keyof typeof sets)[]).map((name) => {
+export const commonsense = sets.map((name) => {
   const folder = otherNames[name] ?? name
   return answerBenchmark({
     name,
-    title: sets[name],
     files: [`${folder}.json`, `${folder}/test.json`, `${name}.json`],
     scorer: 'commonsense',
     extract: commonsenseAnswer,

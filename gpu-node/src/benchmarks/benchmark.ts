@@ -2,6 +2,8 @@
  * A benchmark: a named test set with the protocol by which it is scored. A score without its protocol says little, so each
  * carries one, with a version that is raised when the same completion would be scored otherwise.
  */
+import type { BenchmarkName } from '@rankscope/protocol'
+
 /** One question of a benchmark. */
 export interface BenchmarkItem {
   readonly id: string
@@ -27,8 +29,7 @@ export interface Protocol {
 }
 
 export interface Benchmark<Item extends BenchmarkItem = BenchmarkItem> {
-  readonly name: string
-  readonly title: string
+  readonly name: BenchmarkName
   readonly protocol: Protocol
   /** Names of files to look for where a folder is named. */
   readonly files: readonly string[]
@@ -37,6 +38,11 @@ export interface Benchmark<Item extends BenchmarkItem = BenchmarkItem> {
   /** All questions of a file, in its order. Throws DATA_NOT_FOUND or DATA_BROKEN, naming the place. */
   read(file: string): Promise<Item[]>
   judge(item: Item, completion: string): Promise<Verdict>
+}
+
+/** How a score was taken, in a line: `pissa 1, zero-shot, greedy, at most 1024 tokens`. */
+export function protocolText({ name, version }: Protocol, maxNewTokens: number): string {
+  return `${name} ${version}, zero-shot, greedy, at most ${maxNewTokens} tokens`
 }
 
 /** The Alpaca prompt that ends exactly with `### Response:`. */

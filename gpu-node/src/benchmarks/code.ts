@@ -5,7 +5,7 @@
  * The base tests of the original files, not EvalPlus's further ones. The instruction around the problem is not published
  * with the paper's data; “Create a Python script for this problem” is WizardCoder's.
  */
-import { RankscopeError } from '@rankscope/protocol'
+import { benchmarkTitles, RankscopeError } from '@rankscope/protocol'
 import { z } from 'zod'
 import { readValues } from '../data/read-values.ts'
 import { alpacaPrompt, type Benchmark, type BenchmarkItem, type Verdict } from './benchmark.ts'
@@ -38,7 +38,7 @@ const mbppRow = z.object({
 })
 
 function codeBenchmark(
-  given: Pick<Benchmark, 'name' | 'title' | 'files'>,
+  given: Pick<Benchmark, 'name' | 'files'>,
   itemOf: (row: unknown) => CodeItem,
 ): Benchmark<CodeItem> {
   return {
@@ -48,7 +48,8 @@ function codeBenchmark(
     async read(file) {
       const items: CodeItem[] = []
       for await (const values of readValues(file))
-        for (const { value, place } of values) items.push(placed(() => itemOf(value), place, given.title))
+        for (const { value, place } of values)
+          items.push(placed(() => itemOf(value), place, benchmarkTitles[given.name]))
       return items
     },
     judge: ({ program }, completion) => judgeProgram(program(codeOf(completion)), codeOf(completion)),
@@ -72,7 +73,6 @@ function placed(make: () => CodeItem, place: string, title: string): CodeItem {
 export const humanEval = codeBenchmark(
   {
     name: 'humaneval',
-    title: 'HumanEval',
     files: ['HumanEval.jsonl', 'HumanEval.jsonl.gz', 'humaneval.jsonl'],
   },
   (row) => {
@@ -92,28 +92,25 @@ export const humanEval = codeBenchmark(
   },
 )
 
-export const mbpp = codeBenchmark(
-  { name: 'mbpp', title: 'MBPP', files: ['mbpp.jsonl', 'sanitized-mbpp.json'] },
-  (row) => {
-    const {
-      task_id: id,
-      text,
-      prompt,
-      code,
-      test_list: tests,
-      test_setup_code: setUp,
-      test_imports: imports,
-    } = mbppRow.parse(row)
-    // EvalPlus's form: the text with one test as a doc comment.
-    const problem = `"""\n${text ?? prompt ?? ''}\n${tests[0]}\n"""\n`
-    return {
-      id: String(id),
-      prompt: alpacaPrompt(`Create a Python script for this problem:\n${problem}`),
-      reference: code.replaceAll('\r', ''),
-      program: (completion) => [...imports, completion, setUp, ...tests, ''].join('\n'),
-    }
-  },
-)
+export const mbpp = codeBenchmark({ name: 'mbpp', files: ['mbpp.jsonl', 'sanitized-mbpp.json'] }, (row) => {
+  const {
+    task_id: id,
+    text,
+    prompt,
+    code,
+    test_list: tests,
+    test_setup_code: setUp,
+    test_imports: imports,
+  } = mbppRow.parse(row)
+  // EvalPlus's form: the text with one test as a doc comment.
+  const problem = `"""\n${text ?? prompt ?? ''}\n${tests[0]}\n"""\n`
+  return {
+    id: String(id),
+    prompt: alpacaPrompt(`Create a Python script for this problem:\n${problem}`),
+    reference: code.replaceAll('\r', ''),
+    program: (completion) => [...imports, completion, setUp, ...tests, ''].join('\n'),
+  }
+})
 
 /** The code of a completion, by PiSSA's rules: each cut takes the white space around it along. */
 export function codeOf(completion: string): string {

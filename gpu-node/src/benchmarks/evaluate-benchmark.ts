@@ -1,9 +1,11 @@
 /** A model answers a benchmark: every item kept as it is answered, so that an evaluation that was interrupted goes on. */
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { benchmarkTitles } from '@rankscope/protocol'
 import { z } from 'zod'
-import { generate } from '../eval/generate.ts'
 import type { Model } from '../model/model.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
+import { type AnsweredItem, answerItems } from './answer-items.ts'
+import { protocolText } from './benchmark.ts'
 import type { NamedBenchmark } from './index.ts'
 
 const answeredItem = z.object({
@@ -15,7 +17,6 @@ const answeredItem = z.object({
   extracted: z.string().nullable(),
   reason: z.string().nullable(),
 })
-export type AnsweredItem = z.infer<typeof answeredItem>
 
 /** First line of an items file: what its answers hold for. */
 const heading = z.object({
@@ -88,25 +89,13 @@ export async function evaluateBenchmark(
     const tell = () =>
       settings.onProgress(results.length, items.length, results.filter(({ correct }) => correct).length)
     tell()
-    for (let start = 0; start < waiting.length && !settings.isInterrupted(); start += settings.batchSize) {
-      const batch = waiting.slice(start, start + settings.batchSize)
-      const tokens = await generate(
-        model,
-        batch.map(({ prompt }) => tokenizer.encode(prompt)),
-        {
-          maxNewTokens,
-          batchSize: settings.batchSize,
-          stopTokenIds: new Set([tokenizer.endTokenId, ...model.stopTokenIds]),
-        },
-      )
-      for (const [index, item] of batch.entries()) {
-        const completion = tokenizer.decode(tokens[index]!)
-        const verdict = await benchmark.judge(item, completion)
-        const { id, prompt, reference } = item
-        const result: AnsweredItem = { id, prompt, completion, reference, ...verdict }
-        keep(result)
-        results.push(result)
-      }
+    const { batchSize } = settings
+    const answers = answerItems(model, tokenizer, benchmark, waiting, { maxNewTokens, batchSize })
+    while (!settings.isInterrupted()) {
+      const batch = await answers.next()
+      if (batch.done) break
+      for (const result of batch.value) keep(result)
+      results.push(...batch.value)
       tell()
     }
   } finally {
@@ -116,8 +105,8 @@ export async function evaluateBenchmark(
   const share = results.length === 0 ? null : correct / results.length
   return {
     benchmark: benchmark.name,
-    title: benchmark.title,
-    protocol: `${protocol.name} ${protocol.version}, zero-shot, greedy, at most ${maxNewTokens} tokens`,
+    title: benchmarkTitles[benchmark.name],
+    protocol: protocolText(protocol, maxNewTokens),
     items: results.length,
     correct,
     accuracy: share,

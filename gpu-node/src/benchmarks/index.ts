@@ -1,7 +1,7 @@
 /** All benchmarks by name, and where their files are. */
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { RankscopeError } from '@rankscope/protocol'
+import { benchmarkTitles, RankscopeError } from '@rankscope/protocol'
 import { commonsense, gsm8k, math } from './answers.ts'
 import type { Benchmark } from './benchmark.ts'
 import { humanEval, mbpp } from './code.ts'
@@ -33,14 +33,14 @@ export function findBenchmark(wish: string, folder: string | null): NamedBenchma
     })
   const path = rest.length > 0 ? rest.join('=') : folder
   if (path === null)
-    throw new RankscopeError('DATA_NOT_FOUND', `${benchmark.title}: no file is named`, {
+    throw new RankscopeError('DATA_NOT_FOUND', `${benchmarkTitles[benchmark.name]}: no file is named`, {
       hint: `write ${name}=FILE, or name the folder with --data`,
     })
   const found = existsSync(path) && !statSync(path).isDirectory() ? path : inFolder(path, benchmark)
   if (found === null)
     throw new RankscopeError(
       'DATA_NOT_FOUND',
-      `${benchmark.title}: there is none of ${benchmark.files.join(', ')} in ${path}`,
+      `${benchmarkTitles[benchmark.name]}: there is none of ${benchmark.files.join(', ')} in ${path}`,
       {
         hint: `write ${name}=FILE`,
       },

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { backendNames, errorPayload, RankscopeError } from '@rankscope/protocol'
+import { backendNames, benchmarkTitles, errorPayload, RankscopeError } from '@rankscope/protocol'
 import { selectBackend } from '../backends/select.ts'
 import { type BenchmarkScore, evaluateBenchmark } from '../benchmarks/evaluate-benchmark.ts'
 import { benchmarks, findBenchmark } from '../benchmarks/index.ts'
@@ -100,7 +100,8 @@ async function main(): Promise<number> {
   const scores: BenchmarkScore[] = []
   for (const each of named) {
     if (interrupted) break
-    const { title, name } = each.benchmark
+    const { name } = each.benchmark
+    const title = benchmarkTitles[name]
     scores.push(
       await evaluateBenchmark(model, tokenizer, each, {
         itemsFile: join(out, `${name}.items.jsonl`),

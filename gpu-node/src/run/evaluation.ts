@@ -7,6 +7,7 @@ import type { Adaptation } from '../methods/method.ts'
 import type { Model } from '../model/model.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { firstInForward } from '../train/not-finite.ts'
+import { type LoadedBenchmark, scoreBenchmark } from './benchmarks.ts'
 import type { RunEnvironment } from './environment.ts'
 import type { LoadedData } from './load-data.ts'
 
@@ -18,21 +19,31 @@ export interface EvaluationSubject {
   readonly tokenizer: TextTokenizer | null
   readonly padTokenId: number
   readonly data: LoadedData
+  readonly benchmarks: readonly LoadedBenchmark[]
   readonly training: { readonly sampler: Pick<Sampler, 'totalSteps'> }
 }
 
 export type EvaluationSplit = 'validation' | 'test'
 
+/** Whether there is anything to evaluate: benchmarks count as test data. */
+export function hasSplit(
+  { data, benchmarks }: Pick<EvaluationSubject, 'data' | 'benchmarks'>,
+  split: EvaluationSplit,
+): boolean {
+  return data[split] !== null || (split === 'test' && benchmarks.length > 0)
+}
+
 /** Null where the run has no such data. */
 export async function evaluate(
-  { config, model, adaptation, tokenizer, padTokenId, data, training }: EvaluationSubject,
+  subject: EvaluationSubject,
   step: number,
   split: EvaluationSplit,
   emit: RunEnvironment['emit'],
 ): Promise<RecordBodyOf<'evaluation'> | null> {
-  const evaluated = data[split]
-  if (!evaluated) return null
-  const { examples, answers } = evaluated
+  if (!hasSplit(subject, split)) return null
+  const { config, model, adaptation, tokenizer, padTokenId, data, training } = subject
+  const { examples, answers } = data[split] ?? { examples: [], answers: [] }
+  const benchmarks = split === 'test' ? subject.benchmarks : []
   const settings = config.evaluation
   const start = performance.now()
   const progress = (share: number) =>
@@ -47,15 +58,23 @@ export async function evaluate(
   try {
     const lossSettings = { batchSize: settings.batchSize, padTokenId }
     const result = examples.length > 0 ? await evaluateLoss(model, examples, lossSettings, linear) : null
-    const groups: { name: string; result: AccuracyResult }[] = []
+    const groups: Group[] = []
+    const parts = answers.length + benchmarks.length
     for (const [index, { name, records, template, scorer }] of answers.entries()) {
       if (records.length === 0) continue
-      const onProgress = (share: number) => progress((index + share) / answers.length)
+      const onProgress = (share: number) => progress((index + share) / parts)
       const options = { ...settings, template, scorer, onProgress }
       groups.push({ name, result: await evaluateAccuracy(model, tokenizer!, records, options, linear) })
     }
+    for (const [index, benchmark] of benchmarks.entries()) {
+      if (benchmark.items.length === 0) continue
+      const onProgress = (share: number) => progress((answers.length + index + share) / parts)
+      const options = { batchSize: settings.batchSize, onProgress }
+      const result = await scoreBenchmark(model, tokenizer!, benchmark, options, linear)
+      groups.push({ name: benchmark.title, result })
+    }
     // After the last step both splits are scored; one set of completions is enough to read, and that of the test.
-    const isLast = split === 'validation' && data.test !== null && step === training.sampler.totalSteps
+    const isLast = split === 'validation' && hasSplit(subject, 'test') && step === training.sampler.totalSteps
     groups
       .flatMap((group) => (isLast ? [] : group.result.answers.slice(0, settings.samples)))
       .forEach((answer, index) => {
@@ -70,7 +89,11 @@ export async function evaluate(
       examples: Math.max(examples.length, answered),
       loss: result?.loss ?? null,
       accuracy: groups.length === 1 ? groups[0]!.result.accuracy : answered === 0 ? null : correct / answered,
-      byType: byType(groups),
+      ...(groups.length > 1 && { meanAccuracy: meanOf(groups) }),
+      ...(benchmarks.length > 0 && {
+        protocols: Object.fromEntries(benchmarks.map(({ title, protocol }) => [title, protocol])),
+      }),
+      byType: byType(groups, benchmarks.length > 0),
       elapsedMs: performance.now() - start,
     }
     emit(record)
@@ -80,9 +103,20 @@ export async function evaluate(
   }
 }
 
-/** Of one source by its types of records; of several by source, and by type within each. */
-function byType(groups: readonly { name: string; result: AccuracyResult }[]) {
-  if (groups.length === 1) return groups[0]!.result.byType
+/** What was answered of one source, or of one benchmark. */
+interface Group {
+  readonly name: string
+  readonly result: AccuracyResult
+}
+
+/** Each group counts the same: a small benchmark is no less a benchmark. */
+function meanOf(groups: readonly Group[]): number {
+  return groups.reduce((sum, { result: { accuracy } }) => sum + accuracy, 0) / groups.length
+}
+
+/** Of one source by its types of records; of several, or where benchmarks are, by name, and by type within each. */
+function byType(groups: readonly Group[], hasBenchmarks: boolean) {
+  if (groups.length === 1 && !hasBenchmarks) return groups[0]!.result.byType
   return Object.fromEntries(
     groups.flatMap(({ name, result: { examples, accuracy, byType: types } }) => [
       [name, { examples, accuracy }],

@@ -23,6 +23,7 @@ import { type OpenedCheckpoint, openNewestCheckpoint, type Progress } from '../t
 import { requireFiniteWeights } from '../train/not-finite.ts'
 import { assembleTraining, samplerOf, type TrainingSession } from '../train/session.ts'
 import { watchedTargets } from '../train/targets.ts'
+import { type LoadedBenchmark, loadBenchmarks } from './benchmarks.ts'
 import { contextWarnings } from './context-length.ts'
 import type { RunEnvironment } from './environment.ts'
 import { type LoadedData, loadData } from './load-data.ts'
@@ -40,6 +41,8 @@ export interface PreparedRun extends TrainingSession {
   /** Fills rows up to a common length; such positions are never looked at. */
   readonly padTokenId: number
   readonly data: LoadedData
+  /** Scored with the test split. */
+  readonly benchmarks: readonly LoadedBenchmark[]
   /** The text for forgetting; null where none is asked for. */
   readonly untouched: readonly TokenExample[] | null
   readonly base: BaseWeights
@@ -57,7 +60,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const folder = resolveModelPath(config.model.path, roots)
   const { config: modelConfig, notes, stopTokenIds } = openModelFolder(folder)
   emit({ kind: 'phase', phase: 'loading-data', progress: null, detail: null })
-  const tokenizer = loadTokenizer(config.data.source, folder, modelConfig.vocabularySize, warnings)
+  const tokenizer = loadTokenizer(config, folder, modelConfig.vocabularySize, warnings)
   const data = await loadData(config.data, config.seed, {
     tokenizer,
     vocabularySize: modelConfig.vocabularySize,
@@ -66,6 +69,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     chatTemplate: () => ChatTemplate.load(folder),
     cacheFolder,
   })
+  const benchmarks = await loadBenchmarks(config.evaluation, (path) => resolveDataPath(path, roots))
   const untouched = await loadUntouchedText(config, tokenizer, (path) => resolveDataPath(path, roots))
   warnings.push(...notes, ...(tokenizer?.notes ?? []), ...data.notes)
   warnings.push(...contextWarnings(modelConfig, data, config.evaluation))
@@ -130,6 +134,7 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     tokenizer,
     padTokenId,
     data,
+    benchmarks,
     untouched,
     base,
   }
@@ -146,13 +151,14 @@ const firstProgress: Progress = {
 
 /** Data that are tokens already need no tokenizer, and one that cannot be read does not stop them. */
 function loadTokenizer(
-  source: RunConfig['data']['source'],
+  { data: { source }, evaluation }: RunConfig,
   folder: string,
   vocabularySize: number,
   warnings: string[],
 ): TextTokenizer | null {
   const sources = source.kind === 'mix' ? source.sources.map((one) => one.source) : [source]
-  if (sources.some(({ kind }) => kind !== 'tokens')) return TextTokenizer.load(folder, vocabularySize)
+  if (sources.some(({ kind }) => kind !== 'tokens') || evaluation.benchmarks.length > 0)
+    return TextTokenizer.load(folder, vocabularySize)
   if (!existsSync(join(folder, 'tokenizer.json'))) return null
   try {
     return TextTokenizer.load(folder, vocabularySize)

@@ -12,6 +12,7 @@ import {
   runConfigSchema,
 } from '@rankscope/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sandboxProblem } from '../benchmarks/sandbox.ts'
 import { builtInModels } from '../daemon/daemon.ts'
 import { previewData } from './preview.ts'
 import { executeRun, RunControl } from './run.ts'
@@ -111,6 +112,90 @@ describe('a mix', () => {
       'talks.jsonl: 4 examples in each epoch are drawn from 3: some come again',
       'task choice: 8 examples in each epoch are drawn from 5: some come again',
     ])
+  })
+})
+
+describe('benchmarks', () => {
+  const sayTrue = (i: number) => ({
+    instruction: `Please answer the following question with true or false, question: is it ${i}?`,
+    input: '',
+    output: 'the correct answer is true',
+    answer: 'true',
+  })
+  const training = {
+    data: { source: { kind: 'records', path: 'train.json' }, template: 'alpaca', maxLength: 384 },
+    method: { name: 'full' },
+    optimizer: { learningRate: 4e-3 },
+    training: { globalBatchSize: 8, microBatchSize: 8, epochs: 6 },
+  } as const
+  beforeAll(() => {
+    const write = (name: string, rows: object[]) =>
+      writeFileSync(join(folder, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+    const rows = (from: number, count: number) => Array.from({ length: count }, (_, i) => sayTrue(from + i))
+    write('train.json', rows(0, 32))
+    write('boolq.json', rows(32, 4))
+    const solution = { ...sayTrue(1), output: 'the correct answer is solution1', answer: 'solution1' }
+    write('piqa.json', [solution])
+    write('HumanEval.jsonl', [
+      {
+        task_id: 'HumanEval/0',
+        prompt: 'def f():\n',
+        entry_point: 'f',
+        test: 'def check(f):\n    assert f()\n',
+      },
+    ])
+  })
+
+  it('are scored beside the test data after training, each with its protocol, and the mean counts each the same', async () => {
+    const benchmarks = [
+      { name: 'boolq' as const, path: 'boolq.json' },
+      { name: 'piqa' as const, path: 'piqa.json' },
+    ]
+    const { outcome, all } = await run({ ...training, evaluation: { examples: 3, samples: 1, benchmarks } })
+    expect(outcome.state).toBe('finished')
+    const protocol = 'pissa 1, zero-shot, greedy, at most 32 tokens'
+    // It has learned to say true, and nothing of solutions.
+    expect(all('evaluation')).toEqual([
+      {
+        kind: 'evaluation',
+        step: 24,
+        examples: 4,
+        loss: null,
+        accuracy: 3 / 4,
+        meanAccuracy: 1 / 2,
+        protocols: { BoolQ: `${protocol}, the first 3 of 4 items`, PIQA: protocol },
+        byType: { BoolQ: { examples: 3, accuracy: 1 }, PIQA: { examples: 1, accuracy: 0 } },
+        elapsedMs: expect.any(Number),
+      },
+    ])
+    expect(all('sample').map(({ expected, correct }) => [expected, correct])).toEqual([
+      ['true', true],
+      ['solution1', false],
+    ])
+    expect(all('summary')[0]).toMatchObject({ accuracy: 3 / 4, meanAccuracy: 1 / 2 })
+    expect(all('scalars').at(-1)?.values).toEqual({ 'eval/accuracy': 3 / 4, 'eval/meanAccuracy': 1 / 2 })
+  })
+
+  it('that run programs are scored in the sandbox, or refused before anything is trained', async () => {
+    const benchmarks = [{ name: 'humaneval' as const, path: '.' }]
+    const settings = { ...training, training: { ...training.training, maxSteps: 1 } }
+    const { outcome, all } = await run({ ...settings, evaluation: { benchmarks } })
+    if (sandboxProblem() === null)
+      expect(all('evaluation')[0]).toMatchObject({ examples: 1, accuracy: 0, loss: null })
+    else expect(outcome).toMatchObject({ state: 'failed', steps: 0, error: { code: 'SETUP_MISSING' } })
+  })
+
+  it('whose file is missing, broken or not allowed are refused before anything is trained', async () => {
+    for (const [path, code] of [
+      ['absent.json', 'DATA_NOT_FOUND'],
+      ['train.json', 'DATA_BROKEN'],
+      ['/etc', 'PATH_FORBIDDEN'],
+    ] as const) {
+      const evaluation = { benchmarks: [{ name: 'humaneval' as const, path }] }
+      const { outcome } = await run({ ...training, evaluation })
+      const expected = sandboxProblem() === null || code !== 'DATA_BROKEN' ? code : 'SETUP_MISSING'
+      expect(outcome).toMatchObject({ state: 'failed', steps: 0, error: { code: expected } })
+    }
   })
 })
 

@@ -17,7 +17,7 @@ import { meanTailRatio, SpectraRecorder } from '../train/spectra.ts'
 import { type StepReport, train, type Verdict } from '../train/trainer.ts'
 import { roomOnDisk } from './disk-room.ts'
 import type { RunEnvironment, RunOutcome } from './environment.ts'
-import { type EvaluationSplit, evaluate, evaluationFailure } from './evaluation.ts'
+import { type EvaluationSplit, evaluate, evaluationFailure, hasSplit } from './evaluation.ts'
 import { exportArtifacts } from './exports.ts'
 import { computedBy, type PreparedRun, prepareRun } from './prepare.ts'
 import { runRanks } from './ranks.ts'
@@ -121,7 +121,7 @@ class Run {
     const { config, start, training, progress } = this.#prepared
     this.#environment.emit(start)
     if (config.evaluation.atStart && progress.step === 0 && this.#leads) {
-      const result = await this.#evaluate(this.#prepared.data.test ? 'test' : 'validation')
+      const result = await this.#evaluate(hasSplit(this.#prepared, 'test') ? 'test' : 'validation')
       this.#progress = { ...this.#progress, baseAccuracy: result?.accuracy ?? null }
     }
     if (progress.step === 0) {
@@ -264,6 +264,8 @@ class Run {
     const values = {
       ...(result.loss !== null && { [names.loss]: result.loss }),
       ...(result.accuracy !== null && { [names.accuracy]: result.accuracy }),
+      ...(result.meanAccuracy !== undefined &&
+        split === 'test' && { [scalarNames.meanAccuracy]: result.meanAccuracy }),
     }
     emit({ kind: 'scalars', step, values })
     return result
@@ -354,6 +356,8 @@ class Run {
       finalLoss: this.#lastLoss,
       evaluationLoss: test?.loss ?? null,
       accuracy: test?.accuracy ?? null,
+      ...(test?.meanAccuracy !== undefined && { meanAccuracy: test.meanAccuracy }),
+      ...(validation?.meanAccuracy !== undefined && { validationMeanAccuracy: validation.meanAccuracy }),
       ...(untouched !== null && {
         untouchedLoss: untouched,
         forgetting: baseUntouchedLoss === null ? null : untouched - baseUntouchedLoss,

@@ -8,7 +8,7 @@ import { type RecordBody, type RecordBodyOf, recordBodySchema } from '@rankscope
 import { z } from 'zod'
 import { digestOf, readCacheFile, writeCacheFile } from '../disk-cache.ts'
 import type { RunEnvironment } from './environment.ts'
-import { type EvaluationSplit, evaluate } from './evaluation.ts'
+import { type EvaluationSplit, evaluate, hasSplit } from './evaluation.ts'
 import type { PreparedRun } from './prepare.ts'
 
 /** Raised when the same weights would be given another score. */
@@ -25,7 +25,7 @@ export async function evaluateStart(
   split: EvaluationSplit,
   { emit, cacheFolder }: Pick<RunEnvironment, 'emit' | 'cacheFolder'>,
 ): Promise<RecordBodyOf<'evaluation'> | null> {
-  if (cacheFolder === null || !prepared.data[split]) return evaluate(prepared, 0, split, emit)
+  if (cacheFolder === null || !hasSplit(prepared, split)) return evaluate(prepared, 0, split, emit)
   const file = join(cacheFolder, `${key(prepared, split)}${family}`)
   const known = toldSchema.safeParse(readCacheFile(file)?.header)
   if (known.success) return tellAgain(known.data, emit)
@@ -55,11 +55,11 @@ function tellAgain(
 
 /** Names all that decides the result: what is scored, how, and by which arithmetic. */
 function key(
-  { config, model, modelFolder, tokenizer, data, backend }: PreparedRun,
+  { config, model, modelFolder, tokenizer, data, benchmarks, backend }: PreparedRun,
   split: EvaluationSplit,
 ): string {
   const { method, targetModules, parallel, seed, resources, evaluation, data: source } = config
-  const { examples, answers } = data[split]!
+  const { examples, answers } = data[split] ?? { examples: [], answers: [] }
   const parts = function* () {
     yield JSON.stringify([
       version,
@@ -77,6 +77,8 @@ function key(
     yield JSON.stringify(identity(modelFolder))
     for (const { inputIds, labels } of examples) yield JSON.stringify([[...inputIds], [...labels]])
     for (const { name, records } of answers) yield JSON.stringify([name, records])
+    if (split === 'test')
+      for (const { protocol, items } of benchmarks) yield JSON.stringify([protocol, items])
   }
   return digestOf(parts()).slice(0, 32)
 }

@@ -219,12 +219,14 @@ export function addRecordRoutes(app: App, { runs, store }: Services): void {
         request.params.runId,
         'evaluation',
         request.query,
-        ({ step, examples, loss, accuracy, split, byType }) => ({
+        ({ step, examples, loss, accuracy, meanAccuracy, protocols, split, byType }) => ({
           step,
           ...(split && { split }),
           examples,
           loss: loss === null ? null : toJsonNumber(loss),
           accuracy: accuracy === null ? null : toJsonNumber(accuracy),
+          ...(meanAccuracy !== undefined && { meanAccuracy: toJsonNumber(meanAccuracy) }),
+          ...(protocols && { protocols }),
           byType: Object.fromEntries(
             Object.entries(byType).map(([type, score]) => [
               type,

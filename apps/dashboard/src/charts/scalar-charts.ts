@@ -63,6 +63,18 @@ export const scalarCharts: readonly ScalarChartDefinition[] = [
   },
   {
     ...plain,
+    key: 'meanAccuracy',
+    name: scalarNames.meanAccuracy,
+    title: 'Mean over benchmarks',
+    yTitle: 'share of right answers',
+    what: 'evaluation',
+    help: 'Accuracy averaged over sources and benchmarks, each counting the same whatever its size.',
+    markers: true,
+    format: 'percent',
+    always: false,
+  },
+  {
+    ...plain,
     key: 'validationAccuracy',
     name: scalarNames.validationAccuracy,
     title: 'Validation accuracy',

@@ -27,6 +27,13 @@ export const summaryColumns: readonly SummaryColumn[] = [
     format: formatPercent,
     better: 'high',
   },
+  {
+    key: 'meanAccuracy',
+    title: 'Mean over benchmarks',
+    value: (run) => summaryFigure(run, 'meanAccuracy'),
+    format: formatPercent,
+    better: 'high',
+  },
   fromSummary('effectiveRank', 'Effective rank'),
   fromSummary('stableRank', 'Stable rank'),
   fromSummary('numericalRank', 'Numerical rank'),

@@ -47,6 +47,10 @@ const fetchers: Record<LoadedTopic, (store: RunStore) => Promise<Fetched>> = {
           examples: evaluation.examples,
           loss: evaluation.loss === null ? null : fromJsonNumber(evaluation.loss),
           accuracy: evaluation.accuracy === null ? null : fromJsonNumber(evaluation.accuracy),
+          ...(evaluation.meanAccuracy !== undefined && {
+            meanAccuracy: fromJsonNumber(evaluation.meanAccuracy),
+          }),
+          ...(evaluation.protocols && { protocols: evaluation.protocols }),
           ...(evaluation.split && { split: evaluation.split }),
           byType: Object.fromEntries(
             Object.entries(evaluation.byType).map(([name, type]) => [

@@ -48,9 +48,19 @@ export function SamplesPanel({ store, run }: { store: RunStore; run: RunView }) 
             {evaluation.accuracy === null ? '' : `${formatPercent(evaluation.accuracy)} of `}
             {formatExact(evaluation.examples)} {evaluation.split === 'validation' ? 'validation' : 'test'}{' '}
             examples
+            {evaluation.meanAccuracy === undefined
+              ? ''
+              : `, mean over benchmarks ${formatPercent(evaluation.meanAccuracy)}`}
             {Object.entries(evaluation.byType).map(
               ([type, { accuracy }]) => `, ${type} ${formatPercent(accuracy)}`,
             )}
+          </Text>
+        ) : null}
+        {evaluation?.protocols ? (
+          <Text size="xs" c="dimmed" data-testid="protocols">
+            {Object.entries(evaluation.protocols)
+              .map(([name, protocol]) => `${name}: ${protocol}`)
+              .join('; ')}
           </Text>
         ) : null}
       </Group>

@@ -13,14 +13,22 @@ const titles: Readonly<Record<string, string>> = {
   evaluationLoss: 'Test loss',
   validationLoss: 'Validation loss',
   accuracy: 'Test accuracy',
+  meanAccuracy: 'Mean over benchmarks',
   validationAccuracy: 'Validation accuracy',
+  validationMeanAccuracy: 'Validation mean over sources',
   baseAccuracy: 'Accuracy before training',
   forgetting: 'Forgetting (nats per token)',
   trainingSeconds: 'Training time (s)',
   tokensPerSecond: 'Tokens/s',
   trainableParameters: 'Trainable parameters',
 }
-const percents: readonly string[] = ['accuracy', 'validationAccuracy', 'baseAccuracy']
+const percents: readonly string[] = [
+  'accuracy',
+  'meanAccuracy',
+  'validationAccuracy',
+  'validationMeanAccuracy',
+  'baseAccuracy',
+]
 
 export function measuredOf(name: string): Measured {
   return {

@@ -77,5 +77,5 @@ export function SweepRuns({ spec, members }: Props) {
 function valueText(value: unknown, spec: SweepSpec): string {
   if (typeof value === 'string') return value
   if (typeof value !== 'number') return '–'
-  return spec.metric === 'accuracy' ? formatPercent(value) : formatNumber(value)
+  return metricRules[spec.metric].isShare ? formatPercent(value) : formatNumber(value)
 }
