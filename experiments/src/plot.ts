@@ -12,10 +12,17 @@ export type PlotSeries = {
   line?: readonly (PlotPoint & { low?: number; high?: number })[]
   /** Marked by a star. */
   marked?: readonly PlotPoint[]
+  /** y of what has no x: a dashed line across. */
+  level?: number | null
   /** x of observations without a value, told by crosses at the foot. */
   lost?: readonly number[]
 }
-type Axis = { title: string; log?: boolean }
+type Axis = {
+  title: string
+  log?: boolean
+  /** Values that are marked: those that were tried. Else round ones are. */
+  at?: readonly number[]
+}
 export type Plot = { title: string; caption: string; x: Axis; y: Axis; series: readonly PlotSeries[] }
 
 const width = 760
@@ -28,13 +35,14 @@ export function plotSvg({ title, caption, x, y, series }: Plot): string {
   const xs = series.flatMap(({ dots, line = [], lost = [] }) =>
     [...dots, ...line].map((p) => p.x).concat(lost),
   )
-  const ys = series.flatMap(({ dots, line = [] }) => [
+  const ys = series.flatMap(({ dots, line = [], level }) => [
+    ...(level == null ? [] : [level]),
     ...dots.map((point) => point.y),
     ...line.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]),
   ])
   const legend = legendRows(series.map(({ name }) => name))
   const bottom = box.top + 20 * legend.length + plotHeight
-  const horizontal = scale(xs, x.log ?? false, box.left, width - box.right)
+  const horizontal = scale(xs, x.log ?? false, box.left, width - box.right, x.at)
   const vertical = scale(ys, y.log ?? false, bottom, box.top + 20 * legend.length + 6)
   const words = wrapText(caption, 118)
   const height = bottom + 62 + 16 * words.length
@@ -70,7 +78,7 @@ export function plotSvg({ title, caption, x, y, series }: Plot): string {
 }
 
 function drawSeries(
-  { dots, line = [], marked = [], lost = [] }: PlotSeries,
+  { dots, line = [], level = null, marked = [], lost = [] }: PlotSeries,
   colour: string,
   px: (value: number) => number | null,
   py: (value: number) => number | null,
@@ -83,6 +91,7 @@ function drawSeries(
   const path = line.flatMap(at)
   const edge = (pick: (point: (typeof line)[number]) => number | undefined) =>
     line.flatMap((point) => at({ x: point.x, y: pick(point) ?? point.y }))
+  const across = level === null ? null : py(level)
   const hasBand = line.some(({ low, high }) => low !== undefined && high !== undefined && high > low)
   const band = hasBand ? [...edge(({ high }) => high), ...edge(({ low }) => low).reverse()] : []
   return [
@@ -92,6 +101,11 @@ function drawSeries(
           `<path d="M${path.join('L')}" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"/>`,
         ]
       : []),
+    ...(across === null
+      ? []
+      : [
+          `<path d="M${box.left} ${n(across)}H${width - box.right}" fill="none" stroke="${colour}" stroke-width="2" stroke-dasharray="6 4"/>`,
+        ]),
     ...dots.flatMap(at).map((place) => {
       const [left, top] = place.split(' ')
       return `<circle cx="${left}" cy="${top}" r="3" fill="${colour}" fill-opacity="0.7"/>`
@@ -116,7 +130,13 @@ type Scale = {
 }
 
 /** From values to places between `from` and `to`, with a little room at both ends. */
-function scale(values: readonly number[], log: boolean, from: number, to: number): Scale {
+function scale(
+  values: readonly number[],
+  log: boolean,
+  from: number,
+  to: number,
+  at?: readonly number[],
+): Scale {
   const usable = values.filter((value) => Number.isFinite(value) && (!log || value > 0))
   const map = (value: number) => (log ? Math.log10(value) : value)
   let low = usable.length === 0 ? 0 : usable.reduce((least, value) => Math.min(least, map(value)), Infinity)
@@ -128,7 +148,7 @@ function scale(values: readonly number[], log: boolean, from: number, to: number
   const room = (high - low) * 0.04
   ;[low, high] = [low - room, high + room]
   const placeMapped = (mapped: number) => from + ((mapped - low) / (high - low)) * (to - from)
-  const marks = log ? logTicks(low, high) : linearTicks(low, high)
+  const marks = at ?? (log ? logTicks(low, high) : linearTicks(low, high))
   return {
     place: (value) => (Number.isFinite(value) && (!log || value > 0) ? placeMapped(map(value)) : null),
     ticks: marks.map((value) => ({ at: placeMapped(map(value)), label: tickText(value) })),

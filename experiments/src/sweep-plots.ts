@@ -34,6 +34,13 @@ const titles: Readonly<Record<string, string>> = {
   forgetting: 'Forgetting (nats per token)',
 }
 
+/** Shares are drawn in percent. */
+function shownAs(measure: string): { title: string; factor: number } {
+  const title = titles[measure] ?? measure
+  const isShare = Object.values(metricRules).some((rule) => rule.isShare && rule.test === measure)
+  return isShare ? { title: `${title} (%)`, factor: 100 } : { title, factor: 1 }
+}
+
 /** A measure over a setting: every run, the mean over seeds with a band of one standard deviation, the best setting. */
 export function overAxis(
   spec: SweepSpec,
@@ -42,7 +49,11 @@ export function overAxis(
   measure: string,
 ): string {
   const best = bestSettings(results, spec.metric)
-  const value = (result: RunResult) => result.measures[measure]
+  const shown = shownAs(measure)
+  const value = (result: RunResult) => {
+    const raw = result.measures[measure]
+    return isNumber(raw) ? shown.factor * raw : raw
+  }
   const series = linesIn(results).map((line): PlotSeries => {
     const own = results.filter((result) => lineOf(result) === line && isNumber(result.point[path]))
     const x = (result: RunResult) => result.point[path] as number
@@ -52,8 +63,11 @@ export function overAxis(
     const positions = [...new Set(seen.map(x))].sort((one, other) => one - other)
     const setting = best.find((each) => each.setting.line === line)?.setting
     const starred = setting?.results.filter((result) => seen.includes(result)) ?? []
+    const off = results.filter((result) => lineOf(result) === line && !isNumber(result.point[path]))
+    const offValues = off.flatMap((result) => (result.outcome === 'finished' ? (value(result) ?? []) : []))
     return {
       name: line,
+      level: own.length === 0 ? (estimate(offValues)?.mean ?? null) : null,
       dots: seen.map((result) => ({ x: x(result), y: value(result)! })),
       line: positions.map((position) => {
         const { mean, deviation } = at(position)
@@ -68,11 +82,14 @@ export function overAxis(
   })
   const values = spec.axes.find((axis) => axis.path === path)!.values as number[]
   const isWide = Math.min(...values) > 0 && Math.max(...values) / Math.min(...values) >= 8
+  // Where they lie close on the axis their names would meet.
+  const isFew = values.length <= 9 && (isWide || values.length <= 4)
+  const hasLevel = series.some(({ level }) => level !== null && level !== undefined)
   return drawn(spec, results, series, {
     title: `${titles[measure] ?? measure} over ${shortPath(path)}`,
-    x: { title: path, log: isWide },
-    y: { title: titles[measure] ?? measure },
-    says: 'Dots are runs; lines are means over seeds and whatever else varies, bands one standard deviation (n − 1); a star is a line’s best setting, a cross at the foot a run that diverged or failed.',
+    x: { title: path, log: isWide, ...(isFew ? { at: values } : {}) },
+    y: { title: shown.title },
+    says: `${hasLevel ? 'A dashed line is a method that has no such setting. ' : ''}Dots are runs; lines are means over seeds and whatever else varies, bands one standard deviation (n − 1); a star is a line’s best setting, a cross at the foot a run that diverged or failed.`,
   })
 }
 
@@ -92,7 +109,10 @@ export function against(
       name: line,
       dots: seen
         .filter((result) => lineOf(result) === line)
-        .map(({ measures }) => ({ x: measures[horizontal]!, y: measures[vertical]! })),
+        .map(({ measures }) => ({
+          x: shownAs(horizontal).factor * measures[horizontal]!,
+          y: shownAs(vertical).factor * measures[vertical]!,
+        })),
     }),
   )
   const xs = series.flatMap(({ dots }) => dots.map(({ x }) => x))
@@ -100,8 +120,8 @@ export function against(
   const short = (measure: string) => (titles[measure] ?? measure).replace(/ \(.*|, mean.*/, '')
   return drawn(spec, results, series, {
     title: `${short(vertical)} against ${short(horizontal)}`,
-    x: { title: titles[horizontal] ?? horizontal, log: isWide },
-    y: { title: titles[vertical] ?? vertical },
+    x: { title: shownAs(horizontal).title, log: isWide },
+    y: { title: shownAs(vertical).title },
     says: 'One dot per finished run.',
   })
 }
@@ -124,7 +144,9 @@ function drawn(
   return plotSvg({
     ...plot,
     caption,
-    series: series.filter(({ dots, lost = [] }) => dots.length + lost.length > 0),
+    series: series.filter(
+      ({ dots, lost = [], level = null }) => dots.length + lost.length > 0 || level !== null,
+    ),
   })
 }
 

@@ -52,6 +52,17 @@ describe('a measure over an axis', () => {
     expect([star.x[0], star.y[0]]).toEqual([1e-4, expect.closeTo(70, 9)])
     expect(traces.find(({ marker }) => marker?.symbol === 'x')!.x).toEqual([1e-4])
   })
+  it('draws a method that has no such setting as a dashed line at its mean, across all values', () => {
+    const levels = [0.3, 0.5].map((accuracy, seed): RunResult => {
+      const { point, ...rest } = run('full', 1e-4, seed, accuracy)
+      return { ...rest, point: { method: 'full', seed } }
+    })
+    const figure = overAxisFigure([...results.filter(({ method }) => method === 'lora'), ...levels], options)
+    const level = (figure.traces as (Trace & { line?: { dash?: string } })[]).find(({ line }) => line?.dash)!
+    expect(level).toMatchObject({ name: 'Full fine-tuning', x: [1e-5, 1e-4], line: { dash: 'dash' } })
+    expect(level.y).toEqual([expect.closeTo(40, 9), expect.closeTo(40, 9)])
+    expect(figure.table()).toHaveLength(1 + 3 + 2)
+  })
   it('exports every run, the lost one too', () => {
     expect(overAxisFigure(results, options).table()).toHaveLength(1 + results.length)
   })

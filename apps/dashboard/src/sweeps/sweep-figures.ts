@@ -30,7 +30,7 @@ type OverAxis = {
 
 /**
  * Every run as a dot; the mean over seeds, and over what else varies, as a line, with a band of one standard deviation
- * (n − 1); the best setting as a star. A diverged or failed run is a cross at the foot of the chart.
+ * (n − 1); the best setting as a star; a method without the setting as a dashed line. A diverged or failed run is a cross at the foot of the chart.
  */
 export function overAxisFigure(results: readonly RunResult[], options: OverAxis): PlotlyFigure {
   const { path, measured, logX, logY, best, theme } = options
@@ -42,6 +42,10 @@ export function overAxisFigure(results: readonly RunResult[], options: OverAxis)
   for (const label of lines) {
     const colour = lineColour(lines, label, theme)
     const own = results.filter((result) => lineOf(result) === label && typeof result.point[path] === 'number')
+    if (own.length === 0) {
+      traces.push(...levelOf(label))
+      continue
+    }
     const x = (result: RunResult) => result.point[path] as number
     const seen = own.filter((result) => measured.value(result) !== null)
     for (const result of own)
@@ -131,6 +135,29 @@ export function overAxisFigure(results: readonly RunResult[], options: OverAxis)
       })
   }
   const drawn = rows.length - 1
+
+  /** A method that has no such setting, as full fine-tuning has no rank: its mean as a dashed line across. */
+  function levelOf(label: string): Data[] {
+    const places = results.map(({ point }) => point[path]).filter((value) => typeof value === 'number')
+    const own = results.filter((result) => lineOf(result) === label)
+    const level = estimate(own.flatMap((result) => measured.value(result) ?? []))
+    if (level === null || places.length === 0) return []
+    for (const result of own)
+      rows.push([label, '', result.seed, measured.value(result) ?? '', result.outcome, result.runId])
+    const y = scale * level.mean
+    return [
+      {
+        type: 'scatter',
+        mode: 'lines',
+        name: label,
+        x: [Math.min(...places), Math.max(...places)],
+        y: [y, y],
+        line: { color: lineColour(lines, label, theme), width: 2, dash: 'dash' },
+        legendgroup: label,
+        hovertemplate: '%{y:.4~g}',
+      },
+    ]
+  }
   return {
     kind: 'plotly',
     traces,
