@@ -17,13 +17,20 @@ async function runCase(json: string): Promise<void> {
   const { size, method, devices, rank, threads, backend, steps, products, computeDtype } = JSON.parse(
     json,
   ) as StepCase
+  const begun = performance.now()
+  /** Where a case spends its time before the first step, on stderr. */
+  const tell = (what: string) =>
+    console.error(`  ${what} after ${((performance.now() - begun) / 1000).toFixed(1)} s`)
   const started = await selectBackend(backend as Parameters<typeof selectBackend>[0], { threads })
+  tell('backend started')
   const config = methodConfigSchema.parse(method === 'full' ? { name: method } : { name: method, rank })
   const training = await syntheticTraining(size, config, devices, warmUpSteps + steps, {
     products,
     computeDtype,
   })
+  tell('ready to train')
   const result = await measure(training, threads)
+  tell('measured')
   console.log(JSON.stringify({ ...result, description: `${started.name}: ${started.description}` }))
 }
 

@@ -225,7 +225,9 @@ describe.each(await contractBackends())('%s', (_, { backend, missing }) => {
         expectClose(found[2]!, product(z!, u!, [h, rows * blocks, h], { transposeA: true }), 'gradient of M')
         const rounded = [x!, Float32Array.from(q!)]
         const [, dx] = await outputAndGradients('float32', shapes, rounded, run, Float32Array.from(u!))
-        expect(found[1]).toEqual(dx)
+        // Where products add up in another order, as above.
+        if (backend.name === 'cuda') expectClose(found[1]!, dx!, 'gradient of x')
+        else expect(found[1]).toEqual(dx)
       },
     )
 
