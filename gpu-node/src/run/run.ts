@@ -22,6 +22,7 @@ import { exportArtifacts } from './exports.ts'
 import { computedBy, type PreparedRun, prepareRun } from './prepare.ts'
 import { runRanks } from './ranks.ts'
 import { evaluateStart } from './start-evaluation.ts'
+import { timeLeft } from './time-left.ts'
 import { untouchedLoss } from './untouched-text.ts'
 
 export type { Roots, RunEnvironment, RunOutcome, RunRequest } from './environment.ts'
@@ -340,9 +341,21 @@ class Run {
     const { baseUntouchedLoss } = this.#progress
     emit({ kind: 'phase', phase: 'measuring-spectra', progress: 0, detail: null })
     await this.#spectra.settle()
+    const { collective, threads } = this.#environment
+    const own = collective ? threads : (config.resources.threads ?? threads)
+    // One at a time where a GPU decomposes: it takes one after the other anyway.
+    const workers = this.#prepared.backend.freeMemoryBytes === undefined ? own : 1
+    const startMs = performance.now()
     const progress = (done: number) =>
-      emit({ kind: 'phase', phase: 'measuring-spectra', progress: done, detail: null })
-    const spectra = config.spectra.atEnd ? await this.#spectra.recordFinal(step, targets, progress) : []
+      emit({
+        kind: 'phase',
+        phase: 'measuring-spectra',
+        progress: done,
+        detail: timeLeft(done, performance.now() - startMs),
+      })
+    const spectra = config.spectra.atEnd
+      ? await this.#spectra.recordFinal(step, targets, workers, progress)
+      : []
     if (control.leave === 'stop') return { state: 'stopped', steps: step }
     await this.#export()
     emit({ kind: 'phase', phase: 'finishing', progress: 1, detail: null })

@@ -18,6 +18,7 @@ import {
 import {
   type AgainstBase,
   type AnalysedSpectrum,
+  LinearAlgebraPool,
   latestSpectrum,
   type Spectrum,
   type SpectrumSource,
@@ -78,25 +79,47 @@ export class SpectraRecorder {
     }
   }
 
-  /** The spectra of all targets after the last step, one after the other. */
+  /**
+   * The spectra of all targets after the last step, in their order. Training is over: modules are taken side by side, one
+   * on each of `threads` processors as far as memory goes. `onProgress` hears the share of the work that is done.
+   */
   async recordFinal(
     step: number,
     targets: readonly TargetModule[],
+    threads: number,
     onProgress: (done: number) => void,
   ): Promise<{ target: TargetModule; result: Spectrum }[]> {
-    const totals: { target: TargetModule; result: Spectrum }[] = []
-    for (const [index, target] of targets.entries()) {
-      onProgress(index / targets.length)
+    const workers = sideBySide(threads, targets)
+    const pool = new LinearAlgebraPool({ workers, threadsPerWorker: 1, lowPriority: false })
+    const totals: ({ target: TargetModule; result: Spectrum } | null)[] = targets.map(() => null)
+    const whole = targets.reduce((sum, target) => sum + effort(target), 0)
+    let done = 0
+    const one = async (index: number, target: TargetModule) => {
       const parts = await this.#adaptation.delta(target, async () => this.#base.read(target))
       for (const { part, source } of parts) {
         const options = { transfer: parts.length === 1, signal: this.#abort.signal }
         const against = part === 'total' ? this.#against(step, target, source, true) : null
-        const result = spectrum(source, options, against)
+        // What was kept of a module that was watched lies with the thread that watched it.
+        const result = against?.keptAs
+          ? spectrum(source, options, against)
+          : pool.spectrum(source, options, against)
         const found = await this.#tellWhenDone(result, { step, target, part, final: true })
-        if (found && part === 'total') totals.push({ target, result: found })
+        if (found && part === 'total') totals[index] = { target, result: found }
       }
+      done += effort(target)
+      onProgress(done / whole)
     }
-    return totals
+    const remaining = targets.entries()
+    const takeTurns = async () => {
+      for (const [index, target] of remaining) await one(index, target)
+    }
+    onProgress(0)
+    try {
+      await Promise.all(Array.from({ length: workers }, takeTurns))
+    } finally {
+      await pool.close()
+    }
+    return totals.filter((total) => total !== null)
   }
 
   /** Waits for everything that was taken. */
@@ -194,6 +217,23 @@ export function meanTailRatio(
     .map(({ result }) => tailRatio(result.singularValues, outermost.rank))
     .filter(Number.isFinite)
   return ratios.length === 0 ? null : ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length
+}
+
+/** Bytes that modules may take together while they are decomposed: training has left more than that free. */
+const sideBySideBytes = 2 * 2 ** 30
+/** Of an entry: both weights in float32, their difference and what LAPACK works on in float64, with room for analyses. */
+const bytesPerEntry = 40
+
+/** How many modules are decomposed at a time. */
+function sideBySide(threads: number, targets: readonly TargetModule[]): number {
+  const largest = targets.reduce((most, { rows, columns }) => Math.max(most, rows * columns), 1)
+  const fitting = Math.floor(sideBySideBytes / (bytesPerEntry * largest))
+  return Math.max(1, Math.min(threads, targets.length, fitting))
+}
+
+/** What a decomposition takes, up to a factor. */
+function effort({ rows, columns }: TargetModule): number {
+  return rows * columns * Math.min(rows, columns)
 }
 
 function shorterSide({ rows, columns }: TargetModule): number {
