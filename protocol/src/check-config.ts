@@ -96,8 +96,13 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
     warning('parallel.regatherAdapters', 'has no effect with one device')
   if (config.optimizer.epsilon === 0)
     warning('optimizer.epsilon', 'with ε = 0 an entry whose gradient is exactly zero becomes NaN')
-  if (config.export.adapter && config.method.name !== 'lora' && config.method.name !== 'pissa')
-    warning('export.adapter', 'has no effect: only LoRA and PiSSA have an exact adapter')
+  if (config.export.adapter && !hasAdapter(config))
+    warning(
+      'export.adapter',
+      config.method.name === 'hd-pissa'
+        ? 'has no effect without method.attribution, which keeps the first-order part'
+        : 'has no effect: LoRA, DoRA, HiRA and PiSSA have an adapter, HD-PiSSA with attribution its first-order part',
+    )
   const beside = config.method.name === 'full' && config.method.scope === 'all'
   for (const [path, asked] of [
     ['export.delta', config.export.delta],
@@ -263,4 +268,19 @@ export function requireConsistent(config: RunConfig): ConfigFinding[] {
     )
   }
   return findings
+}
+
+/** Whether PEFT has a form for what the method trains. */
+export function hasAdapter({ method }: Pick<RunConfig, 'method'>): boolean {
+  switch (method.name) {
+    case 'lora':
+    case 'dora':
+    case 'hira':
+    case 'pissa':
+      return true
+    case 'hd-pissa':
+      return method.attribution
+    default:
+      return false
+  }
 }

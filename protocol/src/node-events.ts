@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { errorCodeSchema, errorPayloadSchema } from './errors.ts'
+import type { CancelExport, ExportJob, ExportsTold, StartExport } from './exports.ts'
 import type { MemoryPlan } from './memory-estimate.ts'
 import { idSchema, nameLengths, nameSchema, pathSchema } from './name.ts'
 import type { DataPreview, PreviewRequest } from './preview.ts'
@@ -178,12 +179,16 @@ export type NodeToServerEvents = {
   hello: (hello: NodeHello, ack: (answer: Ack<Welcome>) => void) => void
   heartbeat: (heartbeat: Heartbeat, ack: (answer: Ack<null>) => void) => void
   records: (batch: RecordBatch, ack: (answer: Ack<RecordAck>) => void) => void
+  exports: (told: ExportsTold, ack: (answer: Ack<null>) => void) => void
 }
 export type ServerToNodeEvents = {
   assign: (assignment: Assignment, ack: (answer: Ack<null>) => void) => void
   command: (command: NodeCommand, ack: (answer: Ack<null>) => void) => void
   estimate: (request: EstimateRequest, ack: (answer: Ack<MemoryPlan>) => void) => void
   preview: (request: PreviewRequest, ack: (answer: Ack<DataPreview>) => void) => void
+  startExport: (request: StartExport, ack: (answer: Ack<ExportJob>) => void) => void
+  /** What is under way ends, and what it wrote goes. */
+  cancelExport: (request: CancelExport, ack: (answer: Ack<null>) => void) => void
   deleteRun: (request: DeleteRun, ack: (answer: Ack<DeletedRun>) => void) => void
   /** Whether the daemon behind this link is alive. */
   present: (ack: (answer: Ack<null>) => void) => void

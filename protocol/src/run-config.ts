@@ -211,6 +211,11 @@ export const checkpointSchema = z.strictObject({
     description: 'Steps between checkpoints; empty means only on pause.',
     unit: 'steps',
   }),
+  atEnd: field(z.boolean().default(true), {
+    title: 'Checkpoint at the end',
+    description:
+      'Keep what was trained as a checkpoint after the last step: exports are made from it at any later time.',
+  }),
   keep: field(z.int().min(1).max(100).default(2), {
     title: 'Keep',
     description: 'Checkpoints of the run that are kept, newest first; those of its earlier attempts count.',
@@ -236,7 +241,8 @@ export const exportSchema = z.strictObject({
   }),
   adapter: field(z.boolean().default(false), {
     title: 'Export the adapter',
-    description: 'Write a PEFT LoRA adapter where the method has one (LoRA; PiSSA as LoRA of rank 2r).',
+    description:
+      'Write a PEFT adapter where the method has one: LoRA, DoRA, HiRA, PiSSA as LoRA of rank 2r, HD-PiSSA’s first-order part (with attribution) as LoRA of rank 2Kr.',
   }),
   delta: field(z.boolean().default(false), {
     title: 'Export ΔW',

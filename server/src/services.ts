@@ -1,4 +1,5 @@
 /** What the HTTP routes work with. */
+import type { ExportBook } from './exports/export-book.ts'
 import type { NodeBook } from './nodes/node-book.ts'
 import type { RunBook } from './runs/run-book.ts'
 import type { RunRemover } from './runs/run-remover.ts'
@@ -19,6 +20,7 @@ export type Services = {
   health: StoreHealth
   remover: RunRemover
   sweeps: SweepBook
+  exports: ExportBook
   now: () => number
   startedMs: number
 }

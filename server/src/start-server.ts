@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { lockFolder, openPrivateState } from '@rankscope/launch'
 import { type AwakeClock, awakeClock, RankscopeError, systemError } from '@rankscope/protocol'
 import { Access, keptToken } from './access.ts'
+import { ExportBook } from './exports/export-book.ts'
 import { type App, createApp } from './http/app.ts'
 import { NodeBook } from './nodes/node-book.ts'
 import { RunBook } from './runs/run-book.ts'
@@ -113,6 +114,8 @@ async function start(
   const sweeps = await SweepBook.open({ store, runs, scheduler, report })
   const remover = new RunRemover({ store, runs, nodes, hub: nodeHub, report })
   opened.push(() => remover.stop())
+  const exports = new ExportBook({ runs, links: nodeHub, now })
+  nodeHub.onExports = (told) => exports.told(told)
   const services = {
     store,
     runs,
@@ -121,6 +124,7 @@ async function start(
     scheduler,
     views,
     sweeps,
+    exports,
     health,
     remover,
     now,

@@ -12,6 +12,7 @@ import { planMemory } from '../run/memory.ts'
 import { resolveModelPath } from '../run/paths.ts'
 import { previewData } from '../run/preview.ts'
 import type { Backends } from './backend-report.ts'
+import { ExportJobs } from './export-jobs.ts'
 import { watchGpus } from './gpu-telemetry.ts'
 import { type Link, openLink } from './link.ts'
 import { allowedFolder, findData, findModels, processorDevice, usableMemoryBytes } from './offerings.ts'
@@ -99,6 +100,13 @@ export function startDaemon(options: DaemonOptions): Daemon {
     spooled: () => link?.notify(),
     report,
   })
+  const exportJobs = new ExportJobs({
+    roots,
+    threads: options.threadsPerRun,
+    ...supervisor.exportSurroundings(),
+    changed: (job) => link?.tellExport(job),
+    report,
+  })
   link = openLink({
     url: options.url,
     token: options.token,
@@ -138,7 +146,13 @@ export function startDaemon(options: DaemonOptions): Daemon {
     estimate: (config) =>
       planMemory(config, readConfig(resolveModelPath(config.model.path, roots)), memoryBytes),
     preview: (request) => previewData(request, roots),
-    deleteRun: (runId) => supervisor.forget(runId),
+    async deleteRun(runId) {
+      await exportJobs.forget(runId)
+      return supervisor.forget(runId)
+    },
+    startExport: (request) => exportJobs.start(request),
+    cancelExport: (jobId) => exportJobs.cancel(jobId),
+    exports: () => exportJobs.list(),
     delivered: () => supervisor.relieved(),
     delayed: (record) => supervisor.tellOfDelay(record),
     setAside: (record, error) => supervisor.setAside(record, error),
@@ -149,6 +163,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
   return {
     nodeId,
     async close(graceMs) {
+      await exportJobs.close()
       await supervisor.shutdown(graceMs)
       link?.close()
       gpus.close()

@@ -6,9 +6,11 @@ import {
   type Ack,
   type Assignment,
   assignmentSchema,
+  cancelExportSchema,
   type DataPreview,
   deleteRunSchema,
   type ErrorPayload,
+  type ExportJob,
   errorPayload,
   errorPayloadSchema,
   estimateRequestSchema,
@@ -26,7 +28,9 @@ import {
   RankscopeError,
   type RunConfig,
   type ServerToNodeEvents,
+  type StartExport,
   socketPlace,
+  startExportSchema,
   type Welcome,
   welcomeSchema,
   wireParser,
@@ -51,6 +55,10 @@ export interface LinkOptions {
   preview(request: PreviewRequest): Promise<DataPreview>
   /** A run was deleted: removes its folders. Resolves to what that frees. */
   deleteRun(runId: string): Promise<number>
+  startExport(request: StartExport): ExportJob
+  cancelExport(jobId: string): void
+  /** Exports after the fact that this daemon knows of. */
+  exports(): ExportJob[]
   readonly delivered: DeliveryOptions['delivered']
   readonly setAside: DeliveryOptions['setAside']
   readonly delayed: DeliveryOptions['delayed']
@@ -64,6 +72,8 @@ export interface LinkOptions {
 export interface Link {
   /** Says that the spool has new records. */
   notify(): void
+  /** An export has changed. Where nobody hears it, the list that follows the next hello says so. */
+  tellExport(job: ExportJob): void
   close(): void
 }
 
@@ -97,6 +107,7 @@ export function openLink(options: LinkOptions): Link {
   let connection = 0
   let everWelcomed = false
   let closed = false
+  let isWelcome = false
   let lastTrouble = ''
   let reconnectTimer: NodeJS.Timeout | undefined
   const delivery = new Delivery({
@@ -116,6 +127,7 @@ export function openLink(options: LinkOptions): Link {
   })
   socket.on('disconnect', (reason) => {
     connection += 1
+    isWelcome = false
     delivery.notify()
     if (!closed) report(`lost the server (${reason}); training goes on, records wait on disk`)
     if (!socket.active) reconnectLater()
@@ -156,6 +168,21 @@ export function openLink(options: LinkOptions): Link {
       options.preview(parseOrThrow(previewRequestSchema, message, 'MESSAGE_INVALID', 'preview')),
     ),
   )
+  socket.on('startExport', (message, ack) =>
+    answer(ack, () =>
+      options.startExport(parseOrThrow(startExportSchema, message, 'MESSAGE_INVALID', 'startExport')),
+    ),
+  )
+  socket.on('cancelExport', (message, ack) =>
+    answer(ack, () => {
+      options.cancelExport(parseOrThrow(cancelExportSchema, message, 'MESSAGE_INVALID', 'cancelExport').jobId)
+      return null
+    }),
+  )
+
+  function tellExports(jobs: ExportJob[], isAll: boolean): void {
+    socket.emit('exports', { nodeId: options.nodeId, jobs, isAll }, () => undefined)
+  }
 
   /** One connection’s life: introduce, beat, send records until it is gone. */
   async function serve(current: number): Promise<void> {
@@ -167,7 +194,9 @@ export function openLink(options: LinkOptions): Link {
       everWelcomed = true
       lastTrouble = ''
       report(`connected to ${place} as ${hello.name}`)
+      isWelcome = true
       options.welcomed(welcome)
+      tellExports(options.exports(), true)
       beat = setInterval(() => void sendHeartbeat(), welcome.heartbeatEveryMs)
       await sendHeartbeat()
       await delivery.run(() => connection === current)
@@ -214,6 +243,9 @@ export function openLink(options: LinkOptions): Link {
 
   return {
     notify: () => delivery.notify(),
+    tellExport(job) {
+      if (isWelcome) tellExports([job], false)
+    },
     close() {
       closed = true
       connection += 1

@@ -157,6 +157,16 @@ export class RunSupervisor {
     }
   }
 
+  /** What exports after the fact need of the runs here. */
+  exportSurroundings() {
+    return {
+      folder: ({ runId, attempt }: RunKey) => this.#folders.attempt(runId, attempt),
+      checkpoints: (runId: string) => this.#folders.checkpoints(runId),
+      freeMemoryBytes: () => this.#freeMemoryBytes(),
+      record: (run: RunKey, body: RecordBody) => this.#queue.add(run, body),
+    }
+  }
+
   /** The run was deleted: its processes end and its folders go. Resolves to the bytes that this frees. */
   async forget(runId: string): Promise<number> {
     const alive = [...this.#runs.values()].filter((run) => run.runId === runId)

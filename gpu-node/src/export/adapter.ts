@@ -18,9 +18,13 @@ export interface AdapterPair {
   readonly columns: number
   readonly a: Float32Array
   readonly b: Float32Array
+  /** μ [n], with DoRA alone. */
+  readonly magnitude?: Float32Array
 }
 
 export interface LoraAdapter {
+  /** lora: ΔW = s A B. dora: W' = V diag(μ / ‖V_:j‖), V = W + s A B. hira: ΔW = W ⊙ (A B), without a scale. */
+  readonly form?: 'lora' | 'dora' | 'hira'
   /** r, the same in every module. */
   readonly rank: number
   readonly alpha: number
@@ -37,14 +41,20 @@ export async function writeLoraAdapter(
   baseModel: string,
 ): Promise<void> {
   mkdirSync(folder, { recursive: true })
-  const tensors = adapter.pairs.flatMap(({ module, rows, columns, a, b }): TensorToWrite[] => {
+  // PEFT keeps HiRA's factors as parameters, LoRA's as linear layers, and DoRA's magnitude without a suffix.
+  const [nameA, nameB] = adapter.form === 'hira' ? ['hira_A', 'hira_B'] : ['lora_A.weight', 'lora_B.weight']
+  const tensors = adapter.pairs.flatMap(({ module, rows, columns, a, b, magnitude }): TensorToWrite[] => {
+    const place = `base_model.model.${module}`
     const stored = (name: string, values: Float32Array, height: number, width: number): TensorToWrite => ({
-      name: `base_model.model.${module}.${name}.weight`,
+      name: `${place}.${name}`,
       dtype: 'F32',
       shape: [width, height],
       values: () => transpose(values, height, width),
     })
-    return [stored('lora_A', a, rows, adapter.rank), stored('lora_B', b, adapter.rank, columns)]
+    const factors = [stored(nameA, a, rows, adapter.rank), stored(nameB, b, adapter.rank, columns)]
+    if (!magnitude) return factors
+    const name = `${place}.lora_magnitude_vector`
+    return [...factors, { name, dtype: 'F32', shape: [columns], values: magnitude }]
   })
   await writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors)
   writeJsonFile(join(folder, 'adapter_config.json'), adapterConfig(adapter, baseModel))
@@ -55,19 +65,14 @@ export async function writeLoraAdapter(
  * subtract its principal part. Unknown keys fail in older PEFT versions, so there are none.
  */
 function adapterConfig(adapter: LoraAdapter, baseModel: string): object {
-  return {
-    alpha_pattern: {},
+  const common = {
     base_model_name_or_path: baseModel,
     bias: 'none',
     fan_in_fan_out: false,
     inference_mode: true,
-    init_lora_weights: true,
     layers_pattern: null,
     layers_to_transform: null,
-    lora_alpha: adapter.alpha,
-    lora_dropout: adapter.dropout,
     modules_to_save: null,
-    peft_type: 'LORA',
     r: adapter.rank,
     rank_pattern: {},
     revision: null,
@@ -75,7 +80,17 @@ function adapterConfig(adapter: LoraAdapter, baseModel: string): object {
       ...new Set(adapter.pairs.map(({ module }) => module.split('.').at(-1) as string)),
     ].sort(),
     task_type: 'CAUSAL_LM',
-    use_dora: false,
+  }
+  if (adapter.form === 'hira')
+    return { ...common, hira_dropout: adapter.dropout, init_weights: true, peft_type: 'HIRA' }
+  return {
+    ...common,
+    alpha_pattern: {},
+    init_lora_weights: true,
+    lora_alpha: adapter.alpha,
+    lora_dropout: adapter.dropout,
+    peft_type: 'LORA',
+    use_dora: adapter.form === 'dora',
     use_rslora: adapter.rankStabilized,
   }
 }
@@ -104,6 +119,45 @@ export function pissaAsLora(rank: number, alpha: number, pairs: readonly PissaPa
       b: Float32Array.from([...b, ...initialB.map((value) => -value)]),
     })),
   }
+}
+
+/** The K devices of one module: A [K, m, r], B [K, r, n] and the sums c Σ_t dA, c Σ_t dB of their changes. */
+export interface FirstOrderSums {
+  readonly module: string
+  readonly rows: number
+  readonly columns: number
+  readonly a: Float32Array
+  readonly b: Float32Array
+  readonly sumA: Float32Array
+  readonly sumB: Float32Array
+}
+
+/**
+ * HD-PiSSA's first-order part as a LoRA adapter of rank 2Kr (METHODS 2.4): with A and B fixed,
+ * Σ_k (S_A,k B_k + A_k S_B,k) = [S_A,1 … S_A,K, A_1 … A_K] [B_1; …; B_K; S_B,1; …; S_B,K]. α = 2Kr, so that PEFT's scale is 1.
+ */
+export function firstOrderAsLora(
+  rank: number,
+  devices: number,
+  modules: readonly FirstOrderSums[],
+): LoraAdapter {
+  const whole = 2 * devices * rank
+  const pairs = modules.map(({ module, rows, columns, a, b, sumA, sumB }) => {
+    const left = new Float32Array(rows * whole)
+    for (const [place, values] of [sumA, a].entries())
+      for (let k = 0; k < devices; k++)
+        for (let i = 0; i < rows; i++)
+          left.set(
+            values.subarray((k * rows + i) * rank, (k * rows + i + 1) * rank),
+            i * whole + (place * devices + k) * rank,
+          )
+    // Devices lie one after the other already: [K, r, n] is [Kr, n].
+    const right = new Float32Array(whole * columns)
+    right.set(b)
+    right.set(sumB, b.length)
+    return { module, rows, columns, a: left, b: right }
+  })
+  return { rank: whole, alpha: whole, rankStabilized: false, dropout: 0, pairs }
 }
 
 /** [left, right] of two row-major [rows, width] matrices. */

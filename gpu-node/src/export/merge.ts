@@ -1,6 +1,6 @@
 /** The merged model of a run as a Hugging Face folder: what every method can export, and vLLM serves. */
 import type { Model } from '../model/model.ts'
-import { type StoredDtype, saveModel } from '../model/save.ts'
+import { type SaveOptions, saveModel } from '../model/save.ts'
 
 /** Gives the merged weight [m, n] of a module, e.g. W + s A B. */
 export type MergedWeight = (module: string) => Promise<Float32Array>
@@ -11,10 +11,10 @@ export async function exportMergedModel(
   model: Model,
   modules: readonly string[],
   merged: MergedWeight,
-  dtype: StoredDtype = 'F32',
+  options: Omit<SaveOptions, 'replaced'> = {},
 ): Promise<void> {
   const replaced = new Map(modules.map((module) => [`${module}.weight`, () => merged(module)]))
-  await saveModel(folder, model, { dtype, replaced })
+  await saveModel(folder, model, { ...options, replaced })
 }
 
 /** W + scale A B in float64, rounded once: w [m, n], a [m, r], b [r, n]. */

@@ -12,7 +12,7 @@ import { LinearAlgebraPool, type RequestOptions } from './pool.ts'
 import { selectLinearAlgebra } from './select.ts'
 import type { SpectrumSource } from './spectrum.ts'
 import { cacheEntry } from './svd-cache.ts'
-import { refuseRank, type TopSvdOptions } from './top-svd.ts'
+import { refuseRank, type TopSvd, type TopSvdOptions } from './top-svd.ts'
 
 export type { AgainstBase, AnalysedSpectrum, TopSvdOutcome } from './messages.ts'
 export { LinearAlgebraPool } from './pool.ts'
@@ -65,6 +65,26 @@ export async function topSvd(
 ): Promise<TopSvdOutcome> {
   const results = await topSvdAll([{ name: 'matrix', rows, columns, rank, w }], options)
   return results.get('matrix')!
+}
+
+/**
+ * Full SVDs one after the other, on one thread that stays: starting one for each matrix takes longer than a small matrix.
+ * `work` is given the means, which end with it.
+ */
+export async function withFullSvd<T>(
+  threads: number,
+  work: (
+    topOf: (w: Float32Array, rows: number, columns: number, rank: number) => Promise<TopSvd>,
+  ) => Promise<T>,
+): Promise<T> {
+  const pool = new LinearAlgebraPool({ workers: 1, threadsPerWorker: threads, lowPriority: false })
+  try {
+    return await work((w, rows, columns, rank) =>
+      pool.topSvd({ kind: 'top-svd', w, rows, columns, rank, options: { kind: 'full' }, cache: null }),
+    )
+  } finally {
+    await pool.close()
+  }
 }
 
 /** `topSvd` of every entry, matrices side by side. The first error, with the module's name, stops the others. */

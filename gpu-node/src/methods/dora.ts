@@ -13,6 +13,7 @@
 import { effectiveAlpha, type MethodConfigOf } from '@rankscope/protocol'
 import type { Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { add as addTensors, customGrad, div, maximum, mul, sqrt, sub, tidy } from '@tensorflow/tfjs-core'
+import type { AdapterPair } from '../export/adapter.ts'
 import { plainLinear } from '../model/llama.ts'
 import { add, linear, lowRankLinear, matMul } from '../ops/linear.ts'
 import { scaleColumns } from '../ops/pointwise.ts'
@@ -117,6 +118,18 @@ export const dora: Method<'dora'> = {
         change.dispose()
         const { rows, columns } = target
         return [{ part: 'total', source: { kind: 'dense', rows, columns, after, before: null } }]
+      },
+
+      async adapter() {
+        const pairs: AdapterPair[] = []
+        for (const { target, a, b, magnitude } of units) {
+          const { name: module, rows, columns } = target
+          const factors = { a: await readValues(a), b: await readValues(b) }
+          pairs.push({ module, rows, columns, ...factors, magnitude: await readValues(magnitude) })
+        }
+        const { rank, dropout: probability } = config
+        const alpha = effectiveAlpha(config)
+        return { form: 'dora', rank, alpha, rankStabilized: false, dropout: probability, pairs }
       },
 
       async merged(target) {

@@ -13,6 +13,7 @@
  */
 import { effectiveAlpha, type MethodConfigOf, RankscopeError } from '@rankscope/protocol'
 import type { Variable } from '@tensorflow/tfjs-core'
+import { type FirstOrderSums, firstOrderAsLora } from '../export/adapter.ts'
 import { plainLinear } from '../model/llama.ts'
 import { accumulate, adamDelta } from '../ops/update.ts'
 import { adamSettings, momentsPerDevice } from '../optim/optimizer.ts'
@@ -192,6 +193,19 @@ export const hdPissa: Method<'hd-pissa'> = {
       delta: (target, before) => deltaParts(byModule.get(target.name)!, config.rank, before),
 
       merged: ({ weight }) => readValues(weight),
+
+      ...(config.attribution && {
+        async adapter() {
+          const modules: FirstOrderSums[] = []
+          for (const { target, a, b, parts } of units) {
+            const { name: module, rows, columns } = target
+            const fixed = { a: await readValues(a), b: await readValues(b) }
+            const sums = { sumA: await readValues(parts!.sumA), sumB: await readValues(parts!.sumB) }
+            modules.push({ module, rows, columns, ...fixed, ...sums })
+          }
+          return firstOrderAsLora(config.rank, devices, modules)
+        },
+      }),
     }
   },
 

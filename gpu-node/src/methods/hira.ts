@@ -9,6 +9,7 @@
  * Dropout, where asked for, is PEFT's: on the input of the adapter's branch X~ (W0 ⊙ (A B)).
  */
 import { mul, type Tensor2D, tidy, type Variable } from '@tensorflow/tfjs-core'
+import type { AdapterPair } from '../export/adapter.ts'
 import { plainLinear } from '../model/llama.ts'
 import { add, linear, matMul } from '../ops/linear.ts'
 import { hadamardWeight } from '../ops/pointwise.ts'
@@ -98,6 +99,15 @@ export const hira: Method<'hira'> = {
         change.dispose()
         const { rows, columns } = target
         return [{ part: 'total', source: { kind: 'dense', rows, columns, after, before: null } }]
+      },
+
+      async adapter() {
+        const pairs: AdapterPair[] = []
+        for (const { target, a, b } of units) {
+          const { name: module, rows, columns } = target
+          pairs.push({ module, rows, columns, a: await readValues(a), b: await readValues(b) })
+        }
+        return { form: 'hira', rank, alpha: rank, rankStabilized: false, dropout: probability, pairs }
       },
 
       async merged(target) {

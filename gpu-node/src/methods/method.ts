@@ -120,7 +120,10 @@ export interface Adaptation {
   readonly startsRounded?: boolean
   /** Weights [m, n] of the merged model that differ from what `model.weights` holds now. */
   merged(target: TargetModule): Promise<Float32Array>
-  /** The trained change as a LoRA adapter for the base model, where the method has an exact one. */
+  /**
+   * The trained change as an adapter for the base model that PEFT loads, where the method has one: exact, but for HD-PiSSA,
+   * whose first-order part it is, and which keeps it only where the update is attributed.
+   */
   adapter?(): Promise<LoraAdapter>
 }
 

@@ -18,7 +18,7 @@ import { openModelFolder } from '../model/folder.ts'
 import { loadModel, type Model } from '../model/model.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
-import { BaseWeights } from '../train/base-weights.ts'
+import type { BaseWeights } from '../train/base-weights.ts'
 import { type OpenedCheckpoint, openNewestCheckpoint, type Progress } from '../train/checkpoint.ts'
 import { requireFiniteWeights } from '../train/not-finite.ts'
 import { assembleTraining, samplerOf, type TrainingSession } from '../train/session.ts'
@@ -29,6 +29,7 @@ import type { RunEnvironment } from './environment.ts'
 import { type LoadedData, loadData } from './load-data.ts'
 import { describeMemory, estimateMemory, requireMemory } from './memory.ts'
 import { resolveDataPath, resolveModelPath } from './paths.ts'
+import { baseWeights } from './trained.ts'
 import { loadUntouchedText } from './untouched-text.ts'
 
 export interface PreparedRun extends TrainingSession {
@@ -230,11 +231,4 @@ function openNewest(config: RunConfig, environment: RunEnvironment): OpenedCheck
   return openNewestCheckpoint([checkpointFrom, ...older], config, (message) =>
     emit({ kind: 'log', level: 'warning', message }),
   )
-}
-
-/** W_0 read again from the model's folder whenever it is needed, rather than held twice. */
-function baseWeights(folder: string): BaseWeights {
-  const opened = openModelFolder(folder)
-  const specs = new Map(opened.specs.map((spec) => [spec.name, spec]))
-  return new BaseWeights(({ name }) => opened.read(specs.get(`${name}.weight`)!))
 }

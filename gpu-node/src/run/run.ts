@@ -139,6 +139,8 @@ class Run {
     if (this.#leave === 'pause') return this.#pause()
     if (this.#leave === null) await this.#evaluateEnd()
     if (this.#leave === 'fail') return this.#fail()
+    // Every rank takes part: each holds the moments of its own device.
+    if (this.#leave === null && config.checkpoint.atEnd && steps > 0) await this.#checkpointOnce()
     if (this.#leave === 'stop' || !this.#leads) return { state: 'stopped', steps }
     return this.#finish()
   }

@@ -220,6 +220,13 @@ export function openCheckpoint(
   return { initial, progress, computedBy }
 }
 
+/** The configuration that a checkpoint belongs to. Throws CHECKPOINT_BROKEN where there is none. */
+export function readCheckpointConfig(path: string): RunConfig {
+  const file = join(path, jsonFile)
+  if (!existsSync(file)) throw damaged(`${path}: there is no checkpoint`)
+  return readParsed(file).config
+}
+
 /** Reads every byte and compares it with the manifest. */
 function verify(path: string, warn: (message: string) => void): void {
   const file = join(path, manifestFile)

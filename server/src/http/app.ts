@@ -22,6 +22,7 @@ import { serveDashboard } from './dashboard.ts'
 import { answerBrokenRequest, endWith, sendError } from './errors.ts'
 import { addGuard, rewriteUrl } from './guard.ts'
 import { notKept, securityHeaders } from './headers.ts'
+import { addExportRoutes } from './routes-exports.ts'
 import { addNodeRoutes } from './routes-nodes.ts'
 import { addRecordRoutes } from './routes-records.ts'
 import { addRunRoutes } from './routes-runs.ts'
@@ -100,6 +101,7 @@ export async function createApp(
   addSpectraRoutes(app, services)
   addSweepRoutes(app, services)
   addNodeRoutes(app, services)
+  addExportRoutes(app, services)
   await serveDashboard(app, options.dashboardFolder, options.access.basePath)
   return app
 }

@@ -6,7 +6,11 @@ import {
   type DataPreview,
   deletedRunSchema,
   type ErrorPayload,
+  type ExportJob,
+  type ExportsTold,
   errorPayload,
+  exportJobSchema,
+  exportsToldSchema,
   heartbeatSchema,
   isActive,
   type MemoryPlan,
@@ -22,8 +26,10 @@ import {
   RankscopeError,
   type RunConfig,
   type ServerToNodeEvents,
+  type StartExport,
 } from '@rankscope/protocol'
 import type { Namespace, Socket } from 'socket.io'
+import { z } from 'zod'
 import { ingest } from '../ingest.ts'
 import type { NodeBook } from '../nodes/node-book.ts'
 import type { RunBook } from '../runs/run-book.ts'
@@ -47,6 +53,8 @@ export class NodeHub implements NodeLinks {
   readonly #sockets = new Map<string, NodeSocket>()
   /** A node has been welcomed (again). */
   onWelcomed: (nodeId: string) => void = () => undefined
+  /** A node told of its exports. */
+  onExports: (told: ExportsTold) => void = () => undefined
   readonly #runs: RunBook
   readonly #nodes: NodeBook
 
@@ -107,6 +115,14 @@ export class NodeHub implements NodeLinks {
       answer(acknowledge, async () => {
         const nodeId = known(socket, (message as { nodeId?: unknown } | null)?.nodeId)
         return ingest(this.#runs, nodeId, message)
+      }),
+    )
+    socket.on('exports', (message, acknowledge) =>
+      answer(acknowledge, async () => {
+        const told = parseOrThrow(exportsToldSchema, message, 'MESSAGE_INVALID', 'exports')
+        known(socket, told.nodeId)
+        this.onExports(told)
+        return null
       }),
     )
     socket.on('disconnect', () => {
@@ -170,29 +186,46 @@ export class NodeHub implements NodeLinks {
   }
 
   /** What a run would need on a node. Throws the node's own error, or NODE_LOST where it does not answer. */
-  async estimate(nodeId: string, config: RunConfig): Promise<MemoryPlan> {
-    const ack: unknown =
-      (await this.#sockets
-        .get(nodeId)
-        ?.timeout(estimateMs)
-        .emitWithAck('estimate', { config })
-        .catch(() => silence)) ?? silence
-    const answer = parseOrThrow(ackSchema, ack, 'MESSAGE_INVALID', 'the node’s answer to estimate')
-    if (!answer.ok) throw RankscopeError.fromPayload(answer.error)
-    return parseOrThrow(memoryPlanSchema, answer.value, 'MESSAGE_INVALID', 'the node’s answer to estimate')
+  estimate(nodeId: string, config: RunConfig): Promise<MemoryPlan> {
+    return this.#ask(nodeId, 'estimate', estimateMs, memoryPlanSchema, (socket) =>
+      socket.emitWithAck('estimate', { config }),
+    )
   }
 
-  /** The first examples of a run's data, from a node. Throws the node's own error, or NODE_LOST where it does not answer. */
-  async preview(nodeId: string, request: PreviewRequest): Promise<DataPreview> {
-    const ack: unknown =
-      (await this.#sockets
-        .get(nodeId)
-        ?.timeout(previewMs)
-        .emitWithAck('preview', request)
-        .catch(() => silence)) ?? silence
-    const answer = parseOrThrow(ackSchema, ack, 'MESSAGE_INVALID', 'the node’s answer to preview')
+  /** The first examples of a run's data, from a node. */
+  preview(nodeId: string, request: PreviewRequest): Promise<DataPreview> {
+    return this.#ask(nodeId, 'preview', previewMs, previewSchema, (socket) =>
+      socket.emitWithAck('preview', request),
+    )
+  }
+
+  /** Has a node export a checkpoint of its own. */
+  startExport(nodeId: string, request: StartExport): Promise<ExportJob> {
+    return this.#ask(nodeId, 'startExport', answerMs, exportJobSchema, (socket) =>
+      socket.emitWithAck('startExport', request),
+    )
+  }
+
+  async cancelExport(nodeId: string, jobId: string): Promise<void> {
+    await this.#ask(nodeId, 'cancelExport', answerMs, z.null(), (socket) =>
+      socket.emitWithAck('cancelExport', { jobId }),
+    )
+  }
+
+  /** The value of a node's answer. Throws the node's own error, or NODE_LOST where it does not answer. */
+  async #ask<S extends z.ZodType>(
+    nodeId: string,
+    event: string,
+    waitMs: number,
+    schema: S,
+    send: (socket: ReturnType<NodeSocket['timeout']>) => Promise<unknown>,
+  ): Promise<z.output<S>> {
+    const socket = this.#sockets.get(nodeId)
+    const ack = (socket && (await send(socket.timeout(waitMs)).catch(() => silence))) ?? silence
+    const subject = `the node’s answer to ${event}`
+    const answer = parseOrThrow(ackSchema, ack, 'MESSAGE_INVALID', subject)
     if (!answer.ok) throw RankscopeError.fromPayload(answer.error)
-    return parseOrThrow(previewSchema, answer.value, 'MESSAGE_INVALID', 'the node’s answer to preview')
+    return parseOrThrow(schema, answer.value, 'MESSAGE_INVALID', subject)
   }
 
   disconnect(nodeId: string): void {

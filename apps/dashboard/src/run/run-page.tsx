@@ -9,6 +9,7 @@ import { useCurves } from '../charts/use-curves.ts'
 import { ErrorNotice, Notice } from '../common/notice.tsx'
 import { usePageTitle } from '../common/page-title.ts'
 import { useViewChoice, useViewText } from '../common/view-state.ts'
+import { ExportPanel } from '../exports/export-panel.tsx'
 import { useRunStores } from '../live/live-context.tsx'
 import { useShortcuts } from '../shell/shortcuts.ts'
 import { LayerMapPanel } from '../spectra-views/layer-map-panel.tsx'
@@ -109,7 +110,12 @@ export function RunPage() {
         </Tabs.Panel>
         <Tabs.Panel value="files">
           <WhenLoaded store={store} topic="files">
-            {(shown) => <FilesPanel store={shown} run={run} />}
+            {(shown) => (
+              <Stack gap="md">
+                <ExportPanel store={shown} run={run} />
+                <FilesPanel store={shown} run={run} />
+              </Stack>
+            )}
           </WhenLoaded>
         </Tabs.Panel>
       </Tabs>
