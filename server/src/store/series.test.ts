@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { bucketWidth, buildLevel, coverRange, joinBuckets, limitBuckets, singlePoint } from './series.ts'
+import {
+  bucketWidth,
+  buildLevel,
+  coverRange,
+  joinBuckets,
+  joinSize,
+  limitBuckets,
+  singlePoint,
+} from './series.ts'
 
 const anySeries = fc
   .uniqueArray(
@@ -77,4 +85,30 @@ describe('covering a range of steps', () => {
       }),
     )
   })
+})
+
+it('the size of joined groups is the least that keeps within the limit', () => {
+  const groupsOf = (from: number, to: number, level: number, size: number) => {
+    const width = bucketWidth(level)
+    const indices = Array.from({ length: (to - from) / width }, (_, index) => from / width + index)
+    return new Set(indices.map((index) => Math.floor(index / size))).size
+  }
+  const range = fc.tuple(
+    fc.nat(4000),
+    fc.integer({ min: 1, max: 4000 }),
+    fc.nat(2),
+    fc.nat(9),
+    fc.integer({ min: 8, max: 600 }),
+  )
+  fc.assert(
+    fc.property(range, ([from, length, level, strides, limit]) => {
+      const stretches = coverRange(from, from + length, level, strides * 512)
+      const groups = (size: number) =>
+        stretches.reduce((sum, one) => sum + groupsOf(one.from, one.to, one.level, size), 0)
+      const size = joinSize(stretches, limit)
+      if (size > 2) expect(groups(size - 1)).toBeGreaterThan(limit)
+      // No fewer than one of each stretch.
+      expect(groups(size)).toBeLessThanOrEqual(Math.max(limit, 2 * stretches.length))
+    }),
+  )
 })

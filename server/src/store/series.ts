@@ -79,6 +79,22 @@ export function limitBuckets(buckets: Bucket[], limit: number): Bucket[] {
   return joined
 }
 
+/**
+ * How many neighbours of each stretch (points, or buckets of its level) to join, so that all stretches together give at
+ * most `limit`. Groups begin at multiples of it.
+ */
+export function joinSize(stretches: readonly Stretch[], limit: number): number {
+  const groups = (size: number) =>
+    stretches.reduce((sum, { level, from, to }) => {
+      const width = bucketWidth(level)
+      return sum + Math.floor((to / width - 1) / size) - Math.floor(from / width / size) + 1
+    }, 0)
+  const most = Math.max(...stretches.map(({ level, from, to }) => (to - from) / bucketWidth(level)))
+  let size = 2
+  while (groups(size) > limit && size < most) size++
+  return size
+}
+
 /** The finest level that needs few enough rows for `limit` points over a span of steps. */
 export function chooseLevel(spanSteps: number, limit: number): number {
   let level = 0

@@ -1,5 +1,5 @@
 /** The points of series and their pyramid of buckets in SQL; `series.ts` has the arithmetic. */
-import type { Insertable, Kysely } from 'kysely'
+import { type Insertable, type Kysely, sql } from 'kysely'
 import { insertRows, isOneOf, lists } from './bulk.ts'
 import type { Tables } from './schema.ts'
 import {
@@ -9,6 +9,7 @@ import {
   buildLevel,
   chooseLevel,
   coverRange,
+  joinSize,
   limitBuckets,
   type Stretch,
   singlePoint,
@@ -199,9 +200,18 @@ export async function readSeries(
   const from = Math.max(range.fromStep ?? 0, first)
   const to = Math.min(range.toStep ?? last, last) + 1
   const level = chooseLevel(to - from, range.limit)
+  const stretches = coverRange(from, to, level, series.builtTo)
+  // Counting and joining cost little inside SQLite; each row that leaves it costs microseconds.
+  let rows = 0
+  for (const stretch of stretches) rows += await countRows(db, runKey, series.nameKey, stretch)
+  const size = rows > range.limit ? joinSize(stretches, range.limit) : 1
   const buckets: Bucket[] = []
-  for (const stretch of coverRange(from, to, level, series.builtTo))
-    buckets.push(...(await readStretch(db, runKey, series.nameKey, stretch)))
+  for (const stretch of stretches)
+    buckets.push(
+      ...(size === 1
+        ? await readStretch(db, runKey, series.nameKey, stretch)
+        : await readJoined(db, runKey, series.nameKey, stretch, size)),
+    )
   const total = buckets.reduce((sum, bucket) => sum + bucket.count, 0)
   return { total, buckets: limitBuckets(buckets, range.limit) }
 }
@@ -222,6 +232,63 @@ export async function edgeStep(
     .limit(1)
     .executeTakeFirst()
   return row?.step ?? null
+}
+
+async function countRows(
+  db: Kysely<Tables>,
+  runKey: number,
+  nameKey: number,
+  { level, from, to }: Stretch,
+): Promise<number> {
+  const width = bucketWidth(level)
+  const { rows } = await (level === 0
+    ? sql<{ rows: number }>`select count(*) as "rows" from "points"
+        where "runKey" = ${runKey} and "nameKey" = ${nameKey} and "step" >= ${from} and "step" < ${to}`
+    : sql<{ rows: number }>`select count(*) as "rows" from "buckets"
+        where "runKey" = ${runKey} and "nameKey" = ${nameKey} and "level" = ${level}
+          and "bucket" >= ${from / width} and "bucket" < ${to / width}`
+  ).execute(db)
+  return rows[0]!.rows
+}
+
+/** As `readStretch`, with neighbours joined by `size` (as `joinBuckets` does) before they leave SQLite. */
+async function readJoined(
+  db: Kysely<Tables>,
+  runKey: number,
+  nameKey: number,
+  { level, from, to }: Stretch,
+  size: number,
+): Promise<Bucket[]> {
+  const width = bucketWidth(level)
+  // Numbers are bound as doubles, by which a division would not be one of integers.
+  const { rows } = await (level === 0
+    ? sql<JoinedRow>`select p."step", p."timeMs", p."value" as "last", g."min", g."max", g."count", g."nanCount"
+        from (select max("step") as "end", min("value") as "min", max("value") as "max", count(*) as "count",
+            sum("value" is null) as "nanCount"
+          from "points"
+          where "runKey" = ${runKey} and "nameKey" = ${nameKey} and "step" >= ${from} and "step" < ${to}
+          group by "step" / cast(${size} as integer)) as g
+        join "points" as p on p."runKey" = ${runKey} and p."nameKey" = ${nameKey} and p."step" = g."end"
+        order by g."end"`
+    : sql<JoinedRow>`select b."step", b."timeMs", b."last", g."min", g."max", g."count", g."nanCount"
+        from (select max("bucket") as "end", min("min") as "min", max("max") as "max", sum("count") as "count",
+            sum("nanCount") as "nanCount"
+          from "buckets"
+          where "runKey" = ${runKey} and "nameKey" = ${nameKey} and "level" = ${level}
+            and "bucket" >= ${from / width} and "bucket" < ${to / width}
+          group by "bucket" / cast(${size} as integer)) as g
+        join "buckets" as b on b."runKey" = ${runKey} and b."nameKey" = ${nameKey} and b."level" = ${level}
+          and b."bucket" = g."end"
+        order by g."end"`
+  ).execute(db)
+  return rows.map(bucketOf)
+}
+
+type JoinedRow = Omit<Bucket, 'last' | 'min' | 'max'> & Record<'last' | 'min' | 'max', number | null>
+
+/** SQLite keeps NaN as null. */
+function bucketOf(row: JoinedRow): Bucket {
+  return { ...row, last: row.last ?? Number.NaN, min: row.min ?? Number.NaN, max: row.max ?? Number.NaN }
 }
 
 async function readStretch(
@@ -253,12 +320,7 @@ async function readStretch(
     .where('bucket', '<', stretch.to / width)
     .orderBy('bucket')
     .execute()
-  return rows.map((row) => ({
-    ...row,
-    last: row.last ?? Number.NaN,
-    min: row.min ?? Number.NaN,
-    max: row.max ?? Number.NaN,
-  }))
+  return rows.map(bucketOf)
 }
 
 /** SQLite keeps NaN as null anyway; say so. */

@@ -378,6 +378,14 @@ describe.each(siblings)('the $name store', ({ create }) => {
       expect(Math.max(...buckets.map((bucket) => bucket.max))).toBe(1e9)
       expect(buckets.reduce((sum, bucket) => sum + bucket.nanCount, 0)).toBe(1)
       expect(buckets.at(-1)).toMatchObject({ step: count - 1, last: value(count - 1) })
+      let from = 0
+      for (const { step, last, min, max, count: joined, nanCount } of buckets) {
+        const values = Array.from({ length: step + 1 - from }, (_, index) => value(from + index))
+        const finite = values.filter((one) => !Number.isNaN(one))
+        expect([last, joined, nanCount]).toEqual([value(step), values.length, values.length - finite.length])
+        expect([min, max]).toEqual([Math.min(...finite), Math.max(...finite)])
+        from = step + 1
+      }
       const narrow = await store.series('run', { ...everything, fromStep: 1230, toStep: 1239 })
       expect(narrow.series[0]!.buckets.map((bucket) => bucket.last)).toEqual(
         Array.from({ length: 10 }, (_, index) => value(1230 + index)),
