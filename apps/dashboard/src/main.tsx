@@ -9,8 +9,10 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { BrowserRouter } from 'react-router'
 import { basePath } from './api/base-path.ts'
+import { runsQuery } from './api/queries.ts'
 import { cacheViews } from './api/view-cache.ts'
 import { App } from './app.tsx'
+import { prefetchComparison } from './compare/prefetch.ts'
 import { LiveConnection } from './live/connection.ts'
 import { LiveContext } from './live/live-context.tsx'
 import { openSocket } from './live/socket.ts'
@@ -22,6 +24,8 @@ const client = new QueryClient({
   defaultOptions: { queries: { staleTime: Number.POSITIVE_INFINITY, retry: 2, retryDelay: 1000 } },
 })
 const live = new LiveConnection(openSocket(), cacheViews(client))
+prefetchComparison(live, window.location)
+void client.prefetchQuery(runsQuery)
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>

@@ -9,7 +9,7 @@ import {
   IconHelpCircle,
 } from '@tabler/icons-react'
 import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react'
-import type { RunStore } from '../live/run-store.ts'
+import type { RunStore, Topic } from '../live/run-store.ts'
 import { captionOf } from './caption.ts'
 import classes from './chart-card.module.css'
 import { downloadCsv, downloadImage, type ImageFormat } from './download.ts'
@@ -31,6 +31,8 @@ type Props = {
     | { kind: 'lines'; build: (size: Size) => LineFigure; onZoom?: (view: View | null) => void }
     | { kind: 'plotly'; build: (size: Size) => PlotlyFigure }
   stores: readonly RunStore[]
+  /** What of the stores it shows, a constant; left out: everything. */
+  topics?: readonly Topic[]
   /** Menu entries that are on or off, such as logarithmic axes. */
   toggles?: readonly AxisToggle[]
   controls?: ReactNode
@@ -88,6 +90,7 @@ export function ChartCard(props: Props) {
     label: `Chart: ${title}`,
     height: large ? 'auto' : height,
     primary: props.primary ?? false,
+    topics: props.topics,
     onDrawn: drawn,
     ...(props.onPick ? { onPick: props.onPick } : {}),
     ...(props.onSeen ? { onSeen: props.onSeen } : {}),

@@ -45,6 +45,7 @@ export function LineChart(props: LineChartProps) {
   useDrawable({
     frame,
     stores,
+    topics: props.topics,
     primary,
     onSeen: props.onSeen,
     inputs: [build, onDrawn, onPick, onZoom, theme],

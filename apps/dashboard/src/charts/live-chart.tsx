@@ -1,6 +1,6 @@
 /** One plotly figure that redraws itself from the stores: `build` makes it, Plotly.react draws it. */
 import { useEffect, useRef, useState } from 'react'
-import type { RunStore } from '../live/run-store.ts'
+import type { RunStore, Topic } from '../live/run-store.ts'
 import { ChartFrame, type FrameStatus } from './chart-frame.tsx'
 import type { FigureFacts, PlotlyFigure, PlotlyTrace } from './figure.ts'
 import { loadPlotly, type Plotly } from './plotly.ts'
@@ -11,6 +11,8 @@ export type ChartProps<F extends FigureFacts> = {
   build: (size: Size) => F
   /** Stores whose changes are drawn. */
   stores: readonly RunStore[]
+  /** What of them; undefined: everything. */
+  topics?: readonly Topic[] | undefined
   /** Said by screen readers. */
   label: string
   height: number | string
@@ -40,6 +42,7 @@ export function LiveChart(props: ChartProps<PlotlyFigure>) {
   useDrawable({
     frame,
     stores,
+    topics: props.topics,
     primary,
     onSeen: props.onSeen,
     inputs: [build, onDrawn, onPick],

@@ -23,6 +23,8 @@ type Props = {
   primary?: boolean
 }
 
+const topics = ['scalars'] as const
+
 /** Memoised: run views change many times a second, curves do not. */
 export const ScalarChart = memo(function ScalarChart(props: Props) {
   const { definition, curves, stores, xAxis, smoothing, height, primary } = props
@@ -88,6 +90,7 @@ export const ScalarChart = memo(function ScalarChart(props: Props) {
         { label: 'Logarithmic y axis', value: logY, set: setLogY },
         { label: 'Logarithmic x axis', value: logX, set: setLogX },
       ]}
+      topics={topics}
       primary={primary ?? false}
       onSeen={see}
       loadedNote={loadedNote(stores.length, loaded.ready)}

@@ -3,7 +3,7 @@
  * size of the frame, and only while the chart can be seen.
  */
 import { type RefObject, useEffect, useRef } from 'react'
-import type { RunStore } from '../live/run-store.ts'
+import type { RunStore, Topic } from '../live/run-store.ts'
 import { type Drawable, drawScheduler } from './draw-scheduler.ts'
 
 export type Size = { width: number; height: number }
@@ -18,6 +18,8 @@ export type Painter = {
 type Options = {
   frame: RefObject<HTMLElement | null>
   stores: readonly RunStore[]
+  /** What of the stores it shows: other changes do not draw it anew. A constant; undefined: everything. */
+  topics?: readonly Topic[] | undefined
   primary: boolean
   /** Called once per mount; `redraw` asks for another drawing soon. */
   mount: (redraw: () => void) => Painter
@@ -27,7 +29,7 @@ type Options = {
   inputs: readonly unknown[]
 }
 
-export function useDrawable({ frame, stores, primary, mount, onSeen, inputs }: Options): void {
+export function useDrawable({ frame, stores, topics, primary, mount, onSeen, inputs }: Options): void {
   const drawable = useRef<Drawable | null>(null)
   const latestMount = useRef(mount)
   const latestSeen = useRef(onSeen)
@@ -78,13 +80,18 @@ export function useDrawable({ frame, stores, primary, mount, onSeen, inputs }: O
   }, [...inputs])
 
   useEffect(() => {
-    const stops = stores.map((store) =>
-      store.subscribe(() => {
+    const stops = stores.map((store) => {
+      const version = () => topics?.reduce((sum, topic) => sum + store.version(topic), 0)
+      let drawn = version()
+      return store.subscribe(() => {
+        const now = version()
+        if (now !== undefined && now === drawn) return
+        drawn = now
         if (drawable.current) drawScheduler.request(drawable.current)
-      }),
-    )
+      })
+    })
     return () => {
       for (const stop of stops) stop()
     }
-  }, [stores])
+  }, [stores, topics])
 }

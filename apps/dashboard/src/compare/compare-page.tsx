@@ -1,7 +1,7 @@
 /** Runs overlaid: charts, a table of results, and what differs between their settings. */
 import { Button, Loader, Stack, Switch, Tabs, Text, Title } from '@mantine/core'
 import type { RunView } from '@rankscope/protocol'
-import { useCallback, useMemo } from 'react'
+import { useCallback, useEffect, useMemo } from 'react'
 import { Link } from 'react-router'
 import { useRuns } from '../api/queries.ts'
 import { RunCharts } from '../charts/run-charts.tsx'
@@ -13,6 +13,7 @@ import { LayerMapPanel } from '../spectra-views/layer-map-panel.tsx'
 import classes from './compare-page.module.css'
 import { configKey } from './config-diff.ts'
 import { DiffTable } from './diff-table.tsx'
+import { releasePrefetched } from './prefetch.ts'
 import { RunPicker } from './run-picker.tsx'
 import { SummaryTable } from './summary-table.tsx'
 
@@ -35,6 +36,12 @@ export function ComparePage() {
     visible.map((run) => run.runId),
     topics,
   )
+  const isHere = runs !== undefined
+  // After the effect above took hold of the same runs.
+  useEffect(() => {
+    if (isHere) releasePrefetched()
+    return releasePrefetched
+  }, [isHere])
   const curves = useCurves(visible, loaded.stores, null)
   const [, setModule] = useViewText('module', '')
   const openModule = (module: string) => {

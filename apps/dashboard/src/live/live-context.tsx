@@ -9,6 +9,7 @@ import {
   useSyncExternalStore,
 } from 'react'
 import type { ConnectionState, LiveConnection } from './connection.ts'
+import { pointsPerRun } from './points-per-run.ts'
 import type { LoadedTopic, RunStore, Topic } from './run-store.ts'
 
 export const LiveContext = createContext<LiveConnection | null>(null)
@@ -40,6 +41,9 @@ export type LoadedStores = {
   retry: () => void
 }
 
+/** React is told of changes at most this often: charts draw themselves, the rest need not hurry. */
+const renderEveryMs = 150
+
 /** Stores of several runs with these topics loaded and followed live. `topics` must be a constant. */
 export function useRunStores(runIds: readonly string[], topics: readonly LoadedTopic[]): LoadedStores {
   const live = useLive()
@@ -56,9 +60,17 @@ export function useRunStores(runIds: readonly string[], topics: readonly LoadedT
     setStores(ids.map((runId) => live.acquire(runId)))
     setOutcome(null)
     setReady(0)
+    let count = 0
+    let timer: ReturnType<typeof setTimeout> | null = null
+    const tell = () => {
+      timer = null
+      setReady(count)
+    }
     const counted = async (runId: string) => {
       await live.load(runId, topics)
-      if (current) setReady((count) => count + 1)
+      count++
+      // A hundred runs that come one by one must not draw the page a hundred times.
+      if (current) timer ??= setTimeout(tell, renderEveryMs)
     }
     Promise.all(ids.map(counted)).then(
       () => current && setOutcome({ key, error: null }),
@@ -67,6 +79,7 @@ export function useRunStores(runIds: readonly string[], topics: readonly LoadedT
     )
     return () => {
       current = false
+      if (timer !== null) clearTimeout(timer)
       for (const runId of ids) live.release(runId)
     }
   }, [live, key, topics, attempt])
@@ -83,9 +96,6 @@ export function useRunStores(runIds: readonly string[], topics: readonly LoadedT
     [stores, outcome, ready, key, retry],
   )
 }
-
-/** React is told of changes at most this often: charts draw themselves, the rest need not hurry. */
-const renderEveryMs = 150
 
 /** Subscribe to several stores, with pauses between notifications; the last change is never lost. */
 function useStores(stores: readonly RunStore[]) {
@@ -121,14 +131,6 @@ export type LoadedSeries = {
   error: Error | null
   retry: () => void
 }
-
-/** Points asked for per run: all of a few runs (so that smoothing sees each), about one a pixel of a hundred. */
-function pointsPerRun(runs: number): number {
-  const given = Number(new URLSearchParams(location.search).get('points'))
-  if (Number.isInteger(given) && given >= 1) return Math.min(given, mostPoints)
-  return Math.max(400, Math.min(mostPoints, Math.floor(50_000 / Math.max(1, runs))))
-}
-const mostPoints = 20_000
 
 /** Series of several runs, fetched once `active`; `names` must be a constant. `times`: with the time of each point. */
 export function useSeries(
