@@ -43,12 +43,16 @@ export class Model {
 
 /**
  * Loads a Hugging Face folder of the Llama family, float32, on the active backend. The caller disposes of the model.
- * Throws MODEL_NOT_FOUND, MODEL_UNSUPPORTED or MODEL_BROKEN, naming file and tensor.
+ * Throws MODEL_NOT_FOUND, MODEL_UNSUPPORTED or MODEL_BROKEN, naming file and tensor. `onProgress` hears of each tensor
+ * before it is read.
  */
-export function loadModel(folder: string): Model {
+export function loadModel(folder: string, onProgress?: (done: number, total: number) => void): Model {
   const opened = openModelFolder(folder)
   const weights = new Map(
-    opened.specs.map((spec) => [spec.name, parameter(opened.read(spec), [...spec.shape])]),
+    opened.specs.map((spec, index) => {
+      onProgress?.(index, opened.specs.length)
+      return [spec.name, parameter(opened.read(spec), [...spec.shape])]
+    }),
   )
   return new Model(opened.config, weights, folder, opened.stopTokenIds)
 }

@@ -40,7 +40,12 @@ export async function executeExport(order: ExportOrder, progress: ExportProgress
     })
   progress(null, 'loading the model')
   const notes: string[] = []
-  const trained = await openTrained(checkpoint, order, (message) => notes.push(message))
+  const trained = await openTrained(
+    checkpoint,
+    order,
+    (message) => notes.push(message),
+    (done, total) => progress(done / total, 'loading the model'),
+  )
   const { step } = trained
   const aside = `${folder}.partial`
   try {

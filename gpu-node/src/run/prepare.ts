@@ -52,6 +52,9 @@ export interface PreparedRun extends TrainingSession {
   readonly start: RecordBodyOf<'start'>
 }
 
+/** Between two words about how much of a model has been read. */
+const loadingToldEveryMs = 2000
+
 export async function prepareRun(config: RunConfig, environment: RunEnvironment): Promise<PreparedRun> {
   const { emit, roots, cacheFolder, collective } = environment
   const warnings = requireConsistent(config).map(({ path, message }) => `${path}: ${message}`)
@@ -95,7 +98,13 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   if (gpuBytes === undefined) requireMemory(memory, environment.memoryBytes)
   else requireMemory(memory, gpuBytes, 'free on the GPU are')
   emit({ kind: 'log', level: 'info', message: `memory: ${describeMemory(memory)}` })
-  const model = loadModel(folder)
+  let toldMs = performance.now()
+  const model = loadModel(folder, (done, total) => {
+    // Nothing else gets a turn while weights are read: whoever waits is told now and then.
+    if (performance.now() - toldMs < loadingToldEveryMs) return
+    toldMs = performance.now()
+    emit({ kind: 'phase', phase: 'loading-model', progress: done / total, detail: basename(folder) })
+  })
   await requireFiniteWeights(model).catch((error: unknown) => {
     model.dispose()
     throw error

@@ -41,6 +41,7 @@ export async function openTrained(
   checkpoint: string,
   { roots, threads, memoryBytes }: { roots: Roots; threads: number; memoryBytes: number | null },
   warn: (message: string) => void,
+  onLoading?: (done: number, total: number) => void,
 ): Promise<OpenedTrained> {
   const config = readCheckpointConfig(checkpoint)
   const { initial, progress } = openCheckpoint(checkpoint, config, warn)
@@ -49,7 +50,7 @@ export async function openTrained(
   const { backend } = config.resources
   // What trained on a GPU is written as well by a processor, whose memory a merged model needs anyway.
   await selectBackend(backend === 'cuda' || backend === 'webgpu' ? 'auto' : backend, { threads })
-  const model = loadModel(modelFolder)
+  const model = loadModel(modelFolder, onLoading)
   const state = new MethodState(initial)
   const dispose = () => {
     state.dispose()
