@@ -9,9 +9,9 @@ import { RankscopeError } from '@rankscope/protocol'
 import { type LlamaConfig, readConfigFile } from './config.ts'
 import { readStopTokens } from './generation-config.ts'
 import { readJsonFile } from './json-file.ts'
-import { embeddingName, headName, type ParameterSpec, parameterSpecs, transpose } from './parameters.ts'
+import { embeddingName, headName, type ParameterSpec, parameterSpecs } from './parameters.ts'
 import { fileAsModel, folderWithoutConfig, foreignWeights } from './recognise.ts'
-import { readFloat32, sameValues, type TensorInfo } from './safetensors.ts'
+import { readFloat32, readTransposed, sameValues, type TensorInfo } from './safetensors.ts'
 import { openWeights } from './shards.ts'
 
 export interface ModelFolder {
@@ -58,9 +58,8 @@ export function openModelFolder(folder: string): ModelFolder {
     stopTokenIds: stop.ids,
     notes: [...notes, ...stop.notes, ...(ownHead ? [headNote] : [])],
     read(spec) {
-      const values = readFloat32(sources.get(spec.name) as TensorInfo)
-      const [inputs = 1, outputs = 1] = spec.shape
-      return spec.transposed ? transpose(values, outputs, inputs) : values
+      const source = sources.get(spec.name) as TensorInfo
+      return spec.transposed ? readTransposed(source) : readFloat32(source)
     },
   }
 }

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { decodeFloat32, encodeFloats } from './dtypes.ts'
+import { decodeBfloat16Transposed, decodeFloat32, encodeFloats } from './dtypes.ts'
+import { transpose } from './parameters.ts'
 import { openSafetensors, readBytes, readFloat32, readFloat64, writeSafetensors } from './safetensors.ts'
 import { openWeights } from './shards.ts'
 
@@ -38,6 +39,25 @@ describe('element types', () => {
       for (let bits = 0; bits < 0x10000; bits++) {
         const isNumber = !Number.isNaN(values[bits])
         if (isNumber && back[bits] !== bits) expect.fail(`${dtype} ${bits.toString(16)} became ${back[bits]}`)
+      }
+    }
+  })
+
+  it('a bfloat16 matrix is widened into its transpose, at odd addresses too', () => {
+    for (const [rows, columns] of [
+      [1, 1],
+      [33, 70],
+      [64, 31],
+      [3, 100],
+    ] as const) {
+      const values = Float32Array.from({ length: rows * columns }, (_, index) => Math.sin(index))
+      const bytes = encodeFloats(values, 'BF16')
+      const expected = transpose(decodeFloat32(bytes, 'BF16'), rows, columns)
+      for (const shift of [0, 1, 2]) {
+        const shifted = new Uint8Array(bytes.length + shift)
+        shifted.set(bytes, shift)
+        const found = decodeBfloat16Transposed(shifted.subarray(shift), rows, columns)
+        expect(found).toEqual(expected)
       }
     }
   })

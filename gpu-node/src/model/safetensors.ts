@@ -12,6 +12,7 @@ import { z } from 'zod'
 import { type RoomOnDisk, writeDurably } from '../durable-files.ts'
 import {
   type Dtype,
+  decodeBfloat16Transposed,
   decodeFloat32,
   decodeFloat64,
   elementBytes,
@@ -20,6 +21,7 @@ import {
   isDtype,
   isFloatDtype,
 } from './dtypes.ts'
+import { transpose } from './parameters.ts'
 import { recogniseFile } from './recognise.ts'
 import { requireRegularFile } from './regular-file.ts'
 
@@ -105,6 +107,15 @@ export function sameValues(a: TensorInfo, b: TensorInfo): boolean {
 /** One tensor as float32, row-major. Throws MODEL_BROKEN for an integer tensor. */
 export function readFloat32(tensor: TensorInfo): Float32Array {
   return decodeFloat32(readBytes(tensor), floatDtypeOf(tensor))
+}
+
+/** One matrix [rows, columns] as float32 in the order of its transpose. Throws MODEL_BROKEN for an integer tensor. */
+export function readTransposed(tensor: TensorInfo): Float32Array {
+  const [rows = 1, columns = 1] = tensor.shape
+  const dtype = floatDtypeOf(tensor)
+  return dtype === 'BF16'
+    ? decodeBfloat16Transposed(readBytes(tensor), rows, columns)
+    : transpose(decodeFloat32(readBytes(tensor), dtype), rows, columns)
 }
 
 /** One tensor as float64, row-major, without loss. Throws MODEL_BROKEN for an integer tensor. */
