@@ -146,6 +146,7 @@ async function benchLatency(folder: string, runs: number, seconds: number, rate:
     devices: [],
     slots: runs,
     threadsPerRun: 1,
+    reach: null,
     backends: [],
     selectedBackend: 'cpu',
     models: [],

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 import { launchCommand, openPrivateState, withParent } from '@rankscope/launch'
-import { RankscopeError } from '@rankscope/protocol'
+import { RankscopeError, type Reach } from '@rankscope/protocol'
 import { takeProcessLock } from './process-lock.mjs'
 
 const root = resolve(import.meta.dirname, '..')
@@ -49,6 +49,10 @@ export interface NodeOptions {
   readonly threads: number | null
   readonly models: readonly string[]
   readonly data: readonly string[]
+  /** How ranks of other nodes reach it; none where left out. */
+  readonly reach?: Reach
+  /** A command that runs what follows it elsewhere, e.g. in a network namespace. */
+  readonly inside?: readonly string[]
   readonly log: string
   readonly spawned?: (process: StackProcess) => void
 }
@@ -87,6 +91,8 @@ export async function startNodeProcess(options: NodeOptions): Promise<StackProce
       ...option('--name', options.name),
       ...option('--slots', options.slots),
       ...option('--threads', options.threads),
+      ...option('--launcher', options.reach?.launcher ?? null),
+      ...option('--address', options.reach?.address ?? null),
       ...options.models.flatMap((folder) => ['--models', folder]),
       ...options.data.flatMap((folder) => ['--data', folder]),
     ],
@@ -94,6 +100,7 @@ export async function startNodeProcess(options: NodeOptions): Promise<StackProce
     ready: / connected to /,
     log: options.log,
     title: 'the node',
+    inside: options.inside ?? [],
     spawned: options.spawned,
   })
   return child
@@ -107,13 +114,15 @@ interface Start {
   /** File to which stdout and stderr are appended. */
   readonly log: string
   readonly title: string
+  readonly inside?: readonly string[]
   readonly spawned: ((process: StackProcess) => void) | undefined
 }
 
 function start(order: Start): Promise<{ process: StackProcess; readyLine: RegExpExecArray }> {
   mkdirSync(join(order.log, '..'), { recursive: true })
   const log = createWriteStream(order.log, { flags: 'a', mode: 0o600 })
-  const [program, ...args] = launchCommand(pathToFileURL(join(root, order.entry)), ...order.args)
+  const command = launchCommand(pathToFileURL(join(root, order.entry)), ...order.args)
+  const [program, ...args] = [...(order.inside ?? []), ...command] as [string, ...string[]]
   const child = spawn(program, args, {
     cwd: root,
     env: { ...process.env, ...withParent, ...order.environment },

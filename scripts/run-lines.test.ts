@@ -11,6 +11,7 @@ const run = (changes: Partial<RunView>): RunView => ({
   attempt: 1,
   config: hdPissa!,
   nodeId: 'n',
+  gang: [],
   createdMs: 0,
   startedMs: 0,
   endedMs: null,

@@ -43,6 +43,14 @@ export const estimateAnswer = z.strictObject({
       ),
     }),
   ),
+  /** One entry per configuration, in order: where its devices would go if it were alone in the queue now. */
+  placements: z.array(
+    z.strictObject({
+      devices: z.array(z.strictObject({ nodeId: z.string(), name: z.string(), devices: z.int() })),
+      /** Why it would not start now; null where it would. */
+      waitingFor: z.string().nullable(),
+    }),
+  ),
 })
 export type EstimateAnswer = z.infer<typeof estimateAnswer>
 

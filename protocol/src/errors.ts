@@ -24,6 +24,8 @@ export const errorCodes = {
   BACKEND_UNAVAILABLE: 'The requested backend cannot be loaded on this machine.',
   CHECKPOINT_BROKEN: 'A checkpoint cannot be read or belongs to another configuration.',
   COLLECTIVE_FAILED: 'A rank of a distributed run was lost or could not start.',
+  HOSTS_DIFFER: 'The hosts of a distributed run hold different files or programs.',
+  LAUNCHER_MISSING: 'What starts the ranks of a distributed run on other hosts is missing or not set up.',
   RUN_CRASHED: 'The run process ended without saying why.',
   NODE_LOST: 'The node stopped answering.',
   NODE_BUSY: 'The node has no free slot.',

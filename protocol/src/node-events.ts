@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { errorCodeSchema, errorPayloadSchema } from './errors.ts'
 import type { CancelExport, ExportJob, ExportsTold, StartExport } from './exports.ts'
+import { type GangMessage, gangSchema, reachSchema } from './gang.ts'
 import type { MemoryPlan } from './memory-estimate.ts'
 import { idSchema, nameLengths, nameSchema, pathSchema } from './name.ts'
 import type { DataPreview, PreviewRequest } from './preview.ts'
@@ -60,9 +61,11 @@ export const nodeHelloSchema = z.strictObject({
   hostname: nameSchema(255),
   platform: description,
   devices: z.array(nodeDeviceSchema).max(256),
-  /** How many runs at a time. */
+  /** How many runs at a time; a run with one process per device takes as many as it has devices here. */
   slots: z.int().min(1).max(256),
   threadsPerRun: z.int().min(1),
+  /** How ranks of other nodes reach it; null where it takes part in runs of its own only. */
+  reach: reachSchema.nullable(),
   backends: z.array(backendReportSchema).max(64),
   /** The backend that `auto` takes here. */
   selectedBackend: name,
@@ -142,6 +145,8 @@ export const assignmentSchema = z.strictObject({
   config: runConfigSchema,
   /** Checkpoint folder on the node to go on from, or null to start afresh. */
   resumeFrom: z.string().nullable(),
+  /** The nodes that share the run, the first of which leads; null where this one has it alone. */
+  gang: gangSchema.nullable(),
 })
 export type Assignment = z.infer<typeof assignmentSchema>
 
@@ -180,10 +185,14 @@ export type NodeToServerEvents = {
   heartbeat: (heartbeat: Heartbeat, ack: (answer: Ack<null>) => void) => void
   records: (batch: RecordBatch, ack: (answer: Ack<RecordAck>) => void) => void
   exports: (told: ExportsTold, ack: (answer: Ack<null>) => void) => void
+  /** To be passed on to another node of the same attempt. NOT_FOUND or NODE_LOST where it did not arrive. */
+  gang: (message: GangMessage, ack: (answer: Ack<null>) => void) => void
 }
 export type ServerToNodeEvents = {
   assign: (assignment: Assignment, ack: (answer: Ack<null>) => void) => void
   command: (command: NodeCommand, ack: (answer: Ack<null>) => void) => void
+  /** From another node of the same attempt. */
+  gang: (message: GangMessage, ack: (answer: Ack<null>) => void) => void
   estimate: (request: EstimateRequest, ack: (answer: Ack<MemoryPlan>) => void) => void
   preview: (request: PreviewRequest, ack: (answer: Ack<DataPreview>) => void) => void
   startExport: (request: StartExport, ack: (answer: Ack<ExportJob>) => void) => void

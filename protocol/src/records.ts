@@ -122,7 +122,8 @@ const recordBody = {
   lifecycle: z.strictObject({
     kind: z.literal('lifecycle'),
     /** The state that the run process has reached. */
-    state: z.enum(['running', 'paused', 'stopped', 'finished', 'failed']),
+    /** lost: a rank, or what carried it, went away; the attempt is over and no fault of the run. */
+    state: z.enum(['running', 'paused', 'stopped', 'finished', 'failed', 'lost']),
     error: errorPayloadSchema.nullable(),
   }),
   phase: z.strictObject({

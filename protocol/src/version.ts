@@ -1,2 +1,2 @@
 /** Version of the messages between node, server and browser. Sides with different versions refuse each other. */
-export const protocolVersion = 6
+export const protocolVersion = 7

@@ -1,6 +1,7 @@
 /** What the server shows: runs and nodes as the REST API and the live feed present them. */
 import { z } from 'zod'
 import { errorPayloadSchema } from './errors.ts'
+import { gangMemberSchema } from './gang.ts'
 import { heartbeatSchema, nodeHelloSchema } from './node-events.ts'
 import { jsonNumber } from './number.ts'
 import { dataCountsSchema, phaseNames } from './records.ts'
@@ -15,6 +16,8 @@ export const runViewSchema = z.strictObject({
   attempt: z.int().min(0),
   config: runConfigSchema,
   nodeId: z.string().nullable(),
+  /** Nodes that share the attempt, the one that leads first; empty where one has it alone. */
+  gang: z.array(gangMemberSchema),
   createdMs: z.number(),
   startedMs: z.number().nullable(),
   endedMs: z.number().nullable(),

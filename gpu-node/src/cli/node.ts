@@ -2,7 +2,15 @@
 import { availableParallelism, hostname } from 'node:os'
 import { parseArgs } from 'node:util'
 import { createForOwnerOnly, endOnFault, leaveWithParent } from '@rankscope/launch'
-import { errorPayload, nameLengths, nameSchema, parseOrThrow, RankscopeError } from '@rankscope/protocol'
+import {
+  errorPayload,
+  nameLengths,
+  nameSchema,
+  parseOrThrow,
+  RankscopeError,
+  type Reach,
+  reachSchema,
+} from '@rankscope/protocol'
 import { probeBackends } from '../daemon/backend-report.ts'
 import { type Daemon, defaultRunEntry, startDaemon } from '../daemon/daemon.ts'
 
@@ -15,6 +23,8 @@ const usage = `usage: npm run node -- --server URL --token T [options]
   --threads N       processor threads of each run                [cores / slots]
   --models DIR      folder of base models that runs may use; repeatable
   --data DIR        folder of data files that runs may use; repeatable
+  --launcher agent|ssh   take part in runs over several hosts: through the daemons, or mpirun over ssh
+  --address HOST    what other hosts call this one there, e.g. 10.0.0.6
   --state DIR       spool, checkpoints, exports and logs         [.rankscope/node]
   --keep-checkpoints N   checkpoints kept of a run, whatever its configuration asks for
   --checkpoint-gib N     what the checkpoints of all runs may take: the oldest go first, and never the newest of a run
@@ -36,6 +46,12 @@ function limit(value: string | undefined, option: string): number | null {
   return value === undefined ? null : count(value, option, 0)
 }
 
+/** Null where the node takes part in no run over several hosts. */
+function reachOf(launcher: string | undefined, address: string | undefined): Reach | null {
+  if (launcher === undefined && address === undefined) return null
+  return parseOrThrow(reachSchema, { launcher, address }, 'CONFIG_INVALID', '--launcher with --address')
+}
+
 function gibibytes(count: number | null): number | null {
   return count === null ? null : count * 2 ** 30
 }
@@ -51,6 +67,8 @@ function start(): Daemon {
       threads: { type: 'string' },
       models: { type: 'string', multiple: true },
       data: { type: 'string', multiple: true },
+      launcher: { type: 'string' },
+      address: { type: 'string' },
       state: { type: 'string' },
       'keep-checkpoints': { type: 'string' },
       'checkpoint-gib': { type: 'string' },
@@ -77,6 +95,7 @@ function start(): Daemon {
     name: parseOrThrow(nameSchema(nameLengths.name), values.name ?? hostname(), 'CONFIG_INVALID', '--name'),
     slots,
     threadsPerRun,
+    reach: reachOf(values.launcher, values.address),
     models: values.models ?? [],
     data: values.data ?? [],
     keepCheckpoints: limit(values['keep-checkpoints'], '--keep-checkpoints'),

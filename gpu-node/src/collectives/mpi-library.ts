@@ -20,6 +20,8 @@ export interface MpiLibrary {
   startBarrier(): { test(): boolean }
   /** On a thread of its own; `send` and `receive` must not change meanwhile. */
   allGather(send: Float32Array, receive: Float32Array): Promise<void>
+  /** On a thread of its own: `bytes` becomes what rank 0 has. */
+  broadcast(bytes: Uint8Array): Promise<void>
   finalise(): void
 }
 
@@ -38,6 +40,7 @@ export function loadMpi(): MpiLibrary {
   const isOpenMpi = hasSymbol(library, 'ompi_mpi_comm_world')
   const handle = isOpenMpi ? 'void *' : 'int'
   const world: Handle = isOpenMpi ? library.symbol('ompi_mpi_comm_world', 'char') : 0x44000000
+  const byte: Handle = isOpenMpi ? library.symbol('ompi_mpi_byte', 'char') : 0x4c00010d
   const float: Handle = isOpenMpi ? library.symbol('ompi_mpi_float', 'char') : 0x4c00040a
   // koffi does not export the type of a parameter.
   const declare = (symbol: string, parameters: unknown[]) =>
@@ -50,6 +53,7 @@ export function loadMpi(): MpiLibrary {
     barrier: declare('MPI_Ibarrier', [handle, 'void *']),
     test: declare('MPI_Test', ['void *', number, 'void *']),
     allGather: declare('MPI_Allgather', ['void *', 'int', handle, 'void *', 'int', handle, handle]),
+    broadcast: declare('MPI_Bcast', ['void *', 'int', handle, 'int', handle]),
     finalise: declare('MPI_Finalize', []),
   }
   const check = (status: Status, what: string) => {
@@ -94,6 +98,14 @@ export function loadMpi(): MpiLibrary {
             else resolve()
           },
         )
+      }),
+    broadcast: (bytes) =>
+      new Promise((resolve, reject) => {
+        calls.broadcast.async(bytes, bytes.length, byte, 0, world, (error: unknown, status: Status) => {
+          if (error) reject(error)
+          else if (status !== 0) reject(failed(`MPI_Bcast returned ${status}`))
+          else resolve()
+        })
       }),
     finalise: () => check(calls.finalise(), 'MPI_Finalize'),
   }

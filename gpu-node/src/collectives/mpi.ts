@@ -12,8 +12,13 @@ const pollMs = 1
 /** Ranks in step meet within this; so long a rank asks without sleeping. */
 const eagerMs = 5
 
+export interface MpiCollective extends Collective {
+  /** `bytes`, of one length on every rank, become those of rank 0. */
+  broadcast(bytes: Uint8Array): Promise<void>
+}
+
 /** The collective of this process, which an MPI launcher has started. Throws COLLECTIVE_FAILED. */
-export function openMpi(expectedSize: number): Collective {
+export function openMpi(expectedSize: number): MpiCollective {
   const mpi = loadMpi()
   mpi.initialise()
   const size = mpi.size()
@@ -42,6 +47,10 @@ export function openMpi(expectedSize: number): Collective {
       await mpi.allGather(values, all)
       receivedBytes += (size - 1) * values.byteLength
       return all
+    },
+    async broadcast(bytes) {
+      await barrier()
+      await mpi.broadcast(bytes)
     },
     async close() {
       await barrier()

@@ -18,7 +18,7 @@ function assignment(runId: string, behaviour: string, attempt = 1): Assignment {
     data: { source: { kind: 'task', task: 'programs' } },
     method: { name: 'lora' },
   })
-  return { runId, attempt, name: behaviour, config, resumeFrom: null }
+  return { runId, attempt, name: behaviour, config, resumeFrom: null, gang: null }
 }
 
 describe('the node daemon', () => {
@@ -48,6 +48,7 @@ describe('the node daemon', () => {
       name: 'test node',
       slots: 2,
       threadsPerRun: 1,
+      reach: null,
       models: [],
       data: [],
       spoolBytes: 2 ** 30,

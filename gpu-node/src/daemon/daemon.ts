@@ -5,7 +5,7 @@ import { freemem, hostname, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openPrivateState, readStateFile } from '@rankscope/launch'
-import { idSchema, type RankscopeError } from '@rankscope/protocol'
+import { idSchema, type RankscopeError, type Reach } from '@rankscope/protocol'
 import { writeTextDurably } from '../durable-files.ts'
 import { readConfig } from '../model/folder.ts'
 import { planMemory } from '../run/memory.ts'
@@ -27,6 +27,8 @@ export interface DaemonOptions {
   readonly name: string
   readonly slots: number
   readonly threadsPerRun: number
+  /** How ranks of other nodes reach this one; null: it shares no run. */
+  readonly reach: Reach | null
   /** Folders whose models and data files runs may read, beside the built-in models. */
   readonly models: readonly string[]
   readonly data: readonly string[]
@@ -84,6 +86,8 @@ export function startDaemon(options: DaemonOptions): Daemon {
   const gpus = watchGpus()
   let link: Link | null = null
   const supervisor = new RunSupervisor({
+    nodeId,
+    tellGang: (message) => link?.tellGang(message),
     spool,
     runsFolder,
     cacheFolder: join(state, 'cache'),
@@ -123,6 +127,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       devices: [processorDevice(), ...(await gpus.devices())],
       slots: options.slots,
       threadsPerRun: options.threadsPerRun,
+      reach: options.reach,
       ...(await options.backends),
       models: findModels(roots.models, report),
       data: findData(roots.data, report),
@@ -143,6 +148,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     },
     assign: (assignment) => supervisor.assign(assignment),
     command: (command) => supervisor.command(command),
+    gang: (message) => supervisor.hear(message),
     estimate: (config) =>
       planMemory(config, readConfig(resolveModelPath(config.model.path, roots)), memoryBytes),
     preview: (request) => previewData(request, roots),

@@ -1,8 +1,8 @@
 /** The process of one export: takes the order from the daemon, works, tells, and leaves. It ends with its daemon. */
 import { errorPayload } from '@rankscope/protocol'
+import { endWithParent } from '../parent-death.ts'
 import { type ExportOrder, executeExport } from '../run/execute-export.ts'
 import type { MessageFromExport } from './export-jobs.ts'
-import { endWithParent } from './parent-death.ts'
 
 process.on('disconnect', () => process.exit(1))
 endWithParent()

@@ -14,6 +14,8 @@ import {
   errorPayload,
   errorPayloadSchema,
   estimateRequestSchema,
+  type GangMessage,
+  gangMessageSchema,
   type Heartbeat,
   type MemoryPlan,
   type NodeCommand,
@@ -50,6 +52,8 @@ export interface LinkOptions {
   welcomed(welcome: Welcome): void
   assign(assignment: Assignment): void
   command(command: NodeCommand): void
+  /** From another node that shares a run. Throws NOT_FOUND where no process here serves that attempt. */
+  gang(message: GangMessage): void
   /** What a run would need here. Throws a coded error where it could not run at all. */
   estimate(config: RunConfig): MemoryPlan
   preview(request: PreviewRequest): Promise<DataPreview>
@@ -74,6 +78,8 @@ export interface Link {
   notify(): void
   /** An export has changed. Where nobody hears it, the list that follows the next hello says so. */
   tellExport(job: ExportJob): void
+  /** Once, if the server and the other node can be reached now. */
+  tellGang(message: GangMessage): void
   close(): void
 }
 
@@ -147,6 +153,12 @@ export function openLink(options: LinkOptions): Link {
   socket.on('command', (message, ack) =>
     answer(ack, () => {
       options.command(parseOrThrow(nodeCommandSchema, message, 'MESSAGE_INVALID', 'command'))
+      return null
+    }),
+  )
+  socket.on('gang', (message, ack) =>
+    answer(ack, () => {
+      options.gang(parseOrThrow(gangMessageSchema, message, 'MESSAGE_INVALID', 'gang'))
       return null
     }),
   )
@@ -245,6 +257,9 @@ export function openLink(options: LinkOptions): Link {
     notify: () => delivery.notify(),
     tellExport(job) {
       if (isWelcome) tellExports([job], false)
+    },
+    tellGang: (message) => {
+      if (socket.connected) void timed.emitWithAck('gang', message).catch(() => undefined)
     },
     close() {
       closed = true

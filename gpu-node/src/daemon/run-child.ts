@@ -2,8 +2,9 @@
  * The inside of a run’s process: takes the order from the daemon, trains, hands over every record. The process lives
  * no longer than its daemon: when the channel closes it leaves, and the server requeues the run from its checkpoint.
  */
+
+import { endWithParent } from '../parent-death.ts'
 import { type ExecuteRun, RunControl } from '../run/run.ts'
-import { endWithParent } from './parent-death.ts'
 import type { MessageFromRun, MessageToRun, RunOrder } from './run-messages.ts'
 
 /** Serves one order, then ends the process. */
@@ -14,6 +15,9 @@ export function serveRun(execute: ExecuteRun): void {
     switch (message.type) {
       case 'request':
         control.request(message.request)
+        break
+      case 'gang':
+        hearGang(message.from, message.body)
         break
       case 'flushed':
         flushes.get(message.flush)?.()
@@ -32,6 +36,9 @@ export function serveRun(execute: ExecuteRun): void {
   if (!process.connected) process.exit(1)
 }
 
+/** What another node of the run says; nothing before the run listens. */
+let hearGang: (from: string, body: Uint8Array<ArrayBuffer>) => void = () => {}
+
 /** By number: what waits for the daemon to have written. */
 const flushes = new Map<number, () => void>()
 let lastFlush = 0
@@ -46,12 +53,21 @@ function recordsKept(): Promise<void> {
 }
 
 async function run(execute: ExecuteRun, order: RunOrder, control: RunControl): Promise<void> {
-  const { config, ...surroundings } = order
+  const { config, gang, ...surroundings } = order
   let lastSent: Promise<void> = Promise.resolve()
   await execute(config, {
     ...surroundings,
     control,
     recordsKept,
+    ...(gang && {
+      gang: {
+        ...gang,
+        tell: (to: string, body: Uint8Array<ArrayBuffer>) => void send({ type: 'gang', to, body }),
+        onMessage: (hear: typeof hearGang) => {
+          hearGang = hear
+        },
+      },
+    }),
     emit: (body) => {
       lastSent = send({ type: 'record', timeMs: Date.now(), body })
     },

@@ -37,6 +37,7 @@ describe('a run’s process gives way', () => {
     gone = new Promise((resolve) => {
       run = startRunProcess(entry, order, {
         record: () => {},
+        gang: () => {},
         recordsKept: async () => {},
         exit: () => resolve(),
       })

@@ -14,11 +14,15 @@ import type { MessageFromRun, MessageToRun, RunOrder } from './run-messages.ts'
 export interface RunProcess {
   readonly processId: number | null
   request(request: RunRequest): void
+  /** From another node that shares the run. */
+  hear(from: string, body: Uint8Array<ArrayBuffer>): void
   signal(signal: NodeJS.Signals): void
 }
 
 export interface RunProcessEvents {
   record(timeMs: number, body: RecordBody): void
+  /** To another node that shares the run. */
+  gang(to: string, body: Uint8Array<ArrayBuffer>): void
   /** Resolves when the records so far are on disk. */
   recordsKept(): Promise<void>
   /** After the last record, when the process and its output are closed. Called once. */
@@ -53,6 +57,7 @@ export function startRunProcess(entry: URL, order: RunOrder, events: RunProcessE
   child.on('message', (message) => {
     const told = message as MessageFromRun
     if (told.type === 'record') events.record(told.timeMs, told.body)
+    else if (told.type === 'gang') events.gang(told.to, told.body)
     else void events.recordsKept().then(() => send(child, { type: 'flushed', flush: told.flush }))
   })
   // A process that never started, or a channel that broke: `close` follows and tells.
@@ -72,6 +77,7 @@ export function startRunProcess(entry: URL, order: RunOrder, events: RunProcessE
 
   return {
     processId: child.pid ?? null,
+    hear: (from, body) => send(child, { type: 'gang', from, body }),
     request: (request) => send(child, { type: 'request', request }),
     signal: (signal) => {
       child.kill(signal)

@@ -7,8 +7,10 @@ import { appendFileSync, existsSync, realpathSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import {
   type Assignment,
+  deviceSlots,
   type ErrorPayload,
   errorPayload,
+  type GangMessage,
   type NodeCommand,
   RankscopeError,
   type RecordBody,
@@ -24,6 +26,8 @@ import { isLastWord, type RunKey, type Spool, type SpooledRecord } from './spool
 
 export interface SupervisorOptions {
   readonly spool: Spool
+  readonly nodeId: string
+  tellGang(message: GangMessage): void
   /** `<runId>/<attempt>` below it is the folder of a run. */
   readonly runsFolder: string
   readonly cacheFolder: string
@@ -50,6 +54,10 @@ export interface SupervisorOptions {
 interface ActiveRun extends RunKey {
   readonly name: string
   readonly process: RunProcess
+  /** Slots that it takes here. */
+  readonly devices: number
+  /** Holds ranks of a run that another node leads: it has no records of its own. */
+  readonly follows: boolean
   /** The last word was said; the slot is free although the process may still be leaving. */
   done: boolean
   stopping: boolean
@@ -87,20 +95,30 @@ export class RunSupervisor {
 
   /** Starts a run. Throws NODE_BUSY without a free slot or room on the disk; the same assignment again changes nothing. */
   assign(assignment: Assignment): void {
-    const { runId, attempt, name, config, resumeFrom } = assignment
-    const { spool, slots, threadsPerRun, keepCheckpoints } = this.#options
+    const { runId, attempt, name, config, resumeFrom, gang } = assignment
+    const { spool, slots, threadsPerRun, keepCheckpoints, nodeId } = this.#options
+    const own = gang?.find((member) => member.nodeId === nodeId)
+    if (gang && !own) throw new RankscopeError('MESSAGE_INVALID', 'the run was given to other nodes')
+    const follows = gang !== null && gang[0]?.nodeId !== nodeId
+    const devices = own?.devices ?? deviceSlots(config)
     if (!/^[\w-]+$/.test(runId))
       throw new RankscopeError('MESSAGE_INVALID', `a run id may hold letters, digits, _ and - only: ${runId}`)
     if (this.#runs.has(keyOf(assignment))) return
     this.#endOlderAttempts(runId, attempt)
-    if (this.#occupied() >= slots)
-      throw new RankscopeError('NODE_BUSY', `all ${slots} slots of the node are taken`)
-    const folder = this.#prepare(assignment)
+    const free = slots - this.#occupied()
+    if (free < Math.min(devices, slots))
+      throw new RankscopeError(
+        'NODE_BUSY',
+        free <= 0
+          ? `all ${slots} slots of the node are taken`
+          : `${free} of ${slots} slots of the node are free, the run takes ${devices}`,
+      )
+    const folder = this.#prepare(assignment, follows)
     if (folder === null) return
 
     let checkpointFrom: string | null
     try {
-      checkpointFrom = resumeFrom === null ? null : this.#newestCheckpoint(runId, resumeFrom)
+      checkpointFrom = resumeFrom === null || follows ? null : this.#newestCheckpoint(runId, resumeFrom)
     } catch (error) {
       this.#queue.add({ runId, attempt }, { kind: 'lifecycle', state: 'failed', error: errorPayload(error) })
       return
@@ -112,14 +130,16 @@ export class RunSupervisor {
         roots: this.#options.roots,
         folder,
         cacheFolder: this.#options.cacheFolder,
-        threads: config.resources.threads ?? threadsPerRun,
+        threads: config.resources.threads ?? threadsPerRun * devices,
         memoryBytes: this.#freeMemoryBytes(),
         checkpointFrom,
         formerPlaces: this.#folders.formerPlaces(runId, attempt),
         ...(keepCheckpoints !== null && { keepAtMost: keepCheckpoints }),
         onFullDisk: 'wait',
+        ...(gang && { gang: { nodeId, members: gang } }),
       },
       {
+        gang: (to, body) => this.#options.tellGang({ runId, attempt, from: nodeId, to, body }),
         record: (timeMs, body) => this.#receive(run, timeMs, body),
         recordsKept: () => this.#queue.kept(),
         exit: (exit) => this.#finish(run, exit),
@@ -130,13 +150,16 @@ export class RunSupervisor {
       leave = resolve
     })
     const state = { done: false, stopping: false, endPatience: null }
-    const run: ActiveRun = { runId, attempt, name, process, gone, leave, ...state }
+    const run: ActiveRun = { runId, attempt, name, process, devices, follows, gone, leave, ...state }
     this.#runs.set(keyOf(run), run)
     this.#note(() => {
-      if (process.processId !== null)
+      if (process.processId !== null && !follows)
         spool.setProcess(run, process.processId, processStart(process.processId))
     })
-    this.#options.report(`${name}: started (attempt ${attempt}, process ${process.processId ?? '?'})`)
+    const shared = gang ? `, ${devices} of ${config.parallel.devices} devices` : ''
+    this.#options.report(
+      `${name}: started (attempt ${attempt}, process ${process.processId ?? '?'}${shared})`,
+    )
   }
 
   /** Passes a command on. Throws NOT_FOUND where no process serves that attempt any more. */
@@ -147,6 +170,14 @@ export class RunSupervisor {
     this.#options.report(`${run.name}: ${command}`)
     if (command === 'stop') this.#stop(run)
     else run.process.request(command)
+  }
+
+  /** Another node that shares a run says something. Throws NOT_FOUND where no process serves that attempt here. */
+  hear({ runId, attempt, from, body }: GangMessage): void {
+    const run = this.#runs.get(keyOf({ runId, attempt }))
+    if (run === undefined)
+      throw new RankscopeError('NOT_FOUND', `attempt ${attempt} of run ${runId} is not alive on this node`)
+    run.process.hear(from, body)
   }
 
   /** The server has no use for these any more. */
@@ -253,7 +284,7 @@ export class RunSupervisor {
   }
 
   #receive(run: ActiveRun, timeMs: number, value: RecordBody): void {
-    if (run.done) return
+    if (run.done || run.follows) return
     const body = fitBody(value)
     if (body.kind !== value?.kind) {
       this.#note(() =>
@@ -286,7 +317,8 @@ export class RunSupervisor {
     this.#runs.delete(keyOf(run))
     // What a process was writing when it was killed.
     this.#note(() => this.#folders.removeAside(run.runId, run.attempt))
-    if (!run.done && !this.#closing) {
+    if (run.follows) this.#options.report(`${run.name}: its part here has ended`)
+    else if (!run.done && !this.#closing) {
       run.done = true
       const body: RecordBody = run.stopping
         ? { kind: 'lifecycle', state: 'stopped', error: null }
@@ -297,11 +329,12 @@ export class RunSupervisor {
     run.leave()
   }
 
-  /** The attempt’s folder, or null where the assignment was known already. Throws NODE_BUSY where the disk is full. */
-  #prepare({ runId, attempt }: RunKey): string | null {
+  /** The attempt’s folder, which one that follows has no records in, or null where the assignment was known already. Throws NODE_BUSY where the disk is full. */
+  #prepare({ runId, attempt }: RunKey, follows: boolean): string | null {
     try {
       if (this.#queue.diskFault !== null) throw new Error(this.#queue.diskFault)
       const folder = this.#folders.attempt(runId, attempt)
+      if (follows) return folder
       return this.#options.spool.open({ runId, attempt }) ? folder : null
     } catch (error) {
       const { message, hint } = errorPayload(error)
@@ -346,7 +379,7 @@ export class RunSupervisor {
   }
 
   #occupied(): number {
-    return [...this.#runs.values()].filter((run) => !run.done).length
+    return [...this.#runs.values()].filter((run) => !run.done).reduce((sum, run) => sum + run.devices, 0)
   }
 
   #freeMemoryBytes(): number {

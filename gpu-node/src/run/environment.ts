@@ -1,6 +1,6 @@
 /** What surrounds a run: where its records go, which folders it may touch, what may interrupt it. */
 
-import type { ErrorPayload, RecordBody, RecordBodyOf } from '@rankscope/protocol'
+import type { ErrorPayload, Gang, RecordBody, RecordBodyOf } from '@rankscope/protocol'
 import type { Collective } from '../collectives/collective.ts'
 
 /** Folders in which paths of a configuration are looked up. */
@@ -10,6 +10,14 @@ export interface Roots {
   readonly data: readonly string[]
   /** True for a person's own command line: absolute and relative paths are taken as they are. */
   readonly anywhere: boolean
+}
+
+/** The other nodes of a run, as a run's process sees them. Messages may be lost; none arrives twice. */
+export interface GangLink {
+  readonly nodeId: string
+  readonly members: Gang
+  tell(to: string, body: Uint8Array<ArrayBuffer>): void
+  onMessage(hear: (from: string, body: Uint8Array<ArrayBuffer>) => void): void
 }
 
 export interface RunEnvironment {
@@ -38,6 +46,8 @@ export interface RunEnvironment {
   /** What a run does when a checkpoint or an export finds no room: wait, or fail with DISK_FULL (where left out). */
   readonly onFullDisk?: 'wait' | 'fail'
   readonly control: RunControl
+  /** Of a run that several nodes share: each of them has such a process. */
+  readonly gang?: GangLink
   /** In a rank of a run with one process per device: the other ranks. Rank 0 tells, evaluates and writes. */
   readonly collective?: Collective
 }

@@ -1,13 +1,17 @@
 /** The process of one rank of a run, started by an MPI launcher with the path of its order. */
 import { readFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
-import { errorPayload } from '@rankscope/protocol'
-import { openMpi } from '../collectives/mpi.ts'
+import { errorPayload, type RecordBody } from '@rankscope/protocol'
+import { type MpiCollective, openMpi } from '../collectives/mpi.ts'
+import { endWithParent } from '../parent-death.ts'
 import type { RunOutcome } from './environment.ts'
+import type { FromRank, RankOrder, ToRank } from './rank-host.ts'
 import { MessageReader, writeMessage } from './rank-messages.ts'
-import type { FromRank, RankOrder, ToRank } from './ranks.ts'
 import { executeRun, RunControl } from './run.ts'
+import { shareCheckpoint } from './share-checkpoint.ts'
 
+// A rank that is stuck in a native call does not outlive what started it.
+endWithParent()
 const order = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as RankOrder
 const control = new RunControl()
 let flushed = () => {}
@@ -28,13 +32,19 @@ socket.on('error', () => undefined)
 const tell = (message: FromRank) => writeMessage(socket, message)
 
 let rank = Number(process.env['OMPI_COMM_WORLD_RANK'] ?? process.env['PMI_RANK'] ?? 0)
-let outcome: RunOutcome
-try {
-  const collective = openMpi(order.config.parallel.devices)
-  rank = collective.rank
-  tell({ type: 'hello', rank })
-  outcome = await executeRun(order.config, {
-    ...order.environment,
+let lastWord: RecordBody | null = null
+/** Rank 0 speaks for all. That the run came to its end counts once every rank has. */
+const emit = (body: RecordBody) => {
+  if (rank !== 0) return
+  if (body.kind === 'lifecycle' && body.state !== 'running' && body.state !== 'failed') lastWord = body
+  else tell({ type: 'record', body })
+}
+const run = async (collective: MpiCollective): Promise<RunOutcome> => {
+  const { environment, firstRankHere } = order
+  const received = firstRankHere === null ? {} : await shareCheckpoint(collective, order, firstRankHere)
+  return executeRun(order.config, {
+    ...environment,
+    ...received,
     control,
     collective,
     recordsKept: () =>
@@ -42,11 +52,19 @@ try {
         flushed = resolve
         tell({ type: 'flush' })
       }),
-    emit: (body) => {
-      if (rank === 0) tell({ type: 'record', body })
-    },
+    emit,
   })
+}
+
+let outcome: RunOutcome
+try {
+  tell({ type: 'hello', rank, processId: process.pid })
+  const collective = openMpi(order.config.parallel.devices)
+  rank = collective.rank
+  outcome = await run(collective)
+  // Every rank arrives here, or this one never gets further.
   if (outcome.state !== 'failed') await collective.close()
+  if (lastWord) tell({ type: 'record', body: lastWord })
 } catch (error) {
   outcome = { state: 'failed', steps: 0, error: errorPayload(error) }
 }

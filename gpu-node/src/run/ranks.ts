@@ -1,229 +1,109 @@
 /**
- * A run with one process per device: starts an MPI job and forwards what its ranks tell. The process that calls this
- * never loads MPI itself. A job is all or nothing: when a rank is lost the launcher ends the others, and the run fails
- * with COLLECTIVE_FAILED, to be started again from its checkpoint.
+ * A run with one process per device: starts an MPI job and forwards what its ranks tell. A job is all or nothing: when a
+ * rank is lost the launcher ends the others, and the attempt fails with COLLECTIVE_FAILED; where several nodes share the
+ * run it is lost, which is no fault of the run, and the server starts it again from its checkpoint.
  */
-
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
-import { launchCommand } from '@rankscope/launch'
 import { errorPayload, RankscopeError, type RecordBody, type RunConfig } from '@rankscope/protocol'
-import type { RunEnvironment, RunOutcome, RunRequest } from './environment.ts'
-import { MessageReader, writeMessage } from './rank-messages.ts'
+import type { RunEnvironment, RunOutcome } from './environment.ts'
+import { followGang } from './gang-follower.ts'
+import { GangLeader } from './gang-leader.ts'
+import { type HostRanks, type Job, startJob } from './mpi-job.ts'
+import { RankHost } from './rank-host.ts'
 
-/** What every rank is told, as a JSON file. */
-export interface RankOrder {
-  readonly config: RunConfig
-  readonly socket: string
-  readonly environment: Pick<
-    RunEnvironment,
-    | 'roots'
-    | 'folder'
-    | 'cacheFolder'
-    | 'threads'
-    | 'memoryBytes'
-    | 'checkpointFrom'
-    | 'formerPlaces'
-    | 'keepAtMost'
-    | 'onFullDisk'
-  >
-}
-
-export type FromRank =
-  | { readonly type: 'hello'; readonly rank: number }
-  | { readonly type: 'record'; readonly body: RecordBody }
-  | { readonly type: 'outcome'; readonly rank: number; readonly outcome: RunOutcome }
-  /** To be answered when the records before it are kept. */
-  | { readonly type: 'flush' }
-export type ToRank = { readonly type: 'request'; readonly request: RunRequest } | { readonly type: 'flushed' }
+type Failure = Extract<RunOutcome, { state: 'failed' }>
 
 /** What the ranks have said so far. */
 interface Told {
   /** Rank 0's. */
   outcome: RunOutcome | null
-  /** The first of another rank. */
-  failure: Extract<RunOutcome, { state: 'failed' }> | null
+  /** The first of any rank that is not merely left alone by another. */
+  failure: Failure | null
   /** Whether rank 0 told of a failure itself. */
   failed: boolean
+  /** Ranks that came to their end. */
+  completed: Set<number>
   steps: number
 }
 
-const requestPollMs = 100
-const killAfterMs = 3000
-const endPollMs = 50
-
-/** Runs `config` with K ranks. Never throws, as executeRun. RANKSCOPE_MPIRUN names another launcher, options included. */
+/** Runs `config` with K ranks, or what of them is this node's. Never throws, as executeRun. */
 export async function runRanks(config: RunConfig, environment: RunEnvironment): Promise<RunOutcome> {
-  const folder = mkdtempSync(join(tmpdir(), 'rankscope-ranks-'))
+  const { gang, emit } = environment
+  if (gang && gang.members[0]?.nodeId !== gang.nodeId) return followGang(config, environment, gang)
+  const told: Told = { outcome: null, failure: null, failed: false, completed: new Set(), steps: 0 }
+  const hear = (rank: number, outcome: RunOutcome) => {
+    if (outcome.state !== 'failed') told.completed.add(rank)
+    if (rank === 0) told.outcome = outcome
+    else if (outcome.state === 'failed') told.failure ??= outcome
+  }
   const { devices } = config.parallel
-  const { roots, cacheFolder, threads, memoryBytes, checkpointFrom, emit } = environment
-  const { formerPlaces, keepAtMost, onFullDisk } = environment
-  const order: RankOrder = {
+  const host = new RankHost({
     config,
-    socket: join(folder, 'ranks.sock'),
-    environment: {
-      roots,
-      folder: environment.folder,
-      cacheFolder,
-      threads: Math.max(1, Math.floor((config.resources.threads ?? threads) / devices)),
-      memoryBytes: memoryBytes === null ? null : memoryBytes / devices,
-      checkpointFrom,
-      ...(formerPlaces && { formerPlaces }),
-      ...(keepAtMost !== undefined && { keepAtMost }),
-      ...(onFullDisk && { onFullDisk }),
-    },
-  }
-  const orderFile = join(folder, 'order.json')
-  writeFileSync(orderFile, JSON.stringify(order))
-  const told: Told = { outcome: null, failure: null, failed: false, steps: 0 }
-  const heard: Promise<void>[] = []
-  const server = createServer((socket) => {
-    heard.push(listen(socket, environment, told))
+    environment,
+    devices: gang?.members[0]?.devices ?? devices,
+    firstRankHere: 0,
+    isShared: gang !== undefined,
+    outcome: hear,
+    record: (body) => emit(note(told, body)),
   })
+  const leader = gang ? new GangLeader(config, environment, gang, hear) : null
+  let job: Job | null = null
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(order.socket, resolve)
-    })
-    const ended = await launch(devices, orderFile)
-    // What the ranks said last may still be on its way; one that outlives its job is not waited for.
-    await Promise.race([Promise.all(heard), setTimeout(killAfterMs, undefined, { ref: false })])
-    // Where every rank fails alike, the run fails once.
-    if (told.failure && !told.failed) emit({ kind: 'lifecycle', state: 'failed', error: told.failure.error })
-    const outcome = told.failed ? told.outcome : (told.failure ?? told.outcome)
-    if (outcome) return outcome
-    throw new RankscopeError('COLLECTIVE_FAILED', `the MPI job ended (${ended}) before its run did`, {
-      hint: 'A rank was lost; start the run again from its checkpoint.',
-    })
+    await host.open()
+    if (leader) {
+      leader.onLoss = () => job?.end()
+      const { others, options } = await leader.gather(host.folder)
+      const here = { address: leader.address, devices: leader.devices, command: host.command }
+      leader.requireWhole()
+      job = startJob([here, ...others], options)
+    } else job = startJob([{ address: null, devices, command: host.command } satisfies HostRanks])
+    const ended = await job.ended
+    host.killRanks()
+    await host.lastWords()
+    await leader?.lastWords(() => told.completed.size === devices || told.failure !== null)
+    return conclude(told, devices, ended, emit, leader)
   } catch (error) {
-    const payload = errorPayload(error)
-    emit({ kind: 'lifecycle', state: 'failed', error: payload })
-    return { state: 'failed', steps: told.steps, error: payload }
+    return fail(errorPayload(error), told, emit, leader)
   } finally {
-    server.close()
-    rmSync(folder, { recursive: true, force: true })
+    leader?.end()
+    host.close()
   }
 }
 
-/**
- * Records come from rank 0 alone; an outcome from every rank, of which a failure counts first. Resolves when the rank has
- * closed its connection.
- */
-function listen(socket: Socket, environment: RunEnvironment, told: Told): Promise<void> {
-  const { emit, control } = environment
-  const recordsKept = () => environment.recordsKept?.()
-  let requests: NodeJS.Timeout | undefined
-  const sent = new Set<RunRequest>()
-  const send = (request: RunRequest) => writeMessage(socket, { type: 'request', request } satisfies ToRank)
-  const reader = new MessageReader((value) => {
-    const message = value as FromRank
-    switch (message.type) {
-      case 'hello':
-        if (message.rank !== 0) return
-        requests = setInterval(() => {
-          const { leave } = control
-          if (control.takeCheckpointRequest()) send('checkpoint')
-          if (leave === null || sent.has(leave)) return
-          sent.add(leave)
-          send(leave)
-        }, requestPollMs)
-        return
-      case 'record':
-        if (message.body.kind === 'lifecycle' && message.body.state === 'failed') told.failed = true
-        if (message.body.kind === 'scalars') told.steps = message.body.step
-        emit(message.body)
-        return
-      case 'flush':
-        void Promise.resolve(recordsKept()).then(() =>
-          writeMessage(socket, { type: 'flushed' } satisfies ToRank),
-        )
-        return
-      case 'outcome':
-        if (message.rank === 0) told.outcome = message.outcome
-        else if (message.outcome.state === 'failed') told.failure ??= message.outcome
-        return
-      default:
-        message satisfies never
-    }
-  })
-  socket.on('data', (part) => reader.push(part))
-  // A rank that dies breaks its connection; the job's end tells why.
-  socket.on('error', () => undefined)
-  return new Promise((resolve) => {
-    socket.on('close', () => {
-      clearInterval(requests)
-      resolve()
-    })
+function note(told: Told, body: RecordBody): RecordBody {
+  if (body.kind === 'lifecycle' && body.state === 'failed') told.failed = true
+  if (body.kind === 'scalars') told.steps = body.step
+  return body
+}
+
+/** Success is the word of every rank, whatever the launcher's exit code says. */
+function conclude(
+  told: Told,
+  devices: number,
+  ended: string,
+  emit: RunEnvironment['emit'],
+  leader: GangLeader | null,
+): RunOutcome {
+  if (told.failed && told.outcome) return told.outcome
+  const failure = told.failure ?? (told.outcome?.state === 'failed' ? told.outcome : null)
+  // Where every rank fails alike, the run fails once.
+  if (failure) return fail(failure.error, told, emit, leader)
+  if (told.outcome && (leader === null || told.completed.size === devices)) return told.outcome
+  // Rank 0 said so after it had heard of every rank's end: only the last message of another one is missing.
+  if (told.outcome) return told.outcome
+  const lost = leader?.loss ?? null
+  throw new RankscopeError('COLLECTIVE_FAILED', lost ?? `the MPI job ended (${ended}) before its run did`, {
+    hint: 'A rank was lost; start the run again from its checkpoint.',
   })
 }
 
-/** Resolves with how the job ended. Throws COLLECTIVE_FAILED where the launcher cannot be started. */
-function launch(size: number, orderFile: string): Promise<string> {
-  const asRoot = process.getuid?.() === 0 ? ['--allow-run-as-root'] : []
-  const own = process.env['RANKSCOPE_MPIRUN']?.split(' ').filter((word) => word !== '')
-  const [command = 'mpirun', ...options] = own ?? [
-    'mpirun',
-    ...asRoot,
-    '--oversubscribe',
-    '--bind-to',
-    'none',
-  ]
-  const rank = launchCommand(new URL('./rank-entry.ts', import.meta.url), orderFile)
-  return new Promise((resolve, reject) => {
-    const job = spawn(command, [...options, '-n', String(size), ...rank], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    let complaints = ''
-    job.stderr.on('data', (part) => {
-      complaints = (complaints + part).slice(-2000)
-    })
-    const end = () => endNow(job)
-    process.once('exit', end)
-    job.once('error', (cause) => {
-      process.off('exit', end)
-      reject(
-        new RankscopeError('COLLECTIVE_FAILED', `${command} cannot be started: ${cause.message}`, {
-          cause,
-          hint: 'Install Open MPI (Debian: openmpi-bin and libopenmpi-dev), or set parallel.mode to virtual.',
-        }),
-      )
-    })
-    job.once('close', (status, signal) => {
-      process.off('exit', end)
-      const reason = signal ?? `exit code ${status}`
-      resolve(
-        complaints === ''
-          ? String(reason)
-          : `${reason}: ${complaints.trim().split('\n').slice(-6).join(' / ')}`,
-      )
-    })
-  })
-}
-
-/**
- * For the moment in which this process leaves, when no timer runs any more: asks the launcher to end its ranks, and kills
- * it when it does not.
- */
-function endNow(job: ChildProcess): void {
-  job.kill('SIGTERM')
-  const clock = new Int32Array(new SharedArrayBuffer(4))
-  for (let waitedMs = 0; waitedMs < killAfterMs; waitedMs += endPollMs) {
-    if (job.pid === undefined || hasEnded(job.pid)) return
-    Atomics.wait(clock, 0, 0, endPollMs)
-  }
-  job.kill('SIGKILL')
-}
-
-/** Gone, or waiting for its parent to notice, which this process no longer does. */
-function hasEnded(processId: number): boolean {
-  try {
-    const status = readFileSync(`/proc/${processId}/stat`, 'utf8')
-    return status.slice(status.lastIndexOf(')') + 2).startsWith('Z')
-  } catch {
-    return true
-  }
+/** What a lost rank, host or link brings about is no failure of a run that several nodes share. */
+function fail(
+  error: Failure['error'],
+  told: Told,
+  emit: RunEnvironment['emit'],
+  leader: GangLeader | null,
+): RunOutcome {
+  const state = leader !== null && error.code === 'COLLECTIVE_FAILED' ? 'lost' : 'failed'
+  emit({ kind: 'lifecycle', state, error })
+  return { state: 'failed', steps: told.steps, error }
 }

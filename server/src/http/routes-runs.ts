@@ -137,7 +137,8 @@ export function addRunRoutes(
           name: hello.name,
           plans: await Promise.all(request.body.configs.map((config) => plan(nodeId, config))),
         }))
-      return { nodes: await Promise.all(asked) }
+      const placements = request.body.configs.map((config) => scheduler.wouldPlace(config))
+      return { nodes: await Promise.all(asked), placements }
     },
   )
 

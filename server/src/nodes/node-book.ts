@@ -49,7 +49,9 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
     this.#nodes = new Map(
       nodes.map((node) => {
         const { mode, pausedRuns } = modes.find((one) => one.nodeId === node.nodeId) ?? open
-        return [node.nodeId, { ...node, ...absent, mode, pausedRuns }]
+        // One that an older release knew said nothing of it.
+        const hello = { ...node.hello, reach: node.hello.reach ?? null }
+        return [node.nodeId, { ...node, hello, ...absent, mode, pausedRuns }]
       }),
     )
   }
@@ -163,6 +165,7 @@ export class NodeBook extends EventEmitter<NodeBookEvents> {
       nodeId: node.nodeId,
       name: node.hello.name,
       slots: node.hello.slots,
+      reach: node.hello.reach,
       backends: node.hello.backends.filter((backend) => backend.available).map((backend) => backend.name),
       models: node.hello.models.map((model) => model.path),
       online: node.online,

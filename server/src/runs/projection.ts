@@ -6,6 +6,7 @@
 import {
   canTransition,
   type ErrorPayload,
+  type GangMember,
   isSettled,
   type RunRecord,
   type RunState,
@@ -20,6 +21,12 @@ export type RunProgress = Pick<
 > & {
   /** The node on whose disk the checkpoint lies. */
   checkpointNodeId: string | null
+  /** Nodes that share this attempt; absent or empty where one has it alone. */
+  gang?: readonly GangMember[]
+  /** What this attempt was lost for, where it said so itself. */
+  lostRank?: ErrorPayload
+  /** Attempts in a row that were lost, and the checkpoint that all of them had. */
+  losses?: { count: number; checkpointStep: number | null }
   /** Sequence number, within the current attempt, behind each fact; keys of `latest` carry the prefix `latest/`. */
   sources: Record<string, number>
   /** Step from which each attempt went on; what older attempts say about later steps is superseded. */
@@ -53,6 +60,7 @@ export function nextAttemptProgress(progress: RunProgress): RunProgress {
     checkpoint: progress.checkpoint,
     checkpointNodeId: progress.checkpointNodeId,
     rewinds: progress.rewinds,
+    ...(progress.losses && { losses: progress.losses }),
   }
 }
 
@@ -136,7 +144,8 @@ function forgetScalars({ latest, sources }: RunProgress): void {
 }
 
 /** States that a process may report: a report that the table of transitions does not allow changes nothing. */
-function projectLifecycle(run: StoredRun, to: RunState, error: ErrorPayload | null, timeMs: number): void {
+function projectLifecycle(run: StoredRun, said: RunState, error: ErrorPayload | null, timeMs: number): void {
+  const to = said === 'lost' ? afterLoss(run.state) : said
   // A report that overtook `running` implies it.
   const impliesRunning = canTransition(run.state, 'running') && canTransition('running', to)
   if (!canTransition(run.state, to) && !impliesRunning) return
@@ -145,5 +154,19 @@ function projectLifecycle(run: StoredRun, to: RunState, error: ErrorPayload | nu
   if (to === 'running') return
   if (isSettled(to)) run.endedMs = timeMs
   run.progress.phase = null
-  if (error) run.progress.error = error
+  if (to === 'lost') countLoss(run.progress, error)
+  else if (error) run.progress.error = error
+}
+
+/** A run that was to end anyway has ended; one that was to pause keeps the checkpoint that it has. */
+function afterLoss(state: RunState): RunState {
+  if (state === 'stopping') return 'stopped'
+  return state === 'pausing' ? 'paused' : 'lost'
+}
+
+function countLoss(progress: RunProgress, error: ErrorPayload | null): void {
+  const checkpointStep = progress.checkpoint?.step ?? null
+  const before = progress.losses?.checkpointStep === checkpointStep ? progress.losses.count : 0
+  progress.losses = { count: before + 1, checkpointStep }
+  if (error) progress.lostRank = error
 }

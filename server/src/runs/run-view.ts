@@ -1,5 +1,6 @@
 /** A run as the API and the live feed show it. */
 import type { RunView } from '@rankscope/protocol'
+import { gangOf } from '../scheduler/gang.ts'
 import type { Waiting } from '../scheduler/place.ts'
 import type { StoredRun } from '../store/store.ts'
 
@@ -13,6 +14,7 @@ export function toRunView(run: StoredRun, waiting: Waiting | undefined): RunView
     attempt,
     config,
     nodeId,
+    gang: [...gangOf(run)],
     createdMs,
     startedMs,
     endedMs,

@@ -35,6 +35,7 @@ function node(nodeId: string, changes: Partial<SchedulerNode> = {}): SchedulerNo
     nodeId,
     name: nodeId.toUpperCase(),
     slots: 1,
+    reach: null,
     backends: ['cpu'],
     models: [],
     online: true,

@@ -11,6 +11,7 @@ import {
   type RunState,
 } from '@rankscope/protocol'
 import type { StoredRun } from '../store/store.ts'
+import { gangOf, nodesOf } from './gang.ts'
 import { attemptKey, type Placement, place, type SchedulerNode } from './place.ts'
 
 export type SchedulerEvent =
@@ -67,11 +68,11 @@ export function decide(
       obey(draft, event.runId, event.command)
       break
     case 'hello':
-      reconcile(draft, event.nodeId, event.activeRuns)
+      reconcile(draft, nodes, event.nodeId, event.activeRuns)
       break
     case 'pauseNode':
       for (const run of [...draft.runs])
-        if (run.nodeId === event.nodeId && (run.state === 'running' || run.state === 'assigned'))
+        if (nodesOf(run).includes(event.nodeId) && (run.state === 'running' || run.state === 'assigned'))
           obey(draft, run.runId, 'pause')
       break
     case 'refused':
@@ -130,6 +131,13 @@ class Draft {
     this.decisions.push({ kind: 'order', nodeId, runId, attempt, command })
   }
 
+  /** The attempt is over wherever parts of it may be left. */
+  endGang(run: StoredRun): void {
+    const { runId, attempt } = run
+    for (const { nodeId } of gangOf(run))
+      this.decisions.push({ kind: 'order', nodeId, runId, attempt, command: 'stop' })
+  }
+
   replace(run: StoredRun): void {
     this.runs[this.runs.findIndex((other) => other.runId === run.runId)] = run
   }
@@ -181,12 +189,13 @@ function resumePaused(draft: Draft, nodes: readonly SchedulerNode[]): void {
 /** What a node says is alive against what the server wants there. */
 function reconcile(
   draft: Draft,
+  nodes: readonly SchedulerNode[],
   nodeId: string,
   activeRuns: readonly { runId: string; attempt: number }[],
 ): void {
   for (const { runId, attempt } of activeRuns) {
     const run = draft.find(runId)
-    const isItsOwn = run?.attempt === attempt && run.nodeId === nodeId
+    const isItsOwn = run?.attempt === attempt && nodesOf(run).includes(nodeId)
     // A pause that was taken for done when the node fell silent: what was trained since is still to be saved.
     if (isItsOwn && run.state === 'paused') {
       draft.order(run, 'pause')
@@ -197,7 +206,8 @@ function reconcile(
       draft.decisions.push({ kind: 'abandon', nodeId, runId, attempt })
       continue
     }
-    if (run.state === 'lost' || run.state === 'queued') draft.move(run, 'running')
+    const isWhole = nodesOf(run).every((id) => nodes.some((node) => node.nodeId === id && node.online))
+    if (isWhole && (run.state === 'lost' || run.state === 'queued')) draft.move(run, 'running')
     // The order may have been given while the node was away.
     if (run.state === 'stopping') draft.order(run, 'stop')
     if (run.state === 'pausing') draft.order(run, 'pause')
@@ -209,31 +219,64 @@ function takeBack(draft: Draft, runId: string, attempt: number, error: ErrorPayl
   if (!run || run.attempt !== attempt) return
   if (run.state === 'stopping') draft.move(run, 'stopped')
   else if (run.state !== 'assigned') return
+  // The others of a gang may have begun: what they do is of an older attempt then.
   else if (error.code === 'NODE_BUSY')
-    draft.requeue(run, { attempt: 'same', toEndOfQueue: false, keepCheckpoint: true })
+    draft.requeue(run, {
+      attempt: gangOf(run).length > 0 ? 'new' : 'same',
+      toEndOfQueue: false,
+      keepCheckpoint: true,
+    })
   else draft.move(run, 'failed', error)
+  draft.endGang(run)
 }
 
 /** Runs whose node fell silent, or no longer knows them. */
 function findLost(draft: Draft, nodes: readonly SchedulerNode[], nowMs: number, patience: Patience): void {
   for (const run of [...draft.runs]) {
     if (!isActive(run.state) && run.state !== 'lost') continue
-    const node = nodes.find((other) => other.nodeId === run.nodeId)
-    const silentMs = node?.online ? 0 : nowMs - (node?.lastSeenMs ?? 0)
-    const missingSinceMs = node?.online ? node.missingSinceMs.get(attemptKey(run)) : undefined
-    const isMissing = missingSinceMs !== undefined && nowMs - missingSinceMs >= patience.missingAfterMs
+    if (run.state === 'lost' && run.progress.lostRank) {
+      goOnAfterLoss(draft, run)
+      continue
+    }
+    const holders = nodesOf(run).map((nodeId) => nodes.find((other) => other.nodeId === nodeId))
+    // A gang is as alive as the worst of its nodes.
+    const silentMs = Math.max(
+      0,
+      ...holders.map((node) => (node?.online ? 0 : nowMs - (node?.lastSeenMs ?? 0))),
+    )
+    const isMissing = holders.some((node) => {
+      const sinceMs = node?.online ? node.missingSinceMs.get(attemptKey(run)) : undefined
+      return sinceMs !== undefined && nowMs - sinceMs >= patience.missingAfterMs
+    })
     if (silentMs < patience.lostAfterMs && !isMissing) continue
     // A run that was to end anyway has ended; one that was to pause keeps the checkpoint that it has.
     if (run.state === 'stopping') draft.move(run, 'stopped')
     else if (run.state === 'pausing') draft.move(run, 'paused')
     else {
       draft.move(run, 'lost')
-      if (isMissing || silentMs >= patience.requeueAfterMs)
-        draft.requeue(draft.find(run.runId)!, {
-          attempt: isMissing ? 'new' : 'may-live',
-          toEndOfQueue: false,
-          keepCheckpoint: true,
-        })
+      if (!isMissing && silentMs < patience.requeueAfterMs) continue
+      draft.endGang(run)
+      draft.requeue(draft.find(run.runId)!, {
+        // A part of a gang cannot be taken up again by itself.
+        attempt: isMissing || gangOf(run).length > 0 ? 'new' : 'may-live',
+        toEndOfQueue: false,
+        keepCheckpoint: true,
+      })
     }
   }
+}
+
+/** Attempts in a row that may be lost without a newer checkpoint between them. */
+const mostLosses = 5
+
+/** The attempt is over, and said so: a rank, a host or a link was lost. The next one goes on from the checkpoint. */
+function goOnAfterLoss(draft: Draft, run: StoredRun): void {
+  const { losses, lostRank } = run.progress
+  draft.endGang(run)
+  if (lostRank && losses && losses.count >= mostLosses)
+    draft.move(run, 'failed', {
+      ...lostRank,
+      hint: `${losses.count} attempts were lost in a row without a newer checkpoint: look at the logs of the hosts, then retry`,
+    })
+  else draft.requeue(run, { attempt: 'new', toEndOfQueue: false, keepCheckpoint: true })
 }

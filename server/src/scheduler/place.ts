@@ -1,12 +1,22 @@
 /** Which queued run goes to which node, and what the others wait for. Pure. */
-import { activeStates, type NodeMode, requiredBackend } from '@rankscope/protocol'
+import {
+  activeStates,
+  deviceSlots,
+  type Gang,
+  type NodeMode,
+  type Reach,
+  requiredBackend,
+} from '@rankscope/protocol'
 import type { StoredRun } from '../store/store.ts'
+import { type FreeNode, gather, slotsOn, whyNot } from './gang.ts'
 
 /** A node as the scheduler sees it. */
 export type SchedulerNode = {
   nodeId: string
   name: string
   slots: number
+  /** How ranks of other nodes reach it; null where it shares no run. */
+  reach: Reach | null
   /** Backends that passed their self-check there. */
   backends: readonly string[]
   /** Models it offers by name; it may reach more by path. */
@@ -31,7 +41,8 @@ export function attemptKey({ runId, attempt }: { runId: string; attempt: number 
   return `${runId}/${attempt}`
 }
 
-export type Placement = { runId: string; nodeId: string; resumeFrom: string | null }
+/** `gang`: the nodes that share the run, of which `nodeId` leads; null where it has it alone. */
+export type Placement = { runId: string; nodeId: string; resumeFrom: string | null; gang: Gang | null }
 export type Waiting = { queuePosition: number; waitingFor: string }
 
 /** How long a run waits for the node that holds its checkpoint before it starts afresh on another. */
@@ -44,10 +55,10 @@ export function queueOrder(runs: readonly StoredRun[]): StoredRun[] {
     .sort((left, right) => right.config.priority - left.config.priority || left.queuedMs - right.queuedMs)
 }
 
-/** Runs that occupy a slot: a lost one may still have a process. */
+/** Slots that runs occupy: a lost one may still have its processes. */
 export function usedSlots(runs: readonly StoredRun[], nodeId: string): number {
   const holding: readonly string[] = [...activeStates, 'lost']
-  return runs.filter((run) => run.nodeId === nodeId && holding.includes(run.state)).length
+  return runs.filter((run) => holding.includes(run.state)).reduce((sum, run) => sum + slotsOn(run, nodeId), 0)
 }
 
 /**
@@ -68,14 +79,15 @@ export function place(
     if ('waitingFor' in choice) {
       waits.set(run.runId, { queuePosition: waits.size + 1, waitingFor: choice.waitingFor })
     } else {
-      free.set(choice.nodeId, free.get(choice.nodeId)! - 1)
+      const taken = choice.gang ?? [{ nodeId: choice.nodeId, devices: deviceSlots(run.config) }]
+      for (const { nodeId, devices } of taken) free.set(nodeId, free.get(nodeId)! - devices)
       placements.push({ runId: run.runId, ...choice })
     }
   }
   return { placements, waits }
 }
 
-type Choice = { nodeId: string; resumeFrom: string | null } | { waitingFor: string }
+type Choice = Omit<Placement, 'runId'> | { waitingFor: string }
 
 function choose(
   run: StoredRun,
@@ -84,8 +96,14 @@ function choose(
   nowMs: number,
   queuedSinceMs: number,
 ): Choice {
+  const devices = deviceSlots(run.config)
   const isFree = (node: SchedulerNode) =>
     node.mode === 'open' && free.get(node.nodeId)! > 0 && node.busyUntilMs <= nowMs
+  const withRoom = (among: readonly SchedulerNode[]): FreeNode[] =>
+    among.map((node) => ({ node, free: isFree(node) ? free.get(node.nodeId)! : 0 }))
+  const backend = requiredBackend(run.config)
+  const online = nodes.filter((node) => node.online)
+  const able = online.filter((node) => backend === 'auto' || node.backends.includes(backend))
   const { checkpoint, checkpointNodeId } = run.progress
   const former = nodes.find((node) => node.nodeId === run.nodeId)
   if (former?.online && former.isDraining)
@@ -96,8 +114,13 @@ function choose(
     if (holder?.online && holder.mode !== 'open')
       return { waitingFor: `${holder.name}, which holds ${held} and is ${holder.mode}: open it again` }
     if (holder?.online) {
+      const resumeFrom = checkpoint.path
+      if (isFree(holder) && free.get(holder.nodeId)! >= devices)
+        return { nodeId: holder.nodeId, resumeFrom, gang: null }
+      const gang = devices > 1 ? gather(withRoom(able), devices, holder) : null
+      if (gang) return { nodeId: holder.nodeId, resumeFrom, gang }
       return isFree(holder)
-        ? { nodeId: holder.nodeId, resumeFrom: checkpoint.path }
+        ? { waitingFor: `${whyNot(withRoom(able), devices)}; ${holder.name} holds ${held} and must lead` }
         : { waitingFor: `a free slot on ${holder.name}, which holds ${held}` }
     }
     const untilMs = Math.max(holder?.lastSeenMs ?? 0, queuedSinceMs) + checkpointWaitMs
@@ -108,10 +131,7 @@ function choose(
       }
     }
   }
-  const online = nodes.filter((node) => node.online)
   if (online.length === 0) return { waitingFor: 'a node: none is online' }
-  const backend = requiredBackend(run.config)
-  const able = online.filter((node) => backend === 'auto' || node.backends.includes(backend))
   if (able.length === 0) return { waitingFor: `a node that has the backend ${backend}` }
   const open = able.filter((node) => node.mode === 'open')
   if (open.length === 0)
@@ -120,13 +140,18 @@ function choose(
     }
   const room = open.filter(isFree)
   if (room.length === 0) return { waitingFor: 'a free slot' }
-  const best = room.sort((left, right) => {
+  const preferred = room.sort((left, right) => {
     const offers = (node: SchedulerNode) => Number(node.models.includes(run.config.model.path))
     return (
       offers(right) - offers(left) ||
       free.get(right.nodeId)! - free.get(left.nodeId)! ||
       (left.nodeId < right.nodeId ? -1 : 1)
     )
-  })[0]!
-  return { nodeId: best.nodeId, resumeFrom: null }
+  })
+  const best = preferred.find((node) => free.get(node.nodeId)! >= devices)
+  if (best) return { nodeId: best.nodeId, resumeFrom: null, gang: null }
+  const gang = gather(withRoom(preferred), devices, null)
+  return gang
+    ? { nodeId: gang[0]!.nodeId, resumeFrom: null, gang }
+    : { waitingFor: whyNot(withRoom(open), devices) }
 }

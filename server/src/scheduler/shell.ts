@@ -18,11 +18,12 @@ import {
   type Welcome,
 } from '@rankscope/protocol'
 import type { NodeBook } from '../nodes/node-book.ts'
-import { nextAttemptProgress } from '../runs/projection.ts'
+import { emptyProgress, nextAttemptProgress } from '../runs/projection.ts'
 import type { RunBook } from '../runs/run-book.ts'
 import type { RunChange, StoredRun } from '../store/store.ts'
 import { isFull } from '../store/store-health.ts'
 import { type Decision, decide, type Patience, type SchedulerEvent } from './decide.ts'
+import { nodesOf } from './gang.ts'
 import { place, type Waiting } from './place.ts'
 import { moveBefore } from './reorder.ts'
 
@@ -35,6 +36,12 @@ export type NodeLinks = {
 }
 
 export type SchedulerTimes = Patience & { heartbeatEveryMs: number; tickEveryMs: number }
+
+/** Which devices of a run would go where, or what it would wait for. */
+export type Outlook = {
+  devices: { nodeId: string; name: string; devices: number }[]
+  waitingFor: string | null
+}
 
 /** A node that is full is asked again after this time. */
 const busyMs = 3000
@@ -94,6 +101,25 @@ export class Scheduler {
     await this.#queue
   }
 
+  /** Where the run would go if it were alone in the queue now; nothing is changed. */
+  wouldPlace(config: StoredRun['config']): Outlook {
+    const runs = this.#runs.list()
+    const asked = wouldBe(config)
+    const held = [...runs.filter(({ state }) => state !== 'queued'), asked]
+    const { placements, waits } = place(held, this.#nodes.forScheduler(), this.#awake())
+    const [placement] = placements
+    const name = (nodeId: string) => this.#nodes.find(nodeId)?.hello.name ?? nodeId
+    const devices =
+      placement?.gang?.map((member) => ({ ...member, name: name(member.nodeId) })) ??
+      (placement
+        ? [{ nodeId: placement.nodeId, name: name(placement.nodeId), devices: config.parallel.devices }]
+        : [])
+    return {
+      devices: devices.map(({ nodeId, name, devices }) => ({ nodeId, name, devices })),
+      waitingFor: waits.get(asked.runId)?.waitingFor ?? null,
+    }
+  }
+
   waiting(runId: string): Waiting | undefined {
     return this.#waits.get(runId)
   }
@@ -144,7 +170,9 @@ export class Scheduler {
     return this.#enqueue(async () => {
       const held = this.#runs
         .list()
-        .filter((run) => run.nodeId === nodeId && (run.state === 'running' || run.state === 'assigned'))
+        .filter(
+          (run) => nodesOf(run).includes(nodeId) && (run.state === 'running' || run.state === 'assigned'),
+        )
         .map((run) => run.runId)
       const paused = this.#nodes.find(nodeId)?.pausedRuns ?? []
       await this.#nodes.setMode(nodeId, mode, mode === 'paused' ? [...new Set([...paused, ...held])] : paused)
@@ -225,21 +253,22 @@ export class Scheduler {
   }
 
   async #assign(decision: Extract<Decision, { kind: 'assign' }>): Promise<void> {
-    const { runId, nodeId, resumeFrom } = decision
+    const { runId, nodeId, resumeFrom, gang } = decision
     const run = await this.#runs.change(runId, (current) =>
-      current.state === 'queued' ? assigned(current, nodeId, resumeFrom) : null,
+      current.state === 'queued' ? assigned(current, decision) : null,
     )
     if (!run) return
     const { attempt, name, config } = run
     // Not awaited: a slow node must not hold up the others.
-    this.#links
-      .assign(nodeId, { runId, attempt, name, config, resumeFrom })
-      .then((refusal) => {
-        if (!refusal) return
-        if (refusal.code === 'NODE_BUSY') this.#nodes.busy(nodeId, this.#awake() + busyMs)
-        return this.#enqueue(() => this.#handle({ kind: 'refused', runId, attempt, error: refusal }))
-      })
-      .catch(this.#report)
+    for (const holder of gang?.map((member) => member.nodeId) ?? [nodeId])
+      this.#links
+        .assign(holder, { runId, attempt, name, config, resumeFrom, gang })
+        .then((refusal) => {
+          if (!refusal) return
+          if (refusal.code === 'NODE_BUSY') this.#nodes.busy(holder, this.#awake() + busyMs)
+          return this.#enqueue(() => this.#handle({ kind: 'refused', runId, attempt, error: refusal }))
+        })
+        .catch(this.#report)
   }
 
   #noteQueued(awakeMs: number): void {
@@ -261,6 +290,13 @@ export class Scheduler {
   }
 }
 
+/** A run that nobody has launched. */
+function wouldBe(config: StoredRun['config']): StoredRun {
+  const times = { createdMs: 0, queuedMs: 0, startedMs: null, endedMs: null }
+  const identity = { runId: '', name: '', state: 'queued', attempt: 1, nodeId: null } as const
+  return { ...identity, ...times, config, progress: emptyProgress(), lastCursor: 0, revision: 0 }
+}
+
 function moved(run: StoredRun, decision: Extract<Decision, { kind: 'move' }>, nowMs: number): RunChange {
   const { to, error } = decision
   return {
@@ -273,9 +309,13 @@ function moved(run: StoredRun, decision: Extract<Decision, { kind: 'move' }>, no
 }
 
 /** A queued run that has a node was last seen alive there: what that process still says is of an older attempt now. */
-function assigned(run: StoredRun, nodeId: string, resumeFrom: string | null): RunChange {
+function assigned(
+  run: StoredRun,
+  { nodeId, resumeFrom, gang }: Extract<Decision, { kind: 'assign' }>,
+): RunChange {
   const mayLive = run.nodeId !== null
-  const progress = mayLive ? nextAttemptProgress(run.progress) : run.progress
+  const former = mayLive ? nextAttemptProgress(run.progress) : run.progress
+  const progress = { ...former, gang: gang ?? [] }
   return {
     state: 'assigned',
     nodeId,

@@ -11,6 +11,8 @@ import {
   errorPayload,
   exportJobSchema,
   exportsToldSchema,
+  type GangMessage,
+  gangMessageSchema,
   heartbeatSchema,
   isActive,
   type MemoryPlan,
@@ -33,6 +35,7 @@ import { z } from 'zod'
 import { ingest } from '../ingest.ts'
 import type { NodeBook } from '../nodes/node-book.ts'
 import type { RunBook } from '../runs/run-book.ts'
+import { nodesOf } from '../scheduler/gang.ts'
 import type { NodeLinks, Scheduler } from '../scheduler/shell.ts'
 
 type SocketData = { nodeId?: string; instanceId?: string }
@@ -44,6 +47,8 @@ type NodeSocket = Socket<NodeToServerEvents, ServerToNodeEvents, NoEvents, Socke
 const answerMs = 15_000
 /** A daemon that does not say within this time that it is there is taken for gone. */
 const presentMs = 3000
+/** Whoever sends it tries again. */
+const gangMs = 5000
 /** Somebody is looking at the launch form. */
 const estimateMs = 5000
 /** A tokenizer of a hundred thousand tokens is read first. */
@@ -106,7 +111,7 @@ export class NodeHub implements NodeLinks {
         const nodeId = known(socket, heartbeat.nodeId)
         const expected = this.#runs
           .list()
-          .filter((run) => run.nodeId === nodeId && (isActive(run.state) || run.state === 'lost'))
+          .filter((run) => nodesOf(run).includes(nodeId) && (isActive(run.state) || run.state === 'lost'))
         this.#nodes.heartbeat(heartbeat, expected)
         return null
       }),
@@ -123,6 +128,13 @@ export class NodeHub implements NodeLinks {
         known(socket, told.nodeId)
         this.onExports(told)
         return null
+      }),
+    )
+    socket.on('gang', (message, acknowledge) =>
+      answer(acknowledge, async () => {
+        const told = parseOrThrow(gangMessageSchema, message, 'MESSAGE_INVALID', 'gang')
+        known(socket, told.from)
+        return this.#passOn(told)
       }),
     )
     socket.on('disconnect', () => {
@@ -153,6 +165,28 @@ export class NodeHub implements NodeLinks {
       `another daemon is connected as node ${hello.nodeId} (${this.#nodes.find(hello.nodeId)?.hello.name})`,
       { hint: 'end it, or remove the file node-id from the copied state folder of this one' },
     )
+  }
+
+  /** Only among the nodes of one attempt, while it is theirs. */
+  async #passOn(message: GangMessage): Promise<null> {
+    const { runId, attempt, from, to } = message
+    const run = this.#runs.find(runId)
+    const among =
+      run?.attempt === attempt && (isActive(run.state) || run.state === 'lost') ? nodesOf(run) : []
+    if (!among.includes(from) || !among.includes(to))
+      throw new RankscopeError(
+        'STALE_ATTEMPT',
+        `node ${from} does not share attempt ${attempt} of run ${runId}`,
+      )
+    const ack: unknown =
+      (await this.#sockets
+        .get(to)
+        ?.timeout(gangMs)
+        .emitWithAck('gang', message)
+        .catch(() => silence)) ?? silence
+    const answered = parseOrThrow(ackSchema, ack, 'MESSAGE_INVALID', 'the node’s answer to gang')
+    if (!answered.ok) throw RankscopeError.fromPayload(answered.error)
+    return null
   }
 
   /** What the folders of a deleted run took on a node; null where it does not answer, or could not remove them. */

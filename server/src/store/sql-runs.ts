@@ -81,8 +81,10 @@ export async function updateRun(
   }
   const { config, progress, ...plain } = change
   // Before the run itself: a node too many is told of a deletion in vain, one too few keeps its folders.
-  if (typeof change.nodeId === 'string')
-    await insertRows(db, 'holders', ['runId', 'nodeId'], [[runId, change.nodeId]], 'on conflict do nothing')
+  const gang = progress?.gang?.map(({ nodeId }) => [runId, nodeId]) ?? []
+  const holders = typeof change.nodeId === 'string' ? [[runId, change.nodeId], ...gang] : []
+  if (holders.length > 0)
+    await insertRows(db, 'holders', ['runId', 'nodeId'], holders, 'on conflict do nothing')
   const row = await db
     .updateTable('runs')
     .set({

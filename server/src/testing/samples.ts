@@ -83,6 +83,7 @@ export function sampleHello(changes: Partial<NodeHello> = {}): NodeHello {
     devices: [{ id: 'cpu', kind: 'cpu', name: 'CPU', memoryBytes: 8e9, cores: 2 }],
     slots: 2,
     threadsPerRun: 1,
+    reach: null,
     backends: [{ name: 'cpu', available: true, detail: '' }],
     selectedBackend: 'cpu',
     models: [],

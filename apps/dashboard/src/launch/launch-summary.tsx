@@ -7,6 +7,7 @@ import { formatDuration } from '../common/format.ts'
 import { ErrorNotice } from '../common/notice.tsx'
 import type { Finding } from './draft.ts'
 import { MemoryTable } from './memory-table.tsx'
+import { PlacementList } from './placement-list.tsx'
 import type { AskedOutlook } from './use-memory-outlook.ts'
 
 type Props = {
@@ -70,6 +71,7 @@ export function LaunchSummary(props: Props) {
         ) : null}
         {first ? <BatchArithmetic config={first} /> : null}
         {memory ? <MemoryTable outlook={memory} /> : null}
+        {memory ? <PlacementList outlook={memory} /> : null}
         {errors.length > 0 ? (
           <Alert color="red" title="Not yet" p="sm" data-testid="launch-errors">
             <FindingList findings={errors} />

@@ -19,7 +19,7 @@ const node = (name: string, ...plans: (MemoryPlan | RankscopeError)[]): Estimate
 })
 
 it('a run is shown on the node with the most room, and fits where it fits there', () => {
-  const answer = { nodes: [node('small', plan(2, 4, 3)), node('large', plan(2, 4, 9))] }
+  const answer = { nodes: [node('small', plan(2, 4, 3)), node('large', plan(2, 4, 9))], placements: [] }
   expect(memoryOutlook([lora], answer)).toMatchObject({
     rows: [{ index: 0, nodeName: 'large' }],
     findings: [],
@@ -29,7 +29,10 @@ it('what fits with short examples only is a warning, what fits nowhere an error,
   const gibibyte = 2 ** 30
   const tight = plan(2 * gibibyte, 4 * gibibyte, 3 * gibibyte)
   const impossible = plan(5 * gibibyte, 6 * gibibyte, 3 * gibibyte)
-  const { findings } = memoryOutlook([lora, hdPissa], { nodes: [node('a', tight, impossible)] })
+  const { findings } = memoryOutlook([lora, hdPissa], {
+    nodes: [node('a', tight, impossible)],
+    placements: [],
+  })
   expect(findings).toMatchObject([
     { severity: 'warning', method: 'lora', message: expect.stringMatching(/up to 4 GiB.*a offers 3 GiB/) },
     {
@@ -41,10 +44,10 @@ it('what fits with short examples only is a warning, what fits nowhere an error,
 })
 it('a node that cannot run it counts only where all refuse, and then its reason is given', () => {
   const refusal = new RankscopeError('MODEL_NOT_FOUND', 'there is no such model', { hint: 'name another' })
-  expect(memoryOutlook([lora], { nodes: [node('a', refusal), node('b', plan(1, 1, 2))] }).findings).toEqual(
-    [],
-  )
-  expect(memoryOutlook([lora], { nodes: [node('a', refusal)] }).findings).toMatchObject([
+  expect(
+    memoryOutlook([lora], { nodes: [node('a', refusal), node('b', plan(1, 1, 2))], placements: [] }).findings,
+  ).toEqual([])
+  expect(memoryOutlook([lora], { nodes: [node('a', refusal)], placements: [] }).findings).toMatchObject([
     { severity: 'warning', message: expect.stringContaining('there is no such model'), hint: 'name another' },
   ])
 })

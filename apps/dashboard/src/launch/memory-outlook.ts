@@ -14,6 +14,8 @@ export type MemoryOutlook = {
   /** One per run that some node could take, on the node with the most room. */
   rows: readonly MemoryRow[]
   findings: readonly Finding[]
+  /** By configuration: where its devices would go now, or what it would wait for. */
+  placements: EstimateAnswer['placements']
 }
 
 /** Configurations that differ only in what memory does not depend on are asked about once. */
@@ -53,7 +55,7 @@ export function memoryOutlook(configs: readonly RunConfig[], answer: EstimateAns
         method,
       })
   })
-  return { rows, findings }
+  return { rows, findings, placements: answer.placements }
 }
 
 const room = ({ availableBytes, most }: MemoryPlan) => availableBytes - most.totalBytes

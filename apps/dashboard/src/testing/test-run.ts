@@ -13,6 +13,7 @@ export function testRun(change: Partial<RunView> = {}, config: Partial<RunConfig
       ...config,
     }),
     nodeId: null,
+    gang: [],
     createdMs: 0,
     startedMs: null,
     endedMs: null,

@@ -1,0 +1,112 @@
+/** A server, and nodes on hosts of their own (hosts.ts) that share runs. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { LauncherName, RunView } from '@rankscope/protocol'
+import { ApiClient } from '../scripts/api-client.ts'
+import {
+  type ServerProcess,
+  type StackProcess,
+  startNodeProcess,
+  startServerProcess,
+} from '../scripts/local-stack.ts'
+import { Hosts } from './hosts.ts'
+
+const nodeToken = 'token-of-the-cluster-tests'
+
+export class Cluster {
+  readonly hosts: Hosts
+  readonly #folder = mkdtempSync(join(tmpdir(), 'rankscope-cluster-'))
+  readonly #launcher: LauncherName
+  readonly #slots: readonly number[]
+  readonly #nodes: StackProcess[] = []
+  #server!: ServerProcess
+  api!: ApiClient
+
+  /** A node with so many slots for each entry. */
+  constructor(id: string, slots: readonly number[], launcher: LauncherName = 'agent') {
+    this.hosts = new Hosts(id, slots.length)
+    this.#slots = slots
+    this.#launcher = launcher
+  }
+
+  get url(): string {
+    return this.#server.url
+  }
+
+  get headers(): Record<string, string> {
+    return { authorization: `Bearer ${this.#server.token}`, 'content-type': 'application/json' }
+  }
+
+  async start(): Promise<void> {
+    this.hosts.make()
+    this.#server = await startServerProcess({
+      state: join(this.#folder, 'server'),
+      host: this.hosts.serverAddress,
+      port: 0,
+      nodeToken,
+      log: join(this.#folder, 'server.log'),
+    })
+    this.api = new ApiClient(this.#server.url, this.#server.token)
+    for (let i = 0; i < this.#slots.length; i++) await this.startNode(i)
+  }
+
+  async startNode(index: number): Promise<void> {
+    this.#nodes[index] = await startNodeProcess({
+      server: this.#server,
+      state: this.#state(index),
+      name: `host${index}`,
+      slots: this.#slots[index]!,
+      threads: 1,
+      models: [],
+      data: [],
+      reach: { launcher: this.#launcher, address: this.hosts.address(index) },
+      inside: this.hosts.inside(index),
+      log: this.#log(index),
+    })
+  }
+
+  /** Everything that a node keeps of a run’s attempt. */
+  runFolder(index: number, run: RunView): string {
+    return join(this.#state(index), 'runs', run.runId, String(run.attempt))
+  }
+
+  async until(runId: string, wanted: (run: RunView) => boolean): Promise<RunView> {
+    for (;;) {
+      const run = await this.api.run(runId)
+      if (wanted(run)) return run
+      if (run.state === 'failed') throw new Error(`${run.name}: ${run.error?.code} ${run.error?.message}`)
+      await delay(50)
+    }
+  }
+
+  /** Processes of a host beside its daemon. */
+  leftOn(index: number): string[] {
+    return this.hosts.processIds(index).flatMap((processId) => {
+      try {
+        const command = readFileSync(`/proc/${processId}/cmdline`, 'utf8').replaceAll('\0', ' ')
+        return processId === this.#nodes[index]?.processId || command === ''
+          ? []
+          : [`${processId} ${command}`]
+      } catch {
+        return []
+      }
+    })
+  }
+
+  async end(): Promise<void> {
+    this.hosts.remove()
+    this.#server?.signal('SIGKILL')
+    await this.#server?.gone
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #state(index: number): string {
+    return join(this.#folder, `host${index}`)
+  }
+
+  #log(index: number): string {
+    return join(this.#folder, 'logs', `host${index}.log`)
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Hosts of their own on one Linux machine, for tests of runs over several: network namespaces behind a bridge, each with
+ * its own host name and shared memory. Only root can make them.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+
+/** Why hosts cannot be made here; null where they can. */
+export function hostsMissing(): string | null {
+  if (process.getuid?.() !== 0) return 'skipped: only root can make network namespaces'
+  if (spawnSync('ip', ['netns']).status !== 0) return 'skipped: ip netns is not there (Debian: iproute2)'
+  if (spawnSync('mpirun', ['--version']).status !== 0)
+    return 'skipped: mpirun is not installed (Debian: openmpi-bin, libopenmpi-dev)'
+  return null
+}
+
+export class Hosts {
+  readonly #id: string
+  readonly #network: string
+  readonly #count: number
+
+  /** `id`: one or two letters, by which namespaces of several tests are told apart. */
+  constructor(id: string, count: number) {
+    this.#id = `rs${id}${(process.pid % 4096).toString(16)}`
+    this.#network = `10.${64 + (process.pid % 60)}.${Math.floor(process.pid / 60) % 250}`
+    this.#count = count
+  }
+
+  /** Of the machine itself, where the server listens. */
+  get serverAddress(): string {
+    return `${this.#network}.254`
+  }
+
+  address(index: number): string {
+    return `${this.#network}.${index + 1}`
+  }
+
+  make(): void {
+    const bridge = `${this.#id}b`
+    ip(`link add ${bridge} type bridge`)
+    ip(`addr add ${this.serverAddress}/24 dev ${bridge}`)
+    ip(`link set ${bridge} up`)
+    for (let i = 0; i < this.#count; i++) {
+      const [namespace, outer] = [this.#namespace(i), this.#link(i)]
+      ip(`netns add ${namespace}`)
+      ip(`link add ${outer} type veth peer name eth0 netns ${namespace}`)
+      ip(`link set ${outer} master ${bridge} up`)
+      ip(`-n ${namespace} addr add ${this.address(i)}/24 dev eth0`)
+      for (const device of ['lo', 'eth0']) ip(`-n ${namespace} link set ${device} up`)
+    }
+  }
+
+  /** What runs a command on a host. */
+  inside(index: number): string[] {
+    const script = `hostname host${index}; mount -t tmpfs tmpfs /dev/shm; exec "$@"`
+    const apart = ['unshare', '--uts', '--mount', '--ipc', 'sh', '-c', script, '_']
+    return ['ip', 'netns', 'exec', this.#namespace(index), ...apart]
+  }
+
+  processIds(index: number): number[] {
+    return output(['netns', 'pids', this.#namespace(index)])
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(Number)
+  }
+
+  /** Ends what still runs there, and removes them. */
+  remove(): void {
+    for (let i = 0; i < this.#count; i++) {
+      for (const processId of this.processIds(i)) process.kill(processId, 'SIGKILL')
+      ip(`netns del ${this.#namespace(i)}`)
+    }
+    ip(`link del ${this.#id}b`)
+  }
+
+  #namespace(index: number): string {
+    return `${this.#id}n${index}`
+  }
+
+  #link(index: number): string {
+    return `${this.#id}v${index}`
+  }
+}
+
+function ip(command: string): void {
+  execFileSync('ip', command.split(' '))
+}
+
+function output(words: string[]): string {
+  return spawnSync('ip', words, { encoding: 'utf8' }).stdout ?? ''
+}

@@ -1,0 +1,103 @@
+/** One MPI job: mpirun, started, asked to end, and killed when it is deaf. What runs it never loads MPI itself. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { RankscopeError } from '@rankscope/protocol'
+
+/** Ranks of one host: how many, where, and what each of them is. */
+export interface HostRanks {
+  /** null: this host. */
+  readonly address: string | null
+  readonly devices: number
+  readonly command: readonly string[]
+}
+
+export interface Job {
+  /** Resolves with how the job ended; throws COLLECTIVE_FAILED where the launcher cannot be started. */
+  readonly ended: Promise<string>
+  /** Asks, and kills what does not listen. */
+  end(): void
+}
+
+const killAfterMs = 3000
+const endPollMs = 50
+const closeAfterMs = 500
+
+/** Open MPI that finds a dead link within seconds rather than hours; measured in docs/clusters.md. */
+export const keepAlive = [
+  ...['--mca', 'oob_tcp_keepalive_time', '3'],
+  ...['--mca', 'oob_tcp_keepalive_intvl', '1'],
+  ...['--mca', 'oob_tcp_keepalive_probes', '3'],
+]
+
+/** RANKSCOPE_MPIRUN names another launcher, options included. The first host has the first ranks. */
+export function startJob(hosts: readonly HostRanks[], options: readonly string[] = []): Job {
+  const asRoot = process.getuid?.() === 0 ? ['--allow-run-as-root'] : []
+  const own = process.env['RANKSCOPE_MPIRUN']?.split(' ').filter((word) => word !== '')
+  const [command = 'mpirun', ...before] = own ?? ['mpirun', ...asRoot, '--oversubscribe', '--bind-to', 'none']
+  const ranks = hosts.flatMap(({ address, devices, command: rank }, index) => [
+    ...(index > 0 ? [':'] : []),
+    ...(address === null ? [] : ['--host', `${address}:${devices}`]),
+    ...['-n', String(devices), ...rank],
+  ])
+  const job = spawn(command, [...before, ...options, ...ranks], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let complaints = ''
+  job.stderr.on('data', (part) => {
+    complaints = (complaints + part).slice(-2000)
+    // Into the log of the run on this node.
+    process.stderr.write(part)
+  })
+  const leave = () => endNow(job)
+  process.once('exit', leave)
+  let patience: NodeJS.Timeout | undefined
+  const ended = new Promise<string>((resolve, reject) => {
+    job.once('error', (cause) => {
+      process.off('exit', leave)
+      reject(
+        new RankscopeError('COLLECTIVE_FAILED', `${command} cannot be started: ${cause.message}`, {
+          cause,
+          hint: 'Install Open MPI (Debian: openmpi-bin and libopenmpi-dev), or set parallel.mode to virtual.',
+        }),
+      )
+    })
+    // What the launcher started may hold on to its output.
+    job.once('exit', () => setTimeout(() => job.stderr.destroy(), closeAfterMs).unref())
+    job.once('close', (status, signal) => {
+      clearTimeout(patience)
+      process.off('exit', leave)
+      const reason = String(signal ?? `exit code ${status}`)
+      const lines = complaints.trim().split('\n').slice(-6)
+      resolve(complaints === '' ? reason : `${reason}: ${lines.join(' / ')}`)
+    })
+  })
+  return {
+    ended,
+    end() {
+      job.kill('SIGTERM')
+      patience ??= setTimeout(() => job.kill('SIGKILL'), killAfterMs)
+    },
+  }
+}
+
+/**
+ * For the moment in which this process leaves, when no timer runs any more: asks the launcher to end its ranks, and kills
+ * it when it does not.
+ */
+function endNow(job: ChildProcess): void {
+  job.kill('SIGTERM')
+  const clock = new Int32Array(new SharedArrayBuffer(4))
+  for (let waitedMs = 0; waitedMs < killAfterMs; waitedMs += endPollMs) {
+    if (job.pid === undefined || hasEnded(job.pid)) return
+    Atomics.wait(clock, 0, 0, endPollMs)
+  }
+  job.kill('SIGKILL')
+}
+
+/** Gone, or waiting for its parent to notice, which this process no longer does. */
+function hasEnded(processId: number): boolean {
+  try {
+    const status = readFileSync(`/proc/${processId}/stat`, 'utf8')
+    return status.slice(status.lastIndexOf(')') + 2).startsWith('Z')
+  } catch {
+    return true
+  }
+}
