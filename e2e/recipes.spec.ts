@@ -28,6 +28,8 @@ test('a recipe in full starts nothing before model, data and test file are named
   const model = await offeredModel(stack)
   for (const name of ['train.json', 'test.json'])
     writeFileSync(join(stack.dataFolder, name), JSON.stringify([{ query: 'What is 1 + 1?', response: '2' }]))
+  const problem = { problem: 'What is 1 + 1?', solution: 'It is $\\boxed{2}$.' }
+  writeFileSync(join(stack.dataFolder, 'math.jsonl'), `${JSON.stringify(problem)}\n`)
   await page.goto(stack.address)
   await page.getByRole('link', { name: 'Recipes' }).first().click()
   const card = page.getByTestId('recipe-table1-llama2')
@@ -40,6 +42,9 @@ test('a recipe in full starts nothing before model, data and test file are named
   await form.getByLabel('Mathematics').fill(join(stack.dataFolder, 'train.json'))
   await expect(form.getByTestId('recipe-problems')).not.toContainText('Llama-2-7B')
   await form.getByLabel('GSM8K test file').fill(join(stack.dataFolder, 'test.json'))
+  await expect(form.getByTestId('recipe-problems')).toContainText('test problems of MATH')
+  await expect(form.getByRole('button', { name: 'Launch in full' })).toBeDisabled()
+  await form.getByLabel('MATH test file').fill(join(stack.dataFolder, 'math.jsonl'))
   // What the node says of the memory stands beside the launch.
   await expect(form).toContainText('Memory, at most of')
   await expect(form.getByRole('button', { name: 'Launch 3 runs in full' })).toBeEnabled()
