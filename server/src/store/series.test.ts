@@ -89,8 +89,7 @@ describe('covering a range of steps', () => {
 
 it('the size of joined groups is the least that keeps within the limit', () => {
   const groupsOf = (from: number, to: number, level: number, size: number) => {
-    const width = bucketWidth(level)
-    const indices = Array.from({ length: (to - from) / width }, (_, index) => from / width + index)
+    const indices = Array.from({ length: (to - from) / bucketWidth(level) }, (_, index) => index)
     return new Set(indices.map((index) => Math.floor(index / size))).size
   }
   const range = fc.tuple(

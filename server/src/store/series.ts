@@ -81,14 +81,14 @@ export function limitBuckets(buckets: Bucket[], limit: number): Bucket[] {
 
 /**
  * How many neighbours of each stretch (points, or buckets of its level) to join, so that all stretches together give at
- * most `limit`. Groups begin at multiples of it.
+ * most `limit`. Groups are counted from the beginning of their stretch.
  */
 export function joinSize(stretches: readonly Stretch[], limit: number): number {
   const groups = (size: number) =>
-    stretches.reduce((sum, { level, from, to }) => {
-      const width = bucketWidth(level)
-      return sum + Math.floor((to / width - 1) / size) - Math.floor(from / width / size) + 1
-    }, 0)
+    stretches.reduce(
+      (sum, { level, from, to }) => sum + Math.ceil((to - from) / bucketWidth(level) / size),
+      0,
+    )
   const most = Math.max(...stretches.map(({ level, from, to }) => (to - from) / bucketWidth(level)))
   let size = 2
   while (groups(size) > limit && size < most) size++

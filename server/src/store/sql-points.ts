@@ -267,7 +267,7 @@ async function readJoined(
             sum("value" is null) as "nanCount"
           from "points"
           where "runKey" = ${runKey} and "nameKey" = ${nameKey} and "step" >= ${from} and "step" < ${to}
-          group by "step" / cast(${size} as integer)) as g
+          group by ("step" - cast(${from} as integer)) / cast(${size} as integer)) as g
         join "points" as p on p."runKey" = ${runKey} and p."nameKey" = ${nameKey} and p."step" = g."end"
         order by g."end"`
     : sql<JoinedRow>`select b."step", b."timeMs", b."last", g."min", g."max", g."count", g."nanCount"
@@ -276,7 +276,7 @@ async function readJoined(
           from "buckets"
           where "runKey" = ${runKey} and "nameKey" = ${nameKey} and "level" = ${level}
             and "bucket" >= ${from / width} and "bucket" < ${to / width}
-          group by "bucket" / cast(${size} as integer)) as g
+          group by ("bucket" - cast(${from / width} as integer)) / cast(${size} as integer)) as g
         join "buckets" as b on b."runKey" = ${runKey} and b."nameKey" = ${nameKey} and b."level" = ${level}
           and b."bucket" = g."end"
         order by g."end"`
