@@ -116,7 +116,7 @@ export const trainingSchema = z.strictObject({
   products: field(z.enum(['float32', '3xTF32', 'TF32']).default('float32'), {
     title: 'Products of float32',
     description:
-      'How a training pass multiplies matrices of float32. 3xTF32: on tensor cores, each number in two parts, about a tenth as exact as float32 and 300 times as exact as TF32 (measured on an H200); TF32: each number cut to 11 significant bits, the fastest. Only on the backend cuda. Updates and evaluation multiply in float32.',
+      'How a training pass multiplies matrices of float32. 3xTF32: on tensor cores, each number in two parts, with about ten times the error of float32 (measured on an H200); TF32: each number cut to 11 significant bits, the fastest. Only on the backend cuda. Updates and evaluation multiply in float32.',
     advanced: true,
   }),
   lossReduction: field(z.enum(['microbatch-mean', 'token-mean']).default('microbatch-mean'), {

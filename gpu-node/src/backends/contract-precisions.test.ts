@@ -47,7 +47,7 @@ describe.skipIf(!onGpu && emulationMissing)(
 
     test('3xTF32 is close to float32 where operands are split in several pieces; TF32 and bfloat16 are what they are', async () => {
       const float32 = await errorOfProduct({})
-      // Tensor cores cut what they add up: 13 times the error of float32 was measured on an H200, a 300th of that of TF32.
+      // Tensor cores cut what they add up: 13 times the error of float32 was measured on an H200.
       expect(await errorOfProduct({ products: '3xTF32' })).toBeLessThan((onGpu ? 30 : 2) * float32)
       expect(float32).toBeLessThan(3e-6)
       const tf32 = await errorOfProduct({ products: 'TF32' })

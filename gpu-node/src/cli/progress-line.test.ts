@@ -40,6 +40,14 @@ describe('progress without a terminal', () => {
     expect(lines[1]).toContain('measuring spectra 8 %, about 6 min left')
   })
 
+  it('a phase that says itself how long it takes is taken at its word, once', () => {
+    const measuring = { kind: 'phase', phase: 'measuring-spectra' } as const
+    line.show({ ...measuring, progress: 0, detail: null })
+    vi.setSystemTime(Date.now() + 31_000)
+    line.show({ ...measuring, progress: 0.5, detail: 'about 40 s left' })
+    expect(lines.at(-1)).toMatch(/^measuring spectra 50 % \(about 40 s left\) \(for 31 s\)$/)
+  })
+
   it('a record breaks the silence where no timer has its turn', () => {
     phase('loading-model', 0)
     vi.setSystemTime(Date.now() + 31_000)

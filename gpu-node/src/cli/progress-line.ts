@@ -3,6 +3,7 @@
  * the training, and whenever nothing was said for 30 s; with the time left where it can be told from what is done.
  */
 import { type RecordBody, scalarNames } from '@rankscope/protocol'
+import { duration, timeLeft } from '../run/time-left.ts'
 
 const barWidth = 24
 /** Silence beyond this is broken where the output is no terminal. */
@@ -92,7 +93,8 @@ export class ProgressLine {
     const share = progress === null ? '' : ` ${Math.round(progress * 100)} %`
     const isNew = phase !== this.#phase
     if (isNew) this.#enter(phase, progress ?? 0)
-    const left = progress === null ? '' : this.#left(progress)
+    // A phase that knows its work better than its share says so itself.
+    const left = progress === null || detail?.endsWith(' left') ? '' : this.#left(progress)
     this.#tell(`${phase.replaceAll('-', ' ')}${share}${detail ? ` (${detail})` : ''}${left}`, isNew)
   }
 
@@ -104,8 +106,9 @@ export class ProgressLine {
   /** From the pace of the phase so far; empty where too little is done to say. */
   #left(share: number): string {
     const { ms, share: first } = this.#from
-    if (share - first < knownFrom || share >= 1) return ''
-    return `, about ${duration(((this.#now() - ms) * (1 - share)) / (share - first))} left`
+    if (share - first < knownFrom) return ''
+    const left = timeLeft((share - first) / (1 - first), this.#now() - ms)
+    return left === null ? '' : `, ${left}`
   }
 
   /** On a terminal at once; elsewhere where it is due, or nothing was said for long. */
@@ -130,11 +133,4 @@ export class ProgressLine {
 function bar(share: number): string {
   const filled = Math.round(Math.min(1, share) * barWidth)
   return `[${'='.repeat(filled)}${' '.repeat(barWidth - filled)}]`
-}
-
-function duration(ms: number): string {
-  const seconds = Math.round(ms / 1000)
-  if (seconds < 120) return `${seconds} s`
-  const minutes = Math.round(seconds / 60)
-  return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }

@@ -22,7 +22,7 @@ const killAfterMs = 3000
 const endPollMs = 50
 const closeAfterMs = 500
 
-/** Open MPI that finds a dead link within seconds rather than hours; measured in docs/clusters.md. */
+/** Open MPI that finds a dead link within seconds rather than hours. */
 export const keepAlive = [
   ...['--mca', 'oob_tcp_keepalive_time', '3'],
   ...['--mca', 'oob_tcp_keepalive_intvl', '1'],

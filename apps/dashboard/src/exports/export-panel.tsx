@@ -6,6 +6,7 @@ import {
   exportRequestSchema,
   hasAdapter,
   type RunView,
+  storedDtypes,
 } from '@rankscope/protocol'
 import { IconFileExport, IconZoomQuestion } from '@tabler/icons-react'
 import { useMemo, useState } from 'react'
@@ -26,15 +27,13 @@ const formLabels: Record<Form, string> = {
   delta: 'ΔW as safetensors',
 }
 
-const dtypes = ['float32', 'bfloat16', 'float16'] as const
-
 export function ExportPanel({ store, run }: { store: RunStore; run: RunView }) {
   const stores = useMemo(() => [store], [store])
   useTopicVersion(stores, 'files')
   const { jobs, start, cancel } = useExports(run.runId)
   const [form, setForm] = useState<Form>('model')
   const [checkpoint, setCheckpoint] = useState<string | null>(null)
-  const [dtype, setDtype] = useState<(typeof dtypes)[number]>('float32')
+  const [dtype, setDtype] = useState<(typeof storedDtypes)[number]>('float32')
   const [shardGib, setShardGib] = useState<number | string>('')
   const [by, setBy] = useState<'rank' | 'energy'>('rank')
   const [rank, setRank] = useState<number | string>(16)
@@ -87,7 +86,7 @@ export function ExportPanel({ store, run }: { store: RunStore; run: RunView }) {
             <>
               <Select
                 label="Stored as"
-                data={dtypes}
+                data={storedDtypes}
                 value={dtype}
                 onChange={(value) => setDtype(value as typeof dtype)}
                 allowDeselect={false}
