@@ -17,10 +17,12 @@
 
 #include <stdint.h>
 
-#define RS_INTERFACE_VERSION 5
+#define RS_INTERFACE_VERSION 6
 
 enum { RS_OK = 0, RS_BAD_ARGUMENT = 1, RS_OUT_OF_MEMORY = 2 };
 enum { RS_FLOAT32 = 0, RS_TF32 = 1, RS_BFLOAT16 = 2, RS_3XTF32 = 3 };
+/* How floats lie in a file of weights, little-endian. */
+enum { RS_STORED_FLOAT32 = 0, RS_STORED_BFLOAT16 = 1, RS_STORED_FLOAT16 = 2 };
 
 #if defined(__GNUC__)
 #define RS_API __attribute__((visibility("default")))
@@ -158,6 +160,15 @@ RS_API int rs_column_sum(float *out, const float *x, const float *y, int64_t row
 
 /* out [columns, rows] = transpose of x [rows, columns]. */
 RS_API int rs_transpose(float *out, const float *x, int64_t rows, int64_t columns);
+
+/* ---- widen.c ---- */
+
+/*
+ * out = x [rows, columns] as float32, exact, in one pass over both; `transposed`: out is [columns, rows]. x is the host's, bytes
+ * of a file in the form `stored` (RS_STORED_*) at an address that suits its elements; when it returns x may change. NaN
+ * stays NaN, not with the same bits.
+ */
+RS_API int rs_widen(float *out, const void *x, int64_t rows, int64_t columns, int stored, int transposed);
 
 /* ---- norm.c ---- */
 

@@ -22,6 +22,12 @@ typedef struct {
   int32_t unused;
 } Elementwise;
 typedef struct {
+  float *out;
+  const void *x;
+  int64_t rows, columns, all_rows; /* of this part; of the whole, where it is transposed */
+  int32_t bytes, float16; /* of an element; of two bytes it is float16 or else bfloat16 */
+} Widen;
+typedef struct {
   float *target, *compensation;
   const float *x;
   int64_t count;
@@ -159,7 +165,7 @@ typedef struct {
   K(add, Elementwise) K(subtract, Elementwise) K(multiply, Elementwise) K(divide, Elementwise) K(maximum, Elementwise) \
       K(square_root, Elementwise) K(add_row, Elementwise) K(multiply_row, Elementwise) K(scale, Elementwise) \
           K(multiply_one_plus, Elementwise) K(round_bfloat16, Elementwise) K(accumulate, Accumulate) \
-              K(compensated_accumulate, Accumulate) K(copy_rows, CopyRows) K(transpose, CopyRows) \
+              K(compensated_accumulate, Accumulate) K(copy_rows, CopyRows) K(transpose, CopyRows) K(widen, Widen) K(widen_transposed, Widen) \
                   K(column_sum, ColumnSum) K(column_total, ColumnSum) K(squares, Squares) \
                       K(squares_total, SquaresTotal) K(rms_norm, Norm) K(rms_norm_gradient, NormGradient) \
                           K(rope, Rope) K(swiglu, Swiglu) K(swiglu_gradient, Swiglu) K(dropout, Dropout) \

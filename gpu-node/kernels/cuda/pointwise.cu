@@ -45,6 +45,32 @@ KERNEL(transpose, RS_BLOCK) {
     if (x + i < p.width && y + column < p.rows) p.to[(x + i) * p.rows + y + column] = tile[column * 33 + i];
 }
 
+/* Element i of floats as a file of weights holds them. */
+__device__ static float stored_float(const void *x, int64_t i, int32_t bytes, int32_t float16) {
+  if (bytes == 4) return ((const float *)x)[i];
+  uint32_t half = ((const uint16_t *)x)[i];
+  if (!float16) return __uint_as_float(half << 16);
+  uint32_t sign = (half & 0x8000u) << 16, magnitude = half & 0x7fffu;
+  if (magnitude < 0x400u) return __uint_as_float(sign | __float_as_uint((float)magnitude * 0x1p-24f));
+  uint32_t bits = magnitude << 13;
+  return __uint_as_float(sign | (magnitude < 0x7c00u ? bits + (112u << 23) : bits | 0x7f800000u));
+}
+
+KERNEL(widen, RS_BLOCK) { EACH(i, p.rows * p.columns) p.out[i] = stored_float(p.x, i, p.bytes, p.float16); }
+
+/* out [columns, all_rows] from its column on = transpose of x [rows, columns], tiles as in transpose. */
+KERNEL(widen_transposed, RS_BLOCK) {
+  SHARED_ARRAY(float, tile, 32 * 33);
+  int64_t x = (int64_t)blockIdx.x * 32, y = (int64_t)blockIdx.y * 32;
+  int column = threadIdx.x % 32, first = threadIdx.x / 32;
+  for (int i = first; i < 32; i += 8)
+    if (y + i < p.rows && x + column < p.columns)
+      tile[i * 33 + column] = stored_float(p.x, (y + i) * p.columns + x + column, p.bytes, p.float16);
+  __syncthreads();
+  for (int i = first; i < 32; i += 8)
+    if (x + i < p.columns && y + column < p.rows) p.out[(x + i) * p.all_rows + y + column] = tile[column * 33 + i];
+}
+
 /* Half-split rotation; position = row mod sequence. */
 KERNEL(rope, RS_BLOCK) {
   int64_t half = p.head_dim / 2;

@@ -17,6 +17,7 @@ import {
   adamFollowsFormula,
   hdPissaAgrees,
   productsSeeUpdates,
+  storedFloatsAreExact,
   updatesFollowFormulas,
 } from '../testing/backends/contract-updates.ts'
 import { expectClose, magnitude } from '../testing/backends/expect-close.ts'
@@ -47,6 +48,7 @@ describe.each(await contractBackends())('%s', (_, { backend, missing }) => {
     test('perToken is the loss of each row, 0 where ignored', perTokenLoss)
     test.each([{ window: 0 }, { window: 3 }])('a cache with window $window gives full attention', cacheAgrees)
     test('in-place updates follow their formulas', updatesFollowFormulas)
+    test('stored floats arrive exact', storedFloatsAreExact)
     test('a product after an in-place update sees the new values', productsSeeUpdates)
     test('AdamW follows the formula of torch over three steps', adamFollowsFormula)
     test.each([true, false])('the HD-PiSSA update, second order %s, is the sum over devices', hdPissaAgrees)

@@ -7,11 +7,12 @@ import { createReadStream, existsSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { RankscopeError } from '@rankscope/protocol'
 import { type LlamaConfig, readConfigFile } from './config.ts'
+import type { FloatDtype } from './dtypes.ts'
 import { readStopTokens } from './generation-config.ts'
 import { readJsonFile } from './json-file.ts'
 import { embeddingName, headName, type ParameterSpec, parameterSpecs } from './parameters.ts'
 import { fileAsModel, folderWithoutConfig, foreignWeights } from './recognise.ts'
-import { readFloat32, readTransposed, sameValues, type TensorInfo } from './safetensors.ts'
+import { readFloat32, readTransposed, requireFloats, sameValues, type TensorInfo } from './safetensors.ts'
 import { openWeights } from './shards.ts'
 
 export interface ModelFolder {
@@ -24,6 +25,8 @@ export interface ModelFolder {
   readonly notes: readonly string[]
   /** Values of one parameter in the shape that its spec names (linear weights transposed to [in, out]). */
   read(spec: ParameterSpec): Float32Array
+  /** Where one parameter lies, and in which form. Throws MODEL_BROKEN for integers. */
+  source(spec: ParameterSpec): TensorInfo & { readonly dtype: FloatDtype }
 }
 
 /**
@@ -61,6 +64,7 @@ export function openModelFolder(folder: string): ModelFolder {
       const source = sources.get(spec.name) as TensorInfo
       return spec.transposed ? readTransposed(source) : readFloat32(source)
     },
+    source: (spec) => requireFloats(sources.get(spec.name) as TensorInfo),
   }
 }
 

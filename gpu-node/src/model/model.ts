@@ -1,9 +1,11 @@
 /** A model in memory: its config, and its weights as variables that methods adapt or update in place. */
 import type { Variable } from '@tensorflow/tfjs-core'
-import { parameter } from '../ops/index.ts'
+import { parameter, storedParameter, widensStored } from '../ops/index.ts'
 import type { LlamaConfig } from './config.ts'
-import { openModelFolder } from './folder.ts'
+import { type ModelFolder, openModelFolder } from './folder.ts'
+import type { ParameterSpec } from './parameters.ts'
 import { RopeTables } from './rope-table.ts'
+import { readBytes } from './safetensors.ts'
 
 export class Model {
   readonly config: LlamaConfig
@@ -48,11 +50,27 @@ export class Model {
  */
 export function loadModel(folder: string, onProgress?: (done: number, total: number) => void): Model {
   const opened = openModelFolder(folder)
+  const read = widensStored()
+    ? readerOfStored(opened)
+    : (spec: ParameterSpec) => parameter(opened.read(spec), spec.shape)
   const weights = new Map(
     opened.specs.map((spec, index) => {
       onProgress?.(index, opened.specs.length)
-      return [spec.name, parameter(opened.read(spec), [...spec.shape])]
+      return [spec.name, read(spec)]
     }),
   )
   return new Model(opened.config, weights, folder, opened.stopTokenIds)
+}
+
+/** Reads files as they are, through one buffer: fresh memory for each tensor would cost as much as reading it. */
+function readerOfStored(opened: ModelFolder): (spec: ParameterSpec) => Variable {
+  const sources = opened.specs.map((spec) => opened.source(spec))
+  const buffer = new Uint8Array(Math.max(0, ...sources.map(({ sizeBytes }) => sizeBytes)))
+  return (spec) => {
+    const source = opened.source(spec)
+    // Of float64 only a copy in float32 fits.
+    if (source.dtype === 'F64') return parameter(opened.read(spec), spec.shape)
+    const bytes = readBytes(source, buffer)
+    return storedParameter({ bytes, dtype: source.dtype, transposed: spec.transposed }, spec.shape)
+  }
 }

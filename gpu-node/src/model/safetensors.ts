@@ -79,11 +79,11 @@ export function openSafetensors(file: string): SafetensorsFile {
   return { file, metadata: metadata.data, tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])) }
 }
 
-/** The bytes of one tensor, as stored. */
-export function readBytes(tensor: TensorInfo): Uint8Array {
+/** The bytes of one tensor, as stored; in the first bytes of `into` where it is given and large enough. */
+export function readBytes(tensor: TensorInfo, into?: Uint8Array<ArrayBuffer>): Uint8Array {
   const descriptor = openSync(tensor.file, 'r')
   try {
-    return readExactly(descriptor, tensor.file, tensor.offsetBytes, tensor.sizeBytes)
+    return readExactly(descriptor, tensor.file, tensor.offsetBytes, tensor.sizeBytes, into)
   } finally {
     closeSync(descriptor)
   }
@@ -106,13 +106,13 @@ export function sameValues(a: TensorInfo, b: TensorInfo): boolean {
 
 /** One tensor as float32, row-major. Throws MODEL_BROKEN for an integer tensor. */
 export function readFloat32(tensor: TensorInfo): Float32Array {
-  return decodeFloat32(readBytes(tensor), floatDtypeOf(tensor))
+  return decodeFloat32(readBytes(tensor), requireFloats(tensor).dtype)
 }
 
 /** One matrix [rows, columns] as float32 in the order of its transpose. Throws MODEL_BROKEN for an integer tensor. */
 export function readTransposed(tensor: TensorInfo): Float32Array {
   const [rows = 1, columns = 1] = tensor.shape
-  const dtype = floatDtypeOf(tensor)
+  const dtype = requireFloats(tensor).dtype
   return dtype === 'BF16'
     ? decodeBfloat16Transposed(readBytes(tensor), rows, columns)
     : transpose(decodeFloat32(readBytes(tensor), dtype), rows, columns)
@@ -120,7 +120,7 @@ export function readTransposed(tensor: TensorInfo): Float32Array {
 
 /** One tensor as float64, row-major, without loss. Throws MODEL_BROKEN for an integer tensor. */
 export function readFloat64(tensor: TensorInfo): Float64Array {
-  return decodeFloat64(readBytes(tensor), floatDtypeOf(tensor))
+  return decodeFloat64(readBytes(tensor), requireFloats(tensor).dtype)
 }
 
 /**
@@ -233,8 +233,10 @@ function checkCoverage(file: string, tensors: TensorInfo[], bodyStart: number, b
     throw broken(file, `${bodyStart + bodyBytes - end} bytes at its end belong to no tensor`)
 }
 
-function floatDtypeOf(tensor: TensorInfo): FloatDtype {
-  if (isFloatDtype(tensor.dtype)) return tensor.dtype
+/** The tensor itself. Throws MODEL_BROKEN where it holds integers. */
+export function requireFloats(tensor: TensorInfo): TensorInfo & { readonly dtype: FloatDtype } {
+  const { dtype } = tensor
+  if (isFloatDtype(dtype)) return { ...tensor, dtype }
   throw broken(tensor.file, `tensor ${tensor.name} holds ${tensor.dtype}, floating-point weights are needed`)
 }
 
@@ -243,8 +245,9 @@ function readExactly(
   file: string,
   position: number,
   length: number,
+  into?: Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length)
+  const bytes = into && into.length >= length ? into.subarray(0, length) : new Uint8Array(length)
   let done = 0
   while (done < length) {
     const read = readSync(descriptor, bytes, done, Math.min(length - done, 2 ** 30), position + done)

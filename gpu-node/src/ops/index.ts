@@ -23,7 +23,9 @@ export {
   lowRankUpdate,
   parameter,
   scale,
+  storedParameter,
   sumOfSquares,
+  widensStored,
   zero,
   zeroParameter,
 } from './update.ts'

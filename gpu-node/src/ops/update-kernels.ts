@@ -22,6 +22,15 @@ export interface AdamMoments {
   gradient: Tensor
 }
 
+/** Floats as a file of weights holds them, row-major and little-endian. */
+export interface StoredFloats {
+  /** At an address that is a multiple of an element's size; the caller may overwrite them after the call. */
+  readonly bytes: Uint8Array
+  readonly dtype: 'F32' | 'BF16' | 'F16'
+  /** A matrix [n, m] that becomes [m, n]. */
+  readonly transposed: boolean
+}
+
 /**
  * In-place changes of parameters. A parameter is a variable that owns its data alone, so an implementation may write
  * to its memory; one that cannot assigns a new tensor. Never called while a tape is being recorded.
@@ -29,6 +38,8 @@ export interface AdamMoments {
 export interface UpdateKernels {
   /** A new tensor holding a copy of the values, which the caller stays free to change. */
   upload(values: Float32Array, shape: number[]): Tensor
+  /** The same of what a file holds, widened on its way; a backend without it is given the values. */
+  widen?(stored: StoredFloats, shape: number[]): Tensor
   /** target += factor * x, equal shapes. */
   accumulate(target: Variable, x: Tensor, factor: number): void
   /**

@@ -7,7 +7,7 @@
 
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { getBackend, variable } from '@tensorflow/tfjs-core'
-import type { AdamMoments, AdamSettings, UpdateKernels } from './update-kernels.ts'
+import type { AdamMoments, AdamSettings, StoredFloats, UpdateKernels } from './update-kernels.ts'
 
 const byBackend = new Map<string, UpdateKernels>()
 
@@ -31,7 +31,23 @@ export function parameter(
   shape: readonly number[],
   { trainable = true } = {},
 ): Variable {
-  const tensor = updateKernels().upload(values, [...shape])
+  return owner(updateKernels().upload(values, [...shape]), trainable)
+}
+
+/** Whether the active backend takes what a file holds as it is, see `storedParameter`. */
+export function widensStored(): boolean {
+  return updateKernels().widen !== undefined
+}
+
+/**
+ * A variable of the given shape with the values of a file, widened by the backend: no array of float32 in between. Only where
+ * `widensStored`. The caller disposes of it.
+ */
+export function storedParameter(stored: StoredFloats, shape: readonly number[]): Variable {
+  return owner(updateKernels().widen!(stored, [...shape]), true)
+}
+
+function owner(tensor: Tensor, trainable: boolean): Variable {
   const made = variable(tensor, trainable)
   tensor.dispose()
   return made

@@ -41,6 +41,37 @@ const void *rs_stage(const void *host, int64_t bytes) {
   return (const void *)(uintptr_t)to;
 }
 
+/* Bytes of weights staged at once: some parts of the ring are read while others are filled. */
+#define WIDEN_BYTES (STAGE_BYTES / 4)
+
+int rs_widen(float *out, const void *x, int64_t rows, int64_t columns, int stored, int transposed) {
+  if (stored < RS_STORED_FLOAT32 || stored > RS_STORED_FLOAT16)
+    return rs_fail(RS_BAD_ARGUMENT, "floats cannot be stored in form %d", stored);
+  int bytes = stored == RS_STORED_FLOAT32 ? 4 : 2, float16 = stored == RS_STORED_FLOAT16;
+  if (!transposed) { /* its rows do not matter: cut anywhere */
+    int64_t count = rows * columns, part = WIDEN_BYTES / bytes;
+    for (int64_t first = 0; first < count; first += part) {
+      int64_t some = rs_min(part, count - first);
+      const void *staged = rs_stage((const char *)x + first * bytes, some * bytes);
+      if (!staged) return RS_DEVICE_FAILED;
+      TRY(LAUNCH_EACH(widen, some, .out = out + first, .x = staged, .rows = some, .columns = 1, .bytes = bytes,
+                      .float16 = float16));
+    }
+    return RS_OK;
+  }
+  if (rows == 0 || columns == 0) return RS_OK;
+  /* Whole tiles, so that a warp writes whole lines. */
+  int64_t part = rs_max(1, WIDEN_BYTES / (columns * bytes) / 32 * 32);
+  for (int64_t row = 0; row < rows; row += part) {
+    int64_t some = rs_min(part, rows - row);
+    const void *staged = rs_stage((const char *)x + row * columns * bytes, some * columns * bytes);
+    if (!staged) return RS_DEVICE_FAILED;
+    TRY(LAUNCH(widen_transposed, (columns + 31) / 32, (some + 31) / 32, 1, RS_BLOCK, 0, .out = out + row, .x = staged,
+               .rows = some, .columns = columns, .all_rows = rows, .bytes = bytes, .float16 = float16));
+  }
+  return RS_OK;
+}
+
 int rs_upload(void *to, const void *from, int64_t bytes) {
   return rs_check(cuda.cuMemcpyHtoDAsync_v2((Device)(uintptr_t)to, from, (size_t)bytes, stream), "upload");
 }

@@ -2,12 +2,12 @@
 import { RankscopeError } from '@rankscope/protocol'
 import type { LibraryHandle } from 'koffi'
 
-const interfaceVersion = 5
+const interfaceVersion = 6
 /** RS_OUT_OF_MEMORY of rankscope.h. */
 const outOfMemory = 2
 
 /** Memory that a kernel reads or writes: an address of `rs_allocate`, an array of the host, or NULL. */
-export type Pointer = bigint | Float32Array | Float64Array | Int32Array | BigInt64Array | null
+export type Pointer = bigint | Uint8Array | Float32Array | Float64Array | Int32Array | BigInt64Array | null
 
 /** Argument types of each function of rankscope.h; all of them return a status. */
 const p = 'void *'
@@ -46,6 +46,7 @@ const signatures = {
   rs_sum_of_squares: [p, p, p, n],
   rs_column_sum: [p, p, p, n, n],
   rs_transpose: [p, p, n, n],
+  rs_widen: [p, p, n, n, 'int', 'int'],
   rs_rms_norm: [p, p, p, p, n, n, f],
   rs_rms_norm_input_gradient: [p, p, p, p, p, 'int', n, n],
   rs_rms_norm_gain_gradient: [p, p, p, p, n, n],

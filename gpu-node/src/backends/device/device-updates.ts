@@ -1,8 +1,11 @@
 /** The in-place updates of the contract (ops/update-kernels.ts) on the device backend: they write to a parameter's memory. */
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { engine } from '@tensorflow/tfjs-core'
+import { engine, util } from '@tensorflow/tfjs-core'
 import type { AdamSettings, UpdateKernels } from '../../ops/update-kernels.ts'
 import type { DeviceBackend } from './device-backend.ts'
+
+/** RS_STORED_* of rankscope.h. */
+const storedForms = { F32: 0, BF16: 1, F16: 2 } as const
 
 export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {
   const { library } = backend
@@ -14,6 +17,14 @@ export function createDeviceUpdates(backend: DeviceBackend): UpdateKernels {
     upload(values, shape) {
       const made = backend.allocate(shape)
       library.upload(backend.address(made), values, values.byteLength)
+      backend.narrowCopies?.lasts(made.dataId)
+      return engine().makeTensorFromTensorInfo(made, backend)
+    },
+
+    widen({ bytes, dtype, transposed }, shape) {
+      const made = backend.allocate(shape)
+      const [rows = 1, columns = 1] = transposed ? [...shape].reverse() : [1, util.sizeFromShape(shape)]
+      library.widen(backend.address(made), bytes, rows, columns, storedForms[dtype], transposed ? 1 : 0)
       backend.narrowCopies?.lasts(made.dataId)
       return engine().makeTensorFromTensorInfo(made, backend)
     },

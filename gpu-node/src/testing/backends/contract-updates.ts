@@ -1,6 +1,8 @@
 /** The part of the contract that is about changing parameters in place: each update against its formula in float64. */
 import { memory, tensor } from '@tensorflow/tfjs-core'
 import { expect } from 'vitest'
+import { bytesOf, decodeFloat32, encodeFloats, type FloatDtype } from '../../model/dtypes.ts'
+import { transpose } from '../../model/parameters.ts'
 import { linear } from '../../ops/linear.ts'
 import * as update from '../../ops/update.ts'
 import { normalValues } from './contract-cases.ts'
@@ -134,4 +136,31 @@ export async function hdPissaAgrees(secondOrder: boolean): Promise<void> {
   expectClose(await tensors.a.data(), values.a, 'a stays')
   for (const made of Object.values(tensors)) made.dispose()
   expect(memory().numTensors).toBe(before)
+}
+
+/** What files hold arrives with the very values of the decoder in TypeScript, all 65,536 halves among them. */
+export async function storedFloatsAreExact(): Promise<void> {
+  if (!update.widensStored()) return
+  const halves = Uint16Array.from({ length: 0x10000 }, (_, i) => i)
+  const odd = normalValues(37 * 53, 5)
+  const cases: [FloatDtype, Uint8Array, number, number][] = [
+    ['BF16', bytesOf(halves), 256, 256],
+    ['F16', bytesOf(halves), 256, 256],
+    ['F32', bytesOf(odd), 37, 53],
+    ['BF16', encodeFloats(odd, 'BF16'), 37, 53],
+    ['F16', encodeFloats(odd, 'F16'), 53, 37],
+    // More than a GPU stages at once.
+    ['BF16', encodeFloats(normalValues(1030 * 2100, 6), 'BF16'), 1030, 2100],
+  ]
+  for (const [dtype, bytes, rows, columns] of cases)
+    for (const transposed of [false, true]) {
+      const decoded = decodeFloat32(bytes, dtype)
+      const exact = transposed ? transpose(decoded, rows, columns) : decoded
+      const shape = transposed ? [columns, rows] : [rows, columns]
+      const made = update.storedParameter({ bytes, dtype: dtype as 'BF16', transposed }, shape)
+      const values = (await made.data()) as Float32Array
+      const differing = values.findIndex((value, i) => !Object.is(value, exact[i]))
+      expect(differing, `${dtype} ${rows} x ${columns}${transposed ? ' transposed' : ''}`).toBe(-1)
+      made.dispose()
+    }
 }
