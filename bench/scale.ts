@@ -6,8 +6,9 @@
  * "scale" of benchmarks.md there; without it the table is only printed).
  *
  * The model is random, bfloat16, in shards of a gigabyte or less. A run trains 4 x 512 tokens a step, takes the spectra of
- * all modules at its end and exports the merged model. `cat` reads the same files just before; both may come from the
- * page cache. Loading is from the phase's beginning, so it includes the backend's start and the search for NaN.
+ * all modules at its end and exports the merged model. `cat` reads the same files just before. The files are dropped from the page cache
+ * before either, where GNU dd can ask for that (what else holds them, a host of this machine say, may still answer faster than
+ * a disk). Loading is from the phase's beginning, so it includes the backend's start and the search for NaN.
  * The peak is the process's largest resident set (Linux), less the pages of files that it maps.
  */
 import { spawnSync } from 'node:child_process'
@@ -41,7 +42,9 @@ try {
   const rows: string[][] = []
   for (const method of options.methods.split(','))
     for (const threads of options.threads.split(',').map(Number)) {
+      dropFromCache(model)
       const catSeconds = readFiles(model)
+      dropFromCache(model)
       const run = trained(model, method, threads)
       const seconds = (phase: string) => `${(run.phases[phase] ?? 0).toFixed(1)} s`
       const load = run.phases['loading-model'] ?? 0
@@ -79,9 +82,20 @@ try {
   if (options.folder === undefined) rmSync(folder, { recursive: true, force: true })
 }
 
+function filesOf(model: string): string[] {
+  return readdirSync(model).map((name) => join(model, name))
+}
+
+function dropFromCache(model: string): void {
+  // Only pages that are on disk can be dropped.
+  spawnSync('sync')
+  for (const file of filesOf(model))
+    spawnSync('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none'])
+}
+
 /** Seconds that cat takes for all files of the model. */
 function readFiles(model: string): number {
-  const files = readdirSync(model).map((name) => join(model, name))
+  const files = filesOf(model)
   const started = performance.now()
   spawnSync('cat', files, { stdio: ['ignore', 'ignore', 'inherit'] })
   return (performance.now() - started) / 1000
