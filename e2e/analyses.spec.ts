@@ -28,6 +28,18 @@ test('analyses of two runs say what was recorded, and the waterfall shows one ag
   const steps = 10
   const runs = await launchRuns(stack, 'analyses', ['lora', 'hd-pissa'], steps)
   for (const run of runs) expect((await untilSettled(stack, run.runId, 240_000)).state).toBe('finished')
+  // What training did not wait for is counted, in the records and beside the charts: of the first step one module is analysed.
+  await page.goto(`${stack.address}/runs/${runs[0]!.runId}`)
+  const { latest } = await stack.api.run(runs[0]!.runId)
+  const putOff = Object.entries(latest).filter(([name]) => name.startsWith('analyses/putOff/'))
+  expect(putOff.length).toBeGreaterThan(0)
+  const counts = page.getByRole('region', { name: 'Skipped spectra' }).getByRole('row')
+  for (const [name, count] of putOff) {
+    const [, , layer, , projection] = name.split('.')
+    const row = counts.filter({ hasText: `${layer} · ${projection}` })
+    await expect(row.getByRole('cell').last()).toHaveText(String(count))
+  }
+
   const [a, b] = await Promise.all(runs.map((run) => finalProfiles(page, stack.address, run.runId, steps)))
   const of = (name: string) =>
     `${stack.address}/compare?runs=${runs.map((run) => run.runId).join(',')}&module=${module}&analysis=${name}`

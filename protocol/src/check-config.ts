@@ -54,6 +54,8 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
       'has no effect without evaluations during training: no checkpoint is known to be better than another',
       'evaluate every so many steps',
     )
+  if (config.spectra.wait && config.spectra.everySteps === null)
+    warning('spectra.wait', 'has no effect without live spectra', 'take spectra every so many steps')
   checkScore(config, error, warning)
   checkBenchmarks(config.evaluation, error, warning)
   if (config.data.reshuffle && !config.data.shuffle)

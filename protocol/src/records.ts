@@ -30,6 +30,12 @@ export const scalarNames = {
   residentMemoryBytes: 'system/residentMemoryBytes',
   /** Over processes alone: what this one received from the others in a step. */
   receivedBytes: 'system/receivedBytes',
+  /** Per module, counted from the start of the run: snapshots that were due and have no spectrum, by reason. */
+  spectraOvertaken: 'spectra/overtaken', // a newer snapshot came while it waited
+  spectraFailed: 'spectra/failed', // could not be decomposed
+  spectraUnfinished: 'spectra/unfinished', // the run ended first
+  /** Per module: spectra that were not analysed against W, since analyses have a share of the time. */
+  analysesPutOff: 'analyses/putOff',
 } as const
 
 export const rankMeasuresSchema = z.strictObject({

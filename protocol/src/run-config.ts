@@ -193,6 +193,11 @@ export const spectraSchema = z.strictObject({
     description:
       'Modules to watch live, e.g. model.layers.0.self_attn.q_proj; empty means q_proj and down_proj of the first, middle and last layer.',
   }),
+  wait: field(z.boolean().default(false), {
+    title: 'Wait for spectra',
+    description:
+      'Training waits for every live spectrum and its analysis. Otherwise it never waits: a snapshot that is overtaken by a newer one has no spectrum, analyses take 2 % of the time, and what was skipped is counted by module.',
+  }),
   atEnd: field(z.boolean().default(true), {
     title: 'All spectra at the end',
     description: 'Compute the spectrum of every target module after training.',

@@ -157,6 +157,7 @@ const firstProgress: Progress = {
   trainingSeconds: 0,
   baseAccuracy: null,
   baseUntouchedLoss: null,
+  skippedSpectra: {},
 }
 
 /** Data that are tokens already need no tokenizer, and one that cannot be read does not stop them. */

@@ -13,6 +13,7 @@ import {
 import { checkpointPath } from '../checkpoint-folders.ts'
 import { closeSpectra } from '../linalg/index.ts'
 import { type CheckpointRules, joinCheckpoint, saveCheckpoint } from '../train/checkpoint.ts'
+import { SkippedSpectra } from '../train/skipped-spectra.ts'
 import { meanTailRatio, SpectraRecorder } from '../train/spectra.ts'
 import { type StepReport, train, type Verdict } from '../train/trainer.ts'
 import { roomOnDisk } from './disk-room.ts'
@@ -88,6 +89,7 @@ class Run {
   readonly #environment: RunEnvironment
   readonly #counted: { steps: number }
   readonly #spectra: SpectraRecorder
+  readonly #skipped: SkippedSpectra
   #progress: PreparedRun['progress']
   #lastLoss: number | null = null
   readonly #lastEvaluation: Partial<Record<EvaluationSplit, RecordBodyOf<'evaluation'>>> = {}
@@ -109,12 +111,14 @@ class Run {
     this.#counted = counted
     this.#progress = prepared.progress
     counted.steps = prepared.progress.step
+    this.#skipped = new SkippedSpectra(prepared.progress.skippedSpectra)
     this.#spectra = new SpectraRecorder(
       prepared.config,
       prepared.adaptation,
       prepared.base,
       (record) => environment.emit(record),
       (message) => environment.emit({ kind: 'log', level: 'warning', message }),
+      this.#skipped,
     )
   }
 
@@ -183,19 +187,46 @@ class Run {
     return checkpoint === 1
   }
 
-  /** Lets go of what is still being computed. */
+  /** Lets go of what is still being computed, and says what is missing for it. */
   async end(): Promise<void> {
     await this.#spectra.abandon()
+    this.#tellSkipped()
+    const message = this.#skipped.sentence()
+    if (message !== null) this.#environment.emit({ kind: 'log', level: 'warning', message })
+  }
+
+  /** Counts of spectra that were due and are not there, where they have grown. */
+  #tellSkipped(): void {
+    const values = this.#skipped.takeChanged()
+    if (Object.keys(values).length === 0) return
+    this.#environment.emit({ kind: 'scalars', step: this.#progress.step, values })
+  }
+
+  /** Where the run waits for its spectra and that takes a while, it says so. */
+  async #recordSpectra(step: number): Promise<void> {
+    const { emit } = this.#environment
+    let isSaid = false
+    const timer = setTimeout(() => {
+      isSaid = true
+      emit({ kind: 'phase', phase: 'measuring-spectra', progress: null, detail: `step ${step}` })
+    }, 1000)
+    try {
+      await this.#spectra.record(step, this.#prepared.watched)
+    } finally {
+      clearTimeout(timer)
+    }
+    if (isSaid) this.#enterTraining()
+    this.#tellSkipped()
   }
 
   /** What happens after each step: tell, look at ΔW, evaluate, save, obey. */
   async #between(report: StepReport): Promise<Verdict> {
-    const { config, watched, training } = this.#prepared
+    const { config, training } = this.#prepared
     const { step } = report
     this.#tellStep(report)
     if (report.failure) return 'leave'
     const due = (every: number | null) => every !== null && step % every === 0
-    if (due(config.spectra.everySteps) && this.#leads) await this.#spectra.record(step, watched)
+    if (due(config.spectra.everySteps) && this.#leads) await this.#recordSpectra(step)
     if (due(config.evaluation.everySteps) && step < training.sampler.totalSteps && this.#leads) {
       // The test set is for the final score, where there is anything else to look at before.
       await this.#evaluate(this.#prepared.data.validation ? 'validation' : 'test')
@@ -289,12 +320,13 @@ class Run {
   async #checkpoint(): Promise<string> {
     const { config, state } = this.#prepared
     const { emit, folder } = this.#environment
-    const { step } = this.#progress
+    const progress = { ...this.#progress, skippedSpectra: this.#skipped.counts }
+    const { step } = progress
     emit({ kind: 'phase', phase: 'checkpointing', progress: null, detail: `step ${step}` })
     const place = join(folder, 'checkpoints')
     // Every rank takes part in reading, since each holds the moments of its own device, and knows what is saved.
     if (this.#leads) {
-      const saved = await saveCheckpoint(place, state, config, this.#progress, {
+      const saved = await saveCheckpoint(place, state, config, progress, {
         rules: this.#checkpointRules(),
         computedBy: computedBy(this.#prepared.backend),
         score: this.#lastEvaluation.validation ?? this.#lastEvaluation.test ?? null,

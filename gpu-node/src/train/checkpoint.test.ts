@@ -35,6 +35,7 @@ const progress = (step: number) => ({
   trainingSeconds: step,
   baseAccuracy: null,
   baseUntouchedLoss: null,
+  skippedSpectra: {},
 })
 
 describe.each(everyMethod)('%s', (label, method, devices) => {

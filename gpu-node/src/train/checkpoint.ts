@@ -37,6 +37,8 @@ const progressSchema = z.strictObject({
   baseAccuracy: z.number().nullable(),
   /** Loss of the base model on the text for forgetting, where it was measured. */
   baseUntouchedLoss: z.number().nullable().default(null),
+  /** Spectra that were due and are not there, by scalar (skipped-spectra.ts). */
+  skippedSpectra: z.record(z.string(), z.int().min(1)).default({}),
 })
 export type Progress = z.infer<typeof progressSchema>
 

@@ -7,6 +7,7 @@ import type { Adaptation, TargetModule } from '../methods/method.ts'
 import { timeLeft } from '../run/time-left.ts'
 import { type ToyTraining, toyTraining } from '../testing/training/toy-training.ts'
 import { BaseWeights } from './base-weights.ts'
+import { SkippedSpectra } from './skipped-spectra.ts'
 import { SpectraRecorder } from './spectra.ts'
 
 let toy: ToyTraining
@@ -46,6 +47,7 @@ async function final(threads: number, watched: readonly TargetModule[] = []) {
       if (record.final && record.part === 'total') order.push(`tell ${record.module}`)
     },
     (message) => expect.unreachable(message),
+    new SkippedSpectra(),
   )
   if (watched.length > 0) await recorder.record(2, watched)
   await recorder.settle()

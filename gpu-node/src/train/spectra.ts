@@ -1,7 +1,7 @@
 /**
  * Spectra of ΔW while training goes on: a snapshot is taken between two steps, decomposed on another thread, and told
  * when it is ready, always with the step that it belongs to. Where decomposing is slower than training, snapshots that
- * still wait give way to newer ones; training waits for none.
+ * still wait give way to newer ones, and are counted; training waits for none, unless `spectra.wait` says so.
  */
 import { setMaxListeners } from 'node:events'
 import {
@@ -28,10 +28,11 @@ import { noiseFloor, tailRatio, tailRatios } from '../linalg/rank-measures.ts'
 import type { Adaptation, TargetModule } from '../methods/method.ts'
 import { AnalysisBudget } from './analysis-budget.ts'
 import type { BaseWeights } from './base-weights.ts'
+import type { SkippedSpectra, SkipReason } from './skipped-spectra.ts'
 
 /** What of a run's configuration its measures depend on. */
 export type MeasuredRun = Pick<RunConfig, 'method' | 'parallel'> & {
-  readonly spectra: Pick<RunConfig['spectra'], 'analysesUpTo'>
+  readonly spectra: Pick<RunConfig['spectra'], 'analysesUpTo' | 'wait'>
 }
 
 export class SpectraRecorder {
@@ -40,6 +41,7 @@ export class SpectraRecorder {
   readonly #base: BaseWeights
   readonly #tell: (record: RecordBodyOf<'spectrum'>) => void
   readonly #warn: (message: string) => void
+  readonly #skipped: SkippedSpectra
   readonly #pending = new Set<Promise<void>>()
   readonly #abort = new AbortController()
   readonly #analyses = new AnalysisBudget(() => performance.now())
@@ -52,20 +54,25 @@ export class SpectraRecorder {
     base: BaseWeights,
     tell: (record: RecordBodyOf<'spectrum'>) => void,
     warn: (message: string) => void,
+    skipped: SkippedSpectra,
   ) {
     this.#run = run
     this.#adaptation = adaptation
     this.#base = base
     this.#tell = tell
     this.#warn = warn
+    this.#skipped = skipped
     setMaxListeners(0, this.#abort.signal) // every request under way listens
   }
 
-  /** Takes the snapshots of `step`; the decompositions go on in the background. */
+  /** Takes the snapshots of `step`; the decompositions go on in the background, unless they are to be waited for. */
   async record(step: number, targets: readonly TargetModule[]): Promise<void> {
-    const { analysesUpTo } = this.#run.spectra
-    const due = this.#analyses.next(targets.filter((target) => shorterSide(target) <= analysesUpTo))
+    const { analysesUpTo, wait } = this.#run.spectra
+    const wanted = targets.filter((target) => shorterSide(target) <= analysesUpTo)
+    const due = wait ? new Set(wanted.map(({ name }) => name)) : this.#analyses.next(wanted)
+    for (const { name } of wanted) if (!due.has(name)) this.#skipped.count('putOff', name)
     for (const target of targets) {
+      const outcomes: Promise<Spectrum | SkipReason>[] = []
       const parts = await this.#adaptation.delta(target, async () => this.#base.shared(target))
       for (const { part, source } of parts) {
         // Parts of one update share arrays, which only one request could take over.
@@ -74,9 +81,17 @@ export class SpectraRecorder {
           part === 'total' && due.has(target.name) ? this.#against(step, target, source, false) : null
         const result = latestSpectrum(`${target.name}/${part}`, source, options, against)
         if (against) this.#account(target.name, result)
-        this.#follow(this.#tellWhenDone(result, { step, target, part, final: false }))
+        outcomes.push(this.#tellWhenDone(result, { step, target, part, final: false }))
       }
+      this.#follow(this.#countSkipped(target, outcomes))
+      if (wait) await this.settle()
     }
+  }
+
+  /** A snapshot of which a part is missing counts once. */
+  async #countSkipped(target: TargetModule, outcomes: readonly Promise<Spectrum | SkipReason>[]) {
+    const reason = (await Promise.all(outcomes)).find((outcome) => typeof outcome === 'string')
+    if (reason !== undefined) this.#skipped.count(reason, target.name)
   }
 
   /**
@@ -96,6 +111,7 @@ export class SpectraRecorder {
     let done = 0
     const one = async (index: number, target: TargetModule) => {
       const parts = await this.#adaptation.delta(target, async () => this.#base.read(target))
+      const outcomes: Promise<Spectrum | SkipReason>[] = []
       for (const { part, source } of parts) {
         const options = { transfer: parts.length === 1, signal: this.#abort.signal }
         const against = part === 'total' ? this.#against(step, target, source, true) : null
@@ -103,9 +119,12 @@ export class SpectraRecorder {
         const result = against?.keptAs
           ? spectrum(source, options, against)
           : pool.spectrum(source, options, against)
-        const found = await this.#tellWhenDone(result, { step, target, part, final: true })
-        if (found && part === 'total') totals[index] = { target, result: found }
+        const telling = this.#tellWhenDone(result, { step, target, part, final: true })
+        outcomes.push(telling)
+        const found = await telling
+        if (typeof found !== 'string' && part === 'total') totals[index] = { target, result: found }
       }
+      await this.#countSkipped(target, outcomes)
       done += effort(target)
       onProgress(done / whole)
     }
@@ -173,11 +192,11 @@ export class SpectraRecorder {
   async #tellWhenDone(
     result: Promise<AnalysedSpectrum | null>,
     about: { step: number; target: TargetModule; part: SpectrumPart; final: boolean },
-  ): Promise<Spectrum | null> {
+  ): Promise<Spectrum | SkipReason> {
     const { step, target, part, final } = about
     try {
       const found = await result
-      if (!found) return null
+      if (!found) return 'overtaken'
       const { singularValues, frobenius, elapsedMs } = found
       const measures = { ...recordedMeasures(found, step, target, this.#run), ...found.analysis?.measures }
       const profiles = found.analysis && profileBytes(found.analysis.profiles)
@@ -194,10 +213,10 @@ export class SpectraRecorder {
       })
       return found
     } catch (error) {
-      if (this.#abort.signal.aborted) return null
+      if (this.#abort.signal.aborted) return 'unfinished'
       if (!(error instanceof RankscopeError)) throw error
       this.#warn(`no spectrum of ${target.name} at step ${step}: ${error.message}`)
-      return null
+      return 'failed'
     }
   }
 }

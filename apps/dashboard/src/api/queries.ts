@@ -68,9 +68,14 @@ export function useRun(runId: string): RunView | undefined {
   const row = useQuery({ ...runsQuery, select: (runs) => runs.find((run) => run.runId === runId) }).data
   const whole = useQuery({ ...runQuery(runId), enabled: row !== undefined }).data
   useWatchedView(runId)
-  // What never changes within an attempt comes from the whole view; everything else from whichever is newer.
+  // What never changes within an attempt, and scalars of modules, come from the whole view; everything else from the row.
   return row && whole
-    ? { ...row, start: row.start ?? whole.start, checkpoint: row.checkpoint ?? whole.checkpoint }
+    ? {
+        ...row,
+        latest: { ...whole.latest, ...row.latest },
+        start: row.start ?? whole.start,
+        checkpoint: row.checkpoint ?? whole.checkpoint,
+      }
     : row
 }
 

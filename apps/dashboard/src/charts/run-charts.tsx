@@ -4,6 +4,7 @@ import { isSettled, type RunView } from '@rankscope/protocol'
 import { useViewChoice, useViewNumber } from '../common/view-state.ts'
 import type { LoadedStores } from '../live/live-context.tsx'
 import { AnalysesPanel } from '../spectra-views/analyses-panel.tsx'
+import { SkippedPanel } from '../spectra-views/skipped-panel.tsx'
 import { WaterfallChart } from '../spectra-views/waterfall-chart.tsx'
 import { emptyText } from './empty-text.ts'
 import { MeasureChart } from './measure-chart.tsx'
@@ -78,6 +79,7 @@ export function RunCharts({ runs, loaded, groupKey }: Props) {
         {view.parts.length > 1 ? <PartsTable curves={curves} stores={stores} view={view} /> : null}
         <MeasureChart curves={curves} stores={stores} view={view} empty={empty} height={250} />
         <AnalysesPanel curves={curves} view={view} />
+        <SkippedPanel runs={runs} />
         {view.steps.length > 1 ? <WaterfallChart curves={curves} view={view} empty={empty} /> : null}
         {hasData(accuracyChart) ? <ScalarChart {...shared} definition={accuracyChart} height={306} /> : null}
         {scalarCharts.filter(hasData).map((definition) => (
