@@ -1,10 +1,11 @@
 /** Makes one JavaScript file of a TypeScript module and its imports, for launch.mjs. */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { threadId } from 'node:worker_threads'
 import * as esbuild from 'esbuild'
+import { preparedName } from './prepared.mjs'
 import { stampOf } from './stamp.mjs'
 
 /** Packages that load faster as part of the file: plain modules, many of them. */
@@ -21,17 +22,31 @@ const packagesOutside = {
     }),
 }
 
-/** What a module finds by its own place, it finds by the place of its source. */
-const knowingTheirPlace = {
+/** What a module finds by its own place, it finds by the place of its source: `urlOf` and `folderOf` are expressions for them. */
+const knowingTheirPlace = (urlOf, folderOf) => ({
   name: 'knowing-their-place',
   setup: (build) =>
     build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
       if (path.includes('node_modules')) return undefined
       const contents = readFileSync(path, 'utf8')
-        .replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href))
-        .replaceAll('import.meta.dirname', JSON.stringify(dirname(path)))
+        .replaceAll('import.meta.url', () => urlOf(path))
+        .replaceAll('import.meta.dirname', () => folderOf(path))
       return { contents, loader: 'ts' }
     }),
+})
+const placeOfSources = knowingTheirPlace(
+  (path) => JSON.stringify(pathToFileURL(path).href),
+  (path) => JSON.stringify(dirname(path)),
+)
+
+const format = {
+  bundle: true,
+  write: false,
+  metafile: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  logLevel: 'silent',
 }
 
 /**
@@ -44,16 +59,10 @@ export async function bundle(root, entry, stem) {
     absWorkingDir: root,
     entryPoints: [entry],
     outfile: `${stem}.mjs`,
-    bundle: true,
-    write: false,
-    metafile: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
+    ...format,
     sourcemap: 'linked',
     sourcesContent: false,
-    logLevel: 'silent',
-    plugins: [packagesOutside, knowingTheirPlace],
+    plugins: [packagesOutside, placeOfSources],
   })
   await esbuild.stop()
   const sources = Object.keys(metafile.inputs).filter((file) => !file.includes('node_modules/'))
@@ -68,6 +77,34 @@ export async function bundle(root, entry, stem) {
     outputFiles,
     inputs.map((file) => [file, stampOf(file, started)]),
   )
+}
+
+/**
+ * Makes the files that launch.mjs takes where there are no sources: for each of `entries` (paths below `root`) one in
+ * `folder`, named by preparedName, and others that they share. They may lie below another root later: what a module finds by its
+ * place, it finds from there. Returns the sources that went in, as paths below `root`.
+ */
+export async function prepare(root, entries, folder) {
+  const fromFolder = (path) => JSON.stringify(`../../${relative(root, path)}`)
+  const { outputFiles, metafile } = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: entries.map((entry) => ({ in: entry, out: preparedName(entry).replace(/\.mjs$/, '') })),
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
+    ...format,
+    splitting: true,
+    plugins: [
+      packagesOutside,
+      knowingTheirPlace(
+        (path) => `new URL(${fromFolder(path)}, import.meta.url).href`,
+        (path) => `decodeURIComponent(new URL(${fromFolder(dirname(path))}, import.meta.url).pathname)`,
+      ),
+    ],
+  })
+  await esbuild.stop()
+  mkdirSync(folder, { recursive: true })
+  for (const { path, contents } of outputFiles) writeFileSync(path, contents)
+  return Object.keys(metafile.inputs).filter((file) => !file.includes('node_modules/'))
 }
 
 /** Several processes may make the same at once: each writes files of its own name, the manifest last and in one go. */

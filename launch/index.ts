@@ -1,6 +1,6 @@
 /** How the program starts more processes and threads of itself; launch.mjs tells how they load. */
 
-export { sourceCommit } from './commit.ts'
+export { commitFile, sourceCommit } from './commit.ts'
 export { lockFolder } from './folder-lock.ts'
 export { createForOwnerOnly, openPrivateState, readStateFile } from './private-state.ts'
 export { runBelow, signalCodes } from './run-below.ts'

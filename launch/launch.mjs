@@ -11,9 +11,10 @@
  */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isMainThread, workerData } from 'node:worker_threads'
+import { preparedName } from './prepared.mjs'
 import { nameSourceLines } from './source-lines.mjs'
 import { stampOf } from './stamp.mjs'
 
@@ -26,9 +27,15 @@ if (isMainThread && process.argv.length < 3) {
 const entry = isMainThread ? resolve(process.argv[2]) : fileURLToPath(workerData.entry)
 // The module finds its own name and arguments where it would if Node could load it.
 if (isMainThread) process.argv.splice(1, 2, entry)
-const file = upToDate() ?? (await bundled())
+const file = prepared() ?? upToDate() ?? (await bundled())
 nameSourceLines(file)
 await import(pathToFileURL(file).href)
+
+/** Where this folder came without sources (npm run bundle:node): what was made of them. */
+function prepared() {
+  const file = join(root, 'launch/prepared', preparedName(relative(root, entry)))
+  return existsSync(file) ? file : null
+}
 
 /** The file made of the sources as they are now; null where there is none. */
 function upToDate() {

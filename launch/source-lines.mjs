@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { SourceMap } from 'node:module'
 import { pathToFileURL } from 'node:url'
 
@@ -7,6 +7,8 @@ import { pathToFileURL } from 'node:url'
  * the first of them: Node’s own way reads the maps of all packages at once, a tenth of a second at each start.
  */
 export function nameSourceLines(file) {
+  // A bundle comes without maps.
+  if (!existsSync(`${file}.map`)) return
   const url = pathToFileURL(file).href
   let map
   const named = (frame) =>
