@@ -10,7 +10,8 @@ import { requireSandbox } from '../gpu-node/src/benchmarks/sandbox.ts'
 
 async function check(name: 'humaneval' | 'mbpp', folder: string): Promise<number> {
   const { benchmark, file } = findBenchmark(name, folder)
-  const items = await benchmark.read(file)
+  if (benchmark.kind !== 'write') throw new Error('a benchmark of programs is expected')
+  const items = await benchmark.read(file, null)
   const started = performance.now()
   const wrong: string[] = []
   const queue = [...items]

@@ -17,3 +17,12 @@ export const benchmarkTitles = {
 
 export type BenchmarkName = keyof typeof benchmarkTitles
 export const benchmarkNames = Object.keys(benchmarkTitles) as [BenchmarkName, ...BenchmarkName[]]
+
+/** How a benchmark is asked and scored: as in the PiSSA and HD-PiSSA papers, or as EleutherAI's harness does it. */
+export const benchmarkProtocols = ['pissa', 'lm-eval'] as const
+export type BenchmarkProtocol = (typeof benchmarkProtocols)[number]
+
+/** A score's name: of two protocols the scores do not compare. */
+export function benchmarkTitle(name: BenchmarkName, protocol: BenchmarkProtocol): string {
+  return protocol === 'pissa' ? benchmarkTitles[name] : `${benchmarkTitles[name]} (${protocol})`
+}

@@ -2,7 +2,7 @@
  * What no single field can know: settings that contradict one another (errors) and settings that would
  * have no effect with the others chosen (warnings). Pure; used by the form, the server and the CLI alike.
  */
-import { benchmarkTitles } from './benchmark-names.ts'
+import { benchmarkTitle } from './benchmark-names.ts'
 import { RankscopeError } from './errors.ts'
 import { effectiveAlpha, type MethodConfig } from './method-config.ts'
 import { type RunConfig, requiredBackend } from './run-config.ts'
@@ -146,16 +146,32 @@ function checkScore({ data, evaluation }: RunConfig, error: Report, warning: Rep
 }
 
 function checkBenchmarks(
-  { benchmarks, atStart, atEnd, everySteps }: RunConfig['evaluation'],
+  { benchmarks, sampling, atStart, atEnd, everySteps }: RunConfig['evaluation'],
   error: Report,
   warning: Report,
 ): void {
-  const names = benchmarks.map(({ name }) => name)
-  const twice = names.find((name, index) => names.indexOf(name) < index)
+  const titles = benchmarks.map(({ name, protocol }) => benchmarkTitle(name, protocol))
+  const twice = titles.find((title, index) => titles.indexOf(title) < index)
   if (twice !== undefined)
-    error('evaluation.benchmarks', `${benchmarkTitles[twice]} is named twice`, 'name each benchmark once')
+    error('evaluation.benchmarks', `${twice} is named twice`, 'name each benchmark once by a protocol')
   if (benchmarks.length > 0 && !atStart && !atEnd && everySteps === null)
     warning('evaluation.benchmarks', 'has no effect while evaluation is off (atStart, everySteps, atEnd)')
+  if (
+    benchmarks.some(
+      ({ name, protocol, trainPath }) => trainPath !== null && !(name === 'gsm8k' && protocol === 'lm-eval'),
+    )
+  )
+    warning('evaluation.benchmarks', 'a training split has no effect but for GSM8K by lm-eval')
+  if (sampling === null) return
+  if (!benchmarks.some(({ name }) => name === 'humaneval' || name === 'mbpp'))
+    warning('evaluation.sampling', 'has no effect without HumanEval or MBPP: only programs are sampled')
+  const { passAt, completions } = sampling
+  if (passAt > completions)
+    error(
+      'evaluation.sampling.passAt',
+      `pass@${passAt} needs at least ${passAt} completions, and there are ${completions}`,
+      'sample more, or take a smaller k',
+    )
 }
 
 function checkData(data: RunConfig['data'], error: Report, warning: Report): void {

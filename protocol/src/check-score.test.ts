@@ -54,6 +54,25 @@ describe('nothing to score on', () => {
     ])
   })
 
+  it('of a benchmark may be taken by each protocol once; programs alone are sampled, and k at most as many', () => {
+    const both = [
+      { name: 'gsm8k', path: 'g', protocol: 'pissa' },
+      { name: 'gsm8k', path: 'g', protocol: 'lm-eval', trainPath: 't' },
+    ]
+    const gsm8k = { ...records, scorer: 'gsm8k' }
+    expect(findings(gsm8k, { benchmarks: both })).toEqual([])
+    expect(findings(gsm8k, { benchmarks: [{ ...both[0], trainPath: 't' }] })).toEqual([
+      expect.stringMatching(/^warning evaluation.benchmarks: a training split has no effect/),
+    ])
+    expect(findings(gsm8k, { benchmarks: both, sampling: {} })).toEqual([
+      expect.stringMatching(/^warning evaluation.sampling: has no effect/),
+    ])
+    const mbpp = [{ name: 'mbpp', path: 'm' }]
+    expect(findings(gsm8k, { benchmarks: mbpp, sampling: { completions: 4 } })).toEqual([
+      'error evaluation.sampling.passAt: pass@10 needs at least 10 completions, and there are 4',
+    ])
+  })
+
   it('does not hold where there is a test file, a validation file, a held-back share, or a task', () => {
     const asked = { atStart: true, everySteps: 3 }
     for (const source of [

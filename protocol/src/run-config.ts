@@ -1,6 +1,6 @@
 /** RunConfig: everything that decides what a run computes. Unknown keys are refused, never ignored. */
 import { z } from 'zod'
-import { benchmarkNames } from './benchmark-names.ts'
+import { benchmarkNames, benchmarkProtocols } from './benchmark-names.ts'
 import { dataSchema } from './data-config.ts'
 import { field } from './field.ts'
 import { methodConfigSchema } from './method-config.ts'
@@ -133,6 +133,47 @@ const benchmarkSource = z.strictObject({
     title: 'File',
     description: 'Its test file, or a folder that holds it under its usual name.',
   }),
+  protocol: field(z.enum(benchmarkProtocols).default('pissa'), {
+    title: 'Protocol',
+    description:
+      'pissa: as the papers score (zero-shot, Alpaca prompt, greedy); lm-eval: as EleutherAI’s harness does (its prompts, solved examples and stops; the likeliest choice of the commonsense sets).',
+  }),
+  trainPath: field(pathSchema().nullable().default(null), {
+    title: 'Training split',
+    description:
+      'GSM8K by lm-eval: the file that its five solved examples are drawn from; empty: train.jsonl beside the test file.',
+  }),
+})
+
+const samplingSchema = z.strictObject({
+  completions: field(z.int().min(1).max(1000).default(10), {
+    title: 'Completions',
+    description: 'Of each problem, drawn one by one.',
+  }),
+  passAt: field(z.int().min(1).max(1000).default(10), {
+    title: 'k of pass@k',
+    description:
+      'At most as many as completions; told beside pass@1, by the unbiased estimator of Chen et al. 2021.',
+  }),
+  temperature: field(z.number().positive().max(10).default(0.8), {
+    title: 'Temperature',
+    description: 'Divides the logits.',
+  }),
+  topP: field(z.number().positive().max(1).default(0.95), {
+    title: 'Top-p',
+    description: 'Tokens are drawn from the likeliest that together have this share; 1: from all.',
+  }),
+  seed: field(
+    z
+      .int()
+      .min(0)
+      .max(2 ** 32 - 1)
+      .default(0),
+    {
+      title: 'Sampling seed',
+      description: 'The same seed, model and backend give the same completions.',
+    },
+  ),
 })
 
 export const evaluationSchema = z.strictObject({
@@ -173,7 +214,13 @@ export const evaluationSchema = z.strictObject({
   benchmarks: field(z.array(benchmarkSource).max(64).default([]), {
     title: 'Benchmarks',
     description:
-      'Scored with the test split, each by its protocol (zero-shot, Alpaca prompt, greedy, its own answer length); HumanEval and MBPP run what the model writes in a sandbox.',
+      'Scored with the test split, each by its protocol, which decides prompt, answer length and scoring; HumanEval and MBPP run what the model writes in a sandbox.',
+  }),
+  sampling: field(samplingSchema.nullable().default(null), {
+    title: 'Sample programs',
+    description:
+      'Several completions of each problem of HumanEval and MBPP, for pass@k; empty: one, greedy. All other benchmarks stay greedy.',
+    advanced: true,
   }),
   forgetting: field(pathSchema().nullable().default(null), {
     title: 'Text for forgetting',

@@ -53,7 +53,12 @@ describe('recipes', () => {
     expect(spec.metric).toBe('meanAccuracy')
     for (const { config } of expandSweep(spec).runs)
       expect(config.evaluation.benchmarks).toEqual(
-        benchmarkNames.map((name) => ({ name, path: `/named/${name}-test` })),
+        benchmarkNames.map((name) => ({
+          name,
+          path: `/named/${name}-test`,
+          protocol: 'pissa',
+          trainPath: null,
+        })),
       )
   })
 

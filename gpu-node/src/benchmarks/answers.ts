@@ -5,7 +5,7 @@ import { commonsenseAnswer } from '../eval/commonsense.ts'
 import { metaMathNumber, officialNumber } from '../eval/gsm8k.ts'
 import { boxedAnswer, statedAnswer } from '../eval/math.ts'
 import { type ScorerName, scorers } from '../eval/scorers.ts'
-import { alpacaPrompt, type Benchmark, type BenchmarkItem } from './benchmark.ts'
+import { alpacaPrompt, type BenchmarkItem, type WrittenBenchmark } from './benchmark.ts'
 
 type AnswerItem = BenchmarkItem & { readonly record: InstructionRecord }
 
@@ -25,13 +25,17 @@ function answerBenchmark({
   scorer: scorerName,
   extract,
   maxNewTokens,
-}: Given): Benchmark<AnswerItem> {
+}: Given): WrittenBenchmark<AnswerItem> {
   const scorer = scorers[scorerName]
   return {
     name,
     files,
+    kind: 'write',
+    metric: 'accuracy',
+    stops: [],
+    trainFiles: null,
     runsPrograms: false,
-    protocol: { name: 'pissa', version: 1, maxNewTokens },
+    protocol: { name: 'pissa', version: 1, note: '', shots: 0, maxNewTokens },
     async read(file) {
       const records: InstructionRecord[] = []
       for await (const part of readRecords(file, null)) records.push(...part)

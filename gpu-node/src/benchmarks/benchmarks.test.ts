@@ -2,8 +2,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { benchmarkNames } from '@rankscope/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
+import type { WrittenBenchmark } from './benchmark.ts'
 import { codeOf } from './code.ts'
 import { type BenchmarkItem, benchmarks, findBenchmark } from './index.ts'
 import { runProgram, sandboxProblem } from './sandbox.ts'
@@ -14,11 +16,17 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
+function written(wish: string): WrittenBenchmark {
+  const { benchmark } = findBenchmark(wish, null)
+  if (benchmark.kind !== 'write') throw new Error(`${benchmark.name} is not answered by writing`)
+  return benchmark
+}
+
 async function judged(name: string, rows: object[], completions: readonly string[]) {
   const file = join(folder, `${name}.json`)
   writeFileSync(file, JSON.stringify(rows))
-  const { benchmark } = findBenchmark(`${name}=${file}`, null)
-  const items = await benchmark.read(file)
+  const benchmark = written(`${name}=${file}`)
+  const items = await benchmark.read(file, null)
   const verdicts = await Promise.all(completions.map((completion) => benchmark.judge(items[0]!, completion)))
   return { items, verdicts: verdicts.map(({ correct, extracted }) => [correct, extracted]) }
 }
@@ -86,7 +94,8 @@ describe('files of benchmarks', () => {
     )
     expect(() => findBenchmark('mbpp', folder)).toThrow(expect.objectContaining({ code: 'DATA_NOT_FOUND' }))
     expect(() => findBenchmark('mbpp', null)).toThrow(expect.objectContaining({ code: 'DATA_NOT_FOUND' }))
-    expect(new Set(benchmarks.map(({ name }) => name)).size).toBe(12)
+    for (const all of Object.values(benchmarks))
+      expect(new Set(all.map(({ name }) => name)).size).toBe(benchmarkNames.length)
   })
 })
 
@@ -162,8 +171,8 @@ describe.skipIf(problem !== null)(
           ['humaneval', 'data/small/HumanEval.jsonl', '    return None\n'],
           ['mbpp', 'data/small/mbpp_200.jsonl', 'def f():\n    return None\n'],
         ] as const) {
-          const { benchmark } = findBenchmark(`${name}=${sharedPath(file)}`, null)
-          const items = (await benchmark.read(sharedPath(file))).slice(0, 6)
+          const benchmark = written(`${name}=${sharedPath(file)}`)
+          const items = (await benchmark.read(sharedPath(file), null)).slice(0, 6)
           // A canonical solution is its own completion: HumanEval’s goes on from the prompt, and keeps its indentation.
           const right = items.map((item) => judgeCanonical(benchmark, item, name === 'humaneval'))
           expect((await Promise.all(right)).map(({ correct, reason }) => [correct, reason])).toEqual(
@@ -176,7 +185,7 @@ describe.skipIf(problem !== null)(
       120_000,
     )
 
-    function judgeCanonical(benchmark: (typeof benchmarks)[number], item: BenchmarkItem, isBody: boolean) {
+    function judgeCanonical(benchmark: WrittenBenchmark, item: BenchmarkItem, isBody: boolean) {
       const prompt = item.prompt
         .split('Create a Python script for this problem:\n')[1]!
         .replace(/\n\n### Response:$/, '')
@@ -193,7 +202,7 @@ it.skipIf(sharedMissing || !existsSync(sharedPath('data/small/gsm8k_test_200.jso
   async () => {
     const file = sharedPath('data/small/gsm8k_test_200.jsonl')
     const { benchmark } = findBenchmark(`gsm8k=${file}`, null)
-    const items = await benchmark.read(file)
+    const items = await benchmark.read(file, null)
     expect(items).toHaveLength(readFileSync(file, 'utf8').trim().split('\n').length)
     expect(items.every(({ reference }) => Number.isFinite(Number(reference)))).toBe(true)
   },

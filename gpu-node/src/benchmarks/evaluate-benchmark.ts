@@ -1,29 +1,32 @@
 /** A model answers a benchmark: every item kept as it is answered, so that an evaluation that was interrupted goes on. */
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs'
-import { benchmarkTitles } from '@rankscope/protocol'
+import { benchmarkTitle } from '@rankscope/protocol'
 import { z } from 'zod'
 import type { Model } from '../model/model.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
-import { type AnsweredItem, answerItems } from './answer-items.ts'
-import { protocolText } from './benchmark.ts'
+import { type AnsweredItem, answerItems, completionsOf } from './answer-items.ts'
+import { protocolText, type Sampling } from './benchmark.ts'
 import type { NamedBenchmark } from './index.ts'
+import { type Metric, scoreOf } from './score.ts'
 
 const answeredItem = z.object({
   id: z.string(),
+  sample: z.int(),
   prompt: z.string(),
   completion: z.string(),
   reference: z.string(),
+  isCut: z.boolean(),
   correct: z.boolean(),
   extracted: z.string().nullable(),
   reason: z.string().nullable(),
+  also: z.record(z.string(), z.boolean()).exactOptional(),
 })
 
 /** First line of an items file: what its answers hold for. */
 const heading = z.object({
   benchmark: z.string(),
+  /** With its version, answer length and sampling. */
   protocol: z.string(),
-  version: z.int(),
-  maxNewTokens: z.int(),
   model: z.string(),
   backend: z.string(),
 })
@@ -38,6 +41,10 @@ export interface EvaluationSettings {
   readonly limit: number | null
   readonly batchSize: number
   readonly maxNewTokens: number | null
+  /** Several completions of each problem of a benchmark that runs programs. */
+  readonly sampling: Sampling | null
+  /** pass@k is told for these, where so many completions are sampled. */
+  readonly ks: readonly number[]
   /** Looked at between batches; true ends the evaluation there. */
   readonly isInterrupted: () => boolean
   readonly onProgress: (done: number, total: number, correct: number) => void
@@ -49,27 +56,28 @@ export interface BenchmarkScore {
   readonly protocol: string
   readonly items: number
   readonly correct: number
-  /** 0..1; null without an item. */
-  readonly accuracy: number | null
-  /** Half the width of the 95 % interval of a share (Wald); null without an item. */
-  readonly halfWidth: number | null
+  /** The first is the score. */
+  readonly metrics: readonly [Metric, ...Metric[]]
+  /** Prompts that lost their beginning, being longer than the model's context. */
+  readonly cut: number
   readonly isComplete: boolean
 }
 
 export async function evaluateBenchmark(
   model: Model,
   tokenizer: TextTokenizer,
-  { benchmark, file }: NamedBenchmark,
+  { benchmark, file, trainFile }: NamedBenchmark,
   settings: EvaluationSettings,
 ): Promise<BenchmarkScore> {
-  const { protocol } = benchmark
+  const { protocol, name } = benchmark
+  const { sampling, batchSize } = settings
   const maxNewTokens = settings.maxNewTokens ?? protocol.maxNewTokens
-  const items = (await benchmark.read(file)).slice(0, settings.limit ?? undefined)
+  const items = (await benchmark.read(file, trainFile)).slice(0, settings.limit ?? undefined)
+  const asked = completionsOf(benchmark, items, sampling)
+  const how = protocolText(benchmark, maxNewTokens, sampling)
   const here: Heading = {
-    benchmark: benchmark.name,
-    protocol: protocol.name,
-    version: protocol.version,
-    maxNewTokens,
+    benchmark: name,
+    protocol: how,
     model: settings.modelIdentity,
     backend: settings.backend,
   }
@@ -79,18 +87,17 @@ export async function evaluateBenchmark(
   const results: AnsweredItem[] = []
   try {
     keep(here)
-    const waiting = items.filter((item) => {
-      const known = answered.get(item.id)
+    const waiting = asked.filter(({ item, sample }) => {
+      const known = answered.get(keyOf({ id: item.id, sample }))
       if (known?.prompt !== item.prompt) return true
       keep(known)
       results.push(known)
       return false
     })
     const tell = () =>
-      settings.onProgress(results.length, items.length, results.filter(({ correct }) => correct).length)
+      settings.onProgress(results.length, asked.length, results.filter(({ correct }) => correct).length)
     tell()
-    const { batchSize } = settings
-    const answers = answerItems(model, tokenizer, benchmark, waiting, { maxNewTokens, batchSize })
+    const answers = answerItems(model, tokenizer, benchmark, waiting, { maxNewTokens, batchSize, sampling })
     while (!settings.isInterrupted()) {
       const batch = await answers.next()
       if (batch.done) break
@@ -101,18 +108,17 @@ export async function evaluateBenchmark(
   } finally {
     closeSync(out)
   }
-  const correct = results.filter((result) => result.correct).length
-  const share = results.length === 0 ? null : correct / results.length
   return {
-    benchmark: benchmark.name,
-    title: benchmarkTitles[benchmark.name],
-    protocol: protocolText(protocol, maxNewTokens),
-    items: results.length,
-    correct,
-    accuracy: share,
-    halfWidth: share === null ? null : 1.959963984540054 * Math.sqrt((share * (1 - share)) / results.length),
-    isComplete: results.length === items.length,
+    benchmark: name,
+    title: benchmarkTitle(name, protocol.name),
+    protocol: how,
+    ...scoreOf(benchmark, results, settings.ks),
+    isComplete: results.length === asked.length,
   }
+}
+
+function keyOf({ id, sample }: Pick<AnsweredItem, 'id' | 'sample'>): string {
+  return `${id}#${sample}`
 }
 
 /** Answers of an earlier evaluation of the same; none where anything that decides an answer differs. */
@@ -123,7 +129,7 @@ function readAnswered(file: string, here: Heading): Map<string, AnsweredItem> {
   if (!found.success || JSON.stringify(found.data) !== JSON.stringify(here)) return new Map()
   // The last line of a killed evaluation may be torn: it is answered again.
   const items = lines.flatMap((line) => answeredItem.safeParse(parseLine(line)).data ?? [])
-  return new Map(items.map((item) => [item.id, item]))
+  return new Map(items.map((item) => [keyOf(item), item]))
 }
 
 function parseLine(line: string): unknown {

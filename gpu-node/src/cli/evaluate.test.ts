@@ -30,7 +30,7 @@ describe('npm run evaluate', () => {
     const first = evaluate(...given, ...common, '--limit', '3')
     expect(first.status, first.stderr).toBe(0)
     expect(first.stdout).toMatch(
-      /^GSM8K +[\d.]+ ± [\d.]+ % of 3 {2}\[pissa 1, zero-shot, greedy, at most 4 tokens\]/,
+      /^GSM8K +[\d.]+ ± [\d.]+ % of 3 {2}\[accuracy; pissa 1, zero-shot, greedy, at most 4 tokens\]/,
     )
     const file = join(out, 'gsm8k.items.jsonl')
     const before = readFileSync(file, 'utf8').trim().split('\n')

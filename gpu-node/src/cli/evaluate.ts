@@ -3,10 +3,18 @@ import { mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { backendNames, benchmarkTitles, errorPayload, RankscopeError } from '@rankscope/protocol'
+import {
+  backendNames,
+  benchmarkNames,
+  benchmarkProtocols,
+  benchmarkTitles,
+  errorPayload,
+  RankscopeError,
+} from '@rankscope/protocol'
 import { selectBackend } from '../backends/select.ts'
+import type { Sampling } from '../benchmarks/benchmark.ts'
 import { type BenchmarkScore, evaluateBenchmark } from '../benchmarks/evaluate-benchmark.ts'
-import { benchmarks, findBenchmark } from '../benchmarks/index.ts'
+import { findBenchmark } from '../benchmarks/index.ts'
 import { requireSandbox } from '../benchmarks/sandbox.ts'
 import { openModelFolder } from '../model/folder.ts'
 import { loadModel } from '../model/model.ts'
@@ -17,12 +25,19 @@ import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 const usage = `usage: npm run evaluate -- --model DIR --benchmark NAME[=FILE],… --out DIR [options]
 
   --model DIR       a Hugging Face folder, such as a run's export, or a name that the repository ships
-  --benchmark LIST  ${benchmarks.map(({ name }) => name).join(', ')}
+  --benchmark LIST  ${benchmarkNames.join(', ')}
+  --protocol NAME   ${benchmarkProtocols.join(', ')}: how they are asked and scored     [pissa]
   --data DIR        folder in which the benchmarks' files are looked for
+  --train FILE      GSM8K by lm-eval: the training split, which its solved examples come from
   --out DIR         where scores.json and every item go; the same folder again goes on where it was left
   --limit N         only the first N items of each
   --batch N         prompts decoded together                    [16]
   --tokens N        at most so many tokens an answer            [the protocol's]
+  --completions N   HumanEval and MBPP: sample so many of each problem, and tell pass@k
+  --k LIST          of pass@k                                   [1 and N]
+  --temperature T   of sampling                                 [0.8]
+  --top-p P         of sampling                                 [0.95]
+  --seed N          of sampling                                 [0]
   --threads N       processor threads                           [all cores]
   --backend NAME    ${backendNames.join(', ')}                  [auto]
 
@@ -41,6 +56,13 @@ function readArguments() {
       limit: { type: 'string' },
       batch: { type: 'string' },
       tokens: { type: 'string' },
+      protocol: { type: 'string' },
+      train: { type: 'string' },
+      completions: { type: 'string' },
+      k: { type: 'string' },
+      temperature: { type: 'string' },
+      'top-p': { type: 'string' },
+      seed: { type: 'string' },
       threads: { type: 'string' },
       backend: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
@@ -61,9 +83,17 @@ function readArguments() {
       'CONFIG_INVALID',
       `--backend ${values.backend}: one of ${backendNames.join(', ')} is needed`,
     )
+  const protocol = benchmarkProtocols.find((name) => name === (values.protocol ?? 'pissa'))
+  if (protocol === undefined)
+    throw new RankscopeError(
+      'CONFIG_INVALID',
+      `--protocol ${values.protocol}: one of ${benchmarkProtocols.join(', ')} is needed`,
+    )
+  const wish = { protocol, trainFile: values.train ?? null }
   return {
     model,
-    named: benchmark.split(',').map((wish) => findBenchmark(wish.trim(), values.data ?? null)),
+    named: benchmark.split(',').map((name) => findBenchmark(name.trim(), values.data ?? null, wish)),
+    ...samplingOf(values),
     out: resolve(out),
     limit: values.limit === undefined ? null : whole('limit', values.limit),
     batchSize: values.batch === undefined ? 16 : whole('batch', values.batch),
@@ -71,6 +101,46 @@ function readArguments() {
     threads: values.threads === undefined ? availableParallelism() : whole('threads', values.threads),
     backend,
   }
+}
+
+/** One greedy completion of each item, unless several are asked for. */
+function samplingOf(values: {
+  completions?: string | undefined
+  k?: string | undefined
+  temperature?: string | undefined
+  'top-p'?: string | undefined
+  seed?: string | undefined
+}): { sampling: Sampling | null; ks: number[] } {
+  const { completions, k, temperature = '0.8', 'top-p': topP = '0.95', seed = '0' } = values
+  if (completions === undefined) {
+    const name = (['k', 'temperature', 'top-p', 'seed'] as const).find((each) => values[each] !== undefined)
+    if (name === undefined) return { sampling: null, ks: [] }
+    throw new RankscopeError('CONFIG_INVALID', `--${name} has no effect without --completions`)
+  }
+  const count = whole('completions', completions)
+  const ks = k === undefined ? [1, count] : k.split(',').map((each) => whole('k', each))
+  const tooLarge = ks.find((each) => each > count)
+  if (tooLarge !== undefined)
+    throw new RankscopeError(
+      'CONFIG_INVALID',
+      `--k ${tooLarge}: pass@k needs at least k completions, not ${count}`,
+    )
+  return {
+    sampling: {
+      completions: count,
+      temperature: within('temperature', temperature, (value) => value > 0 && value <= 10),
+      topP: within('top-p', topP, (value) => value > 0 && value <= 1),
+      seed: within('seed', seed, (value) => Number.isSafeInteger(value) && value >= 0),
+    },
+    ks,
+  }
+}
+
+function within(name: string, text: string, fits: (value: number) => boolean): number {
+  const value = Number(text)
+  if (text.trim() === '' || !fits(value))
+    throw new RankscopeError('CONFIG_INVALID', `--${name} ${text}: out of range`)
+  return value
 }
 
 function whole(name: string, text: string): number {
@@ -81,7 +151,7 @@ function whole(name: string, text: string): number {
 }
 
 async function main(): Promise<number> {
-  const { model: modelPath, named, out, limit, batchSize, maxNewTokens, threads, backend } = readArguments()
+  const { model: modelPath, named, out, threads, backend, ...settings } = readArguments()
   // Before a model is loaded and an hour of answers is spent.
   if (named.some(({ benchmark }) => benchmark.runsPrograms)) requireSandbox()
   const models = join(import.meta.dirname, '../../../models')
@@ -107,9 +177,7 @@ async function main(): Promise<number> {
         itemsFile: join(out, `${name}.items.jsonl`),
         modelIdentity: identity(folder),
         backend: `${started.name}: ${started.description}`,
-        limit,
-        batchSize,
-        maxNewTokens,
+        ...settings,
         isInterrupted: () => interrupted,
         onProgress: (done, total, correct) =>
           console.error(`${title}: ${done} of ${total}, ${correct} right`),
@@ -118,11 +186,17 @@ async function main(): Promise<number> {
     writeJsonFile(join(out, 'scores.json'), { model: folder, scores })
   }
   model.dispose()
-  for (const { title, accuracy, halfWidth, items, protocol, isComplete } of scores)
-    console.log(
-      `${title.padEnd(12)} ${accuracy === null ? '–' : `${(100 * accuracy).toFixed(2)} ± ${(100 * halfWidth!).toFixed(2)} %`} of ${items}${isComplete ? '' : ' (incomplete)'}  [${protocol}]`,
-    )
+  for (const score of scores) console.log(scoreLine(score))
   return interrupted ? 130 : 0
+}
+
+function scoreLine({ title, metrics, items, cut, protocol, isComplete }: BenchmarkScore): string {
+  const told = metrics.map(({ name, value, halfWidth }, at) => {
+    const text = value === null ? '–' : `${(100 * value).toFixed(2)} ± ${(100 * halfWidth!).toFixed(2)} %`
+    return at === 0 ? `${text} of ${items}${isComplete ? '' : ' (incomplete)'}` : `${name} ${text}`
+  })
+  const lost = cut === 0 ? '' : `; ${cut} prompts lost their beginning to the model's context`
+  return `${title.padEnd(12)} ${told.join(', ')}  [${metrics[0].name}; ${protocol}${lost}]`
 }
 
 /** The files of a model as they are now, without reading gigabytes. */

@@ -14,6 +14,8 @@ import { sharedMissing, sharedPath } from '../testing/shared-material.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { evaluateAccuracy, evaluateLoss } from './evaluate.ts'
 import { generate } from './generate.ts'
+import { logLikelihoods } from './log-likelihood.ts'
+import { drawToken } from './sampling.ts'
 import { scorers } from './scorers.ts'
 
 const vocabulary = 13
@@ -114,6 +116,70 @@ describe('greedy generation with the key-value cache', () => {
     expect(memory().numTensors).toBe(before)
     model.dispose()
   })
+})
+
+describe('sampling', () => {
+  it('draws each token as often as its share says, of the likeliest that reach top-p', () => {
+    const logits = Float32Array.from([0.5, 0.3, 0.15, 0.05], (share) => 2 * Math.log(share))
+    const count = (topP: number) => {
+      const random = new Random(3)
+      const counts = [0, 0, 0, 0]
+      for (let draw = 0; draw < 20_000; draw++) counts[drawToken(logits, { temperature: 2, topP }, random)]!++
+      return counts.map((drawn) => drawn / 20_000)
+    }
+    for (const [at, share] of [0.5, 0.3, 0.15, 0.05].entries()) expect(count(1)[at]).toBeCloseTo(share, 1.9)
+    // 0.5 and 0.3 reach 0.75: the rest is never drawn.
+    const [first, second, ...rest] = count(0.75)
+    expect(first).toBeCloseTo(0.625, 1.9)
+    expect(second).toBeCloseTo(0.375, 1.9)
+    expect(rest).toEqual([0, 0])
+    expect(count(0.4)).toEqual([1, 0, 0, 0])
+  })
+
+  it('gives the same by the same seed, whatever is decoded beside it, and as greedy at temperatures near zero', async () => {
+    const model = randomModel()
+    const prompts = [[1, 4, 2], [7], [1, 5, 5, 9]]
+    const sampled = (seed: number, batchSize: number, temperature = 1) => {
+      const streams = prompts.map((_, at) => new Random(seed).fork(String(at)))
+      const pick = (logits: Float32Array, at: number) =>
+        drawToken(logits, { temperature, topP: 1 }, streams[at]!)
+      return generate(model, prompts, { maxNewTokens: 8, batchSize, stopTokenIds: new Set(), pick })
+    }
+    expect(await sampled(1, 1)).toEqual(await sampled(1, 3))
+    expect(await sampled(1, 3)).not.toEqual(await sampled(2, 3))
+    const greedy = await generate(model, prompts, { maxNewTokens: 8, batchSize: 3, stopTokenIds: new Set() })
+    expect(await sampled(5, 3, 1e-4)).toEqual(greedy)
+    // Enough is enough: after the third token.
+    const isEnough = (tokens: readonly number[]) => tokens.length === 3
+    const options = { maxNewTokens: 8, batchSize: 3, stopTokenIds: new Set<number>(), isEnough }
+    expect(await generate(model, prompts, options)).toEqual(greedy.map((tokens) => tokens.slice(0, 3)))
+    model.dispose()
+  })
+})
+
+it('log-likelihoods are sums of ln softmax over the continuation, whatever stands beside', async () => {
+  const model = randomModel()
+  const continuations = [
+    { tokens: [1, 4, 2, 9], known: 2 },
+    { tokens: [7, 3], known: 1 },
+    { tokens: [12, 11, 10, 9, 8], known: 4 },
+  ]
+  model.rope.upTo(32)
+  const before = memory().numTensors
+  const found = await logLikelihoods(model, continuations, { batchSize: 2, padTokenId: 0 })
+  expect(memory().numTensors).toBe(before)
+  for (const [at, { tokens, known }] of continuations.entries()) {
+    const logits = sequenceLogits(model, Int32Array.from(tokens), { batch: 1, sequence: tokens.length })
+    const values = await logits.data()
+    logits.dispose()
+    let sum = 0
+    for (let place = known; place < tokens.length; place++) {
+      const row = Array.from(values.slice((place - 1) * vocabulary, place * vocabulary))
+      sum += row[tokens[place]!]! - Math.log(row.reduce((total, value) => total + Math.exp(value), 0))
+    }
+    expect(found[at]).toBeCloseTo(sum, 4)
+  }
+  model.dispose()
 })
 
 describe.skipIf(sharedMissing)(`evaluation of stories260K ${sharedMissing ?? ''}`, () => {

@@ -1,5 +1,5 @@
 /**
- * Greedy generation for a batch of prompts of different lengths, with a key-value cache per layer.
+ * Generation, greedy or drawn, for a batch of prompts of different lengths, with a key-value cache per layer.
  *
  * Prompts are padded on the right and read in one pass; then each sequence grows from its own length, one token per
  * pass. What the padding wrote into the cache lies beyond a sequence's length, so it is overwritten before it could
@@ -24,6 +24,10 @@ export interface GenerationOptions {
   batchSize: number
   /** Generation of a sequence ends before any of these. */
   stopTokenIds: ReadonlySet<number>
+  /** The next token of a prompt (its place among `prompts`) by the logits [V]; the largest where left out. */
+  pick?: (logits: Float32Array, prompt: number) => number
+  /** Whether what was generated so far is enough; asked after each token. */
+  isEnough?: (tokens: readonly number[]) => boolean
   /** Called with the share of prompts done, 0..1, after each batch. */
   onProgress?: (done: number) => void
 }
@@ -46,6 +50,7 @@ export async function generate(
     const found = await generateBatch(
       model,
       batch.map((index) => prompts[index] as readonly number[]),
+      batch,
       options,
       hook,
     )
@@ -60,7 +65,8 @@ export async function generate(
 async function generateBatch(
   model: Model,
   prompts: readonly (readonly number[])[],
-  { maxNewTokens, stopTokenIds }: GenerationOptions,
+  places: readonly number[],
+  { maxNewTokens, stopTokenIds, pick = largest, isEnough }: GenerationOptions,
   hook: LinearHook,
 ): Promise<number[][]> {
   const lengths = prompts.map((prompt) => prompt.length)
@@ -70,10 +76,14 @@ async function generateBatch(
   try {
     let scores = readPrompts(model, prompts, caches, hook)
     for (let count = 0; ; count++) {
-      const next = await greedyChoice(scores)
+      const next = await choose(scores, (logits, row) => (finished[row] ? 0 : pick(logits, places[row]!)))
       next.forEach((token, row) => {
-        if (stopTokenIds.has(token)) finished[row] = true
-        if (!finished[row]) outputs[row]?.push(token)
+        if (finished[row] || stopTokenIds.has(token)) {
+          finished[row] = true
+          return
+        }
+        outputs[row]!.push(token)
+        if (isEnough?.(outputs[row]!)) finished[row] = true
       })
       if (count + 1 === maxNewTokens || finished.every(Boolean)) return outputs
       scores = decodeToken(model, next, lengths, caches, hook)
@@ -146,17 +156,21 @@ function decodeToken(
   })
 }
 
-/** Index of the largest logit of each row; disposes of the logits. */
-async function greedyChoice(scores: Tensor2D): Promise<number[]> {
+/** A token for each row; disposes of the logits. */
+async function choose(
+  scores: Tensor2D,
+  pick: (logits: Float32Array, row: number) => number,
+): Promise<number[]> {
   const [rows, width] = scores.shape
   const values = (await scores.data()) as Float32Array
   scores.dispose()
-  return Array.from({ length: rows }, (_, row) => {
-    let best = 0
-    for (let j = 1; j < width; j++)
-      if ((values[row * width + j] as number) > (values[row * width + best] as number)) best = j
-    return best
-  })
+  return Array.from({ length: rows }, (_, row) => pick(values.subarray(row * width, (row + 1) * width), row))
+}
+
+function largest(logits: Float32Array): number {
+  let best = 0
+  for (let j = 1; j < logits.length; j++) if (logits[j]! > logits[best]!) best = j
+  return best
 }
 
 function lengthOf(prompts: readonly (readonly number[])[], index: number): number {

@@ -1,10 +1,10 @@
 /** The benchmarks that a run is scored by beside its test data: read before anything is trained, answered later. */
-import { benchmarkTitles, type RunConfig } from '@rankscope/protocol'
-import { answerItems } from '../benchmarks/answer-items.ts'
-import { protocolText } from '../benchmarks/benchmark.ts'
+import { benchmarkTitle, type RunConfig } from '@rankscope/protocol'
+import { type AnsweredItem, answerItems, completionsOf } from '../benchmarks/answer-items.ts'
+import { protocolText, type Sampling } from '../benchmarks/benchmark.ts'
 import { type Benchmark, type BenchmarkItem, findBenchmark } from '../benchmarks/index.ts'
 import { requireSandbox } from '../benchmarks/sandbox.ts'
-import type { AccuracyResult, AnswerSample } from '../eval/evaluate.ts'
+import { type Score, scoreOf } from '../benchmarks/score.ts'
 import type { LinearHook } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
@@ -17,6 +17,9 @@ export interface LoadedBenchmark {
   readonly items: readonly BenchmarkItem[]
   /** How its score is taken, and of how many items. */
   readonly protocol: string
+  readonly sampling: Sampling | null
+  /** Of pass@k. */
+  readonly ks: readonly number[]
 }
 
 /**
@@ -24,19 +27,27 @@ export interface LoadedBenchmark {
  * and they cannot be contained: before an hour of training is spent.
  */
 export async function loadBenchmarks(
-  { benchmarks, examples }: RunConfig['evaluation'],
+  { benchmarks, examples, sampling }: RunConfig['evaluation'],
   resolvePath: (path: string) => string,
 ): Promise<LoadedBenchmark[]> {
   const loaded: LoadedBenchmark[] = []
-  for (const { name, path } of benchmarks) {
+  for (const { name, path, protocol, trainPath } of benchmarks) {
+    const wish = { protocol, trainFile: trainPath === null ? null : resolvePath(trainPath) }
     // Under a folder the file is found by its usual names, and must be allowed, too.
-    const { benchmark, file } = findBenchmark(`${name}=${resolvePath(path)}`, null)
+    const { benchmark, file, trainFile } = findBenchmark(`${name}=${resolvePath(path)}`, null, wish)
     if (benchmark.runsPrograms) requireSandbox()
-    const all = await benchmark.read(resolvePath(file))
+    const all = await benchmark.read(resolvePath(file), trainFile === null ? null : resolvePath(trainFile))
     const items = all.slice(0, examples)
     const part = items.length < all.length ? `, the first ${items.length} of ${all.length} items` : ''
-    const protocol = `${protocolText(benchmark.protocol, benchmark.protocol.maxNewTokens)}${part}`
-    loaded.push({ benchmark, title: benchmarkTitles[name], items, protocol })
+    const { maxNewTokens } = benchmark.protocol
+    loaded.push({
+      benchmark,
+      title: benchmarkTitle(name, protocol),
+      items,
+      protocol: `${protocolText(benchmark, maxNewTokens, sampling)}${part}`,
+      sampling,
+      ks: sampling ? [sampling.passAt] : [],
+    })
   }
   return loaded
 }
@@ -45,25 +56,17 @@ export async function loadBenchmarks(
 export async function scoreBenchmark(
   model: Model,
   tokenizer: TextTokenizer,
-  { benchmark, items }: LoadedBenchmark,
+  { benchmark, items, sampling, ks }: LoadedBenchmark,
   options: { batchSize: number; onProgress: (share: number) => void },
   hook: LinearHook,
-): Promise<AccuracyResult> {
-  const answers: AnswerSample[] = []
+): Promise<{ score: Score; answers: AnsweredItem[] }> {
+  const answers: AnsweredItem[] = []
   const { maxNewTokens } = benchmark.protocol
-  const { batchSize } = options
-  for await (const batch of answerItems(
-    model,
-    tokenizer,
-    benchmark,
-    items,
-    { maxNewTokens, batchSize },
-    hook,
-  )) {
-    for (const { prompt, completion, reference, correct } of batch)
-      answers.push({ prompt, completion, expected: reference, correct })
-    options.onProgress(answers.length / items.length)
+  const asked = completionsOf(benchmark, items, sampling)
+  const settings = { maxNewTokens, batchSize: options.batchSize, sampling }
+  for await (const batch of answerItems(model, tokenizer, benchmark, asked, settings, hook)) {
+    answers.push(...batch)
+    options.onProgress(answers.length / asked.length)
   }
-  const correct = answers.filter((answer) => answer.correct).length
-  return { examples: answers.length, accuracy: correct / answers.length, byType: {}, answers }
+  return { score: scoreOf(benchmark, answers, ks), answers }
 }

@@ -59,6 +59,7 @@ export async function evaluate(
     const lossSettings = { batchSize: settings.batchSize, padTokenId }
     const result = examples.length > 0 ? await evaluateLoss(model, examples, lossSettings, linear) : null
     const groups: Group[] = []
+    const protocols: Record<string, string> = {}
     const parts = answers.length + benchmarks.length
     for (const [index, { name, records, template, scorer }] of answers.entries()) {
       if (records.length === 0) continue
@@ -70,7 +71,18 @@ export async function evaluate(
       if (benchmark.items.length === 0) continue
       const onProgress = (share: number) => progress((answers.length + index + share) / parts)
       const options = { batchSize: settings.batchSize, onProgress }
-      const result = await scoreBenchmark(model, tokenizer!, benchmark, options, linear)
+      const { score, answers: told } = await scoreBenchmark(model, tokenizer!, benchmark, options, linear)
+      const [{ value }, ...further] = score.metrics
+      const result = {
+        examples: score.items,
+        accuracy: value ?? 0,
+        byType: Object.fromEntries(
+          further.map((metric) => [metric.name, { examples: score.items, accuracy: metric.value ?? 0 }]),
+        ),
+        answers: told.map(({ reference, ...answer }) => ({ ...answer, expected: reference })),
+      }
+      const cut = score.cut === 0 ? '' : `, ${score.cut} prompts cut to the model's context`
+      protocols[benchmark.title] = `${benchmark.protocol}${cut}`
       groups.push({ name: benchmark.title, result })
     }
     // After the last step both splits are scored; one set of completions is enough to read, and that of the test.
@@ -78,7 +90,8 @@ export async function evaluate(
     groups
       .flatMap((group) => (isLast ? [] : group.result.answers.slice(0, settings.samples)))
       .forEach((answer, index) => {
-        emit({ kind: 'sample', step, index, ...answer })
+        const { prompt, completion, expected, correct } = answer
+        emit({ kind: 'sample', step, index, prompt, completion, expected, correct })
       })
     const answered = groups.reduce((sum, group) => sum + group.result.examples, 0)
     const correct = groups.reduce((sum, { result: { accuracy, examples: n } }) => sum + accuracy * n, 0)
@@ -90,9 +103,7 @@ export async function evaluate(
       loss: result?.loss ?? null,
       accuracy: groups.length === 1 ? groups[0]!.result.accuracy : answered === 0 ? null : correct / answered,
       ...(groups.length > 1 && { meanAccuracy: meanOf(groups) }),
-      ...(benchmarks.length > 0 && {
-        protocols: Object.fromEntries(benchmarks.map(({ title, protocol }) => [title, protocol])),
-      }),
+      ...(benchmarks.length > 0 && { protocols }),
       byType: byType(groups, benchmarks.length > 0),
       elapsedMs: performance.now() - start,
     }
