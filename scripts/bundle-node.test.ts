@@ -96,7 +96,7 @@ describe.skipIf(process.platform !== 'linux')('a bundle of the node', () => {
     const { status, stderr } = run(['tain'])
     expect([status, stderr]).toEqual([
       2,
-      expect.stringContaining('node, train, sweep, evaluate, export, spectra'),
+      expect.stringContaining('node, train, sweep, evaluate, export, spectra, fetch'),
     ])
     expect(run(['train', '--no-such']).stderr).toContain('OPTION_INVALID')
   })

@@ -2,7 +2,7 @@
  * `npm run bundle:node`: one file that runs a node or a headless run on a machine that reaches no registry.
  *
  *     npm run bundle:node -- [--out rankscope-node.sh]
- *     sh rankscope-node.sh node --server URL --token T      there; likewise train, sweep, evaluate, export, spectra
+ *     sh rankscope-node.sh node --server URL --token T      there; likewise train, sweep, evaluate, export, spectra, fetch
  *
  * The file is a shell script with an archive behind it: this machine's Node, the programs of gpu-node as JavaScript with the packages
  * that they load, the kernels as sources, PTX and as built here, the built-in model. It unpacks itself once, and builds the

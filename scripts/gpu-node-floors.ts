@@ -22,6 +22,7 @@ export const floors: Readonly<Record<string, readonly string[]>> = {
   benchmarks: ['model', 'tokenizer', 'data', 'eval'],
   export: ['linalg', 'model'],
   inspect: ['linalg', 'model'],
+  hub: [],
   optim: ['ops', 'collectives'],
   methods: ['ops', 'collectives', 'linalg', 'model', 'export', 'optim'],
   train: ['ops', 'collectives', 'linalg', 'model', 'data', 'optim', 'methods'],
@@ -42,7 +43,7 @@ export const floors: Readonly<Record<string, readonly string[]>> = {
     'train',
   ],
   daemon: ['backends', 'model', 'run'],
-  cli: ['backends', 'linalg', 'model', 'tokenizer', 'eval', 'benchmarks', 'inspect', 'run', 'daemon'],
+  cli: ['backends', 'linalg', 'model', 'tokenizer', 'eval', 'benchmarks', 'inspect', 'hub', 'run', 'daemon'],
 }
 
 const source = '^gpu-node/src/'

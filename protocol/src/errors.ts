@@ -46,6 +46,7 @@ export const errorCodes = {
   OPTION_INVALID: 'A command line has an unknown option, or one without its value.',
   FILE_UNUSABLE: 'A file or folder cannot be read, written or made.',
   ADDRESS_UNUSABLE: 'The address or port cannot be listened on.',
+  HUB_FAILED: 'The Hugging Face Hub cannot be reached, or sent something else than it announced.',
   SETUP_MISSING: 'Something that the set-up installs is not there.',
   INTERNAL: 'A defect in Rankscope; the log has the details.',
 } as const

@@ -13,7 +13,7 @@ import { productionPackages } from './production-packages.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** The commands that a bundle has, each a program of gpu-node. */
-export const commands = ['node', 'train', 'sweep', 'evaluate', 'export', 'spectra'] as const
+export const commands = ['node', 'train', 'sweep', 'evaluate', 'export', 'spectra', 'fetch'] as const
 
 /** What is run beside the commands: the set-up of the kernels. */
 export const kernelPrograms = {
