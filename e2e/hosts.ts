@@ -63,10 +63,20 @@ export class Hosts {
       .map(Number)
   }
 
+  /** Everything of a host at once, as when its power fails. */
+  kill(index: number): void {
+    for (const processId of this.processIds(index))
+      try {
+        process.kill(processId, 'SIGKILL')
+      } catch {
+        // It went along with one before it.
+      }
+  }
+
   /** Ends what still runs there, and removes them. */
   remove(): void {
     for (let i = 0; i < this.#count; i++) {
-      for (const processId of this.processIds(i)) process.kill(processId, 'SIGKILL')
+      this.kill(i)
       ip(`netns del ${this.#namespace(i)}`)
     }
     ip(`link del ${this.#id}b`)

@@ -30,6 +30,9 @@ export interface Retention {
   readonly maxBytes: number | null
 }
 
+/** In an attempt's folder: the checkpoint that another host sent to go on from. */
+export const receivedFolder = 'received'
+
 /** The folder of the checkpoint after `step` steps. */
 export function checkpointPath(place: string, step: number): string {
   return join(place, `step-${String(step).padStart(8, '0')}`)

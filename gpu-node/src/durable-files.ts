@@ -97,6 +97,17 @@ export function syncFolder(folder: string): void {
   }
 }
 
+/** Fills `bytes` from `position` on, however few a single read brings; how many there were before the file ended. */
+export function readFully(descriptor: number, bytes: Uint8Array, position: number): number {
+  let done = 0
+  while (done < bytes.length) {
+    const read = readSync(descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30), position + done)
+    if (read === 0) break
+    done += read
+  }
+  return done
+}
+
 const chunkBytes = 4 * 2 ** 20
 
 /** Size and SHA-256 of a file as it is read back. */

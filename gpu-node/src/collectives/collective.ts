@@ -12,6 +12,8 @@ export interface Collective {
   readonly receivedBytes: number
   /** The values of all ranks one after the other, [size · length]. */
   allGather(values: Float32Array): Promise<Float32Array>
+  /** `bytes`, of one length on every rank, become those of rank 0. */
+  broadcast(bytes: Uint8Array): Promise<void>
   /** Resolves when every rank has called it. */
   barrier(): Promise<void>
   /** Ends the exchange; nothing may be called afterwards. */

@@ -30,6 +30,7 @@ function expectContract(results: Awaited<ReturnType<typeof exercise>>[], size: n
     // 2 floats, a sum of 2, 3 numbers as pairs, nothing, 300,000: each from every other rank.
     expect(found.receivedBytes).toBe(4 * (size - 1) * (2 + 2 + 6 + 0 + 300_000))
     expect(found.corners).toEqual([1, 1, size])
+    expect(found.told).toEqual([0, 255])
   }
 }
 

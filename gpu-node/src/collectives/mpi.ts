@@ -12,13 +12,8 @@ const pollMs = 1
 /** Ranks in step meet within this; so long a rank asks without sleeping. */
 const eagerMs = 5
 
-export interface MpiCollective extends Collective {
-  /** `bytes`, of one length on every rank, become those of rank 0. */
-  broadcast(bytes: Uint8Array): Promise<void>
-}
-
 /** The collective of this process, which an MPI launcher has started. Throws COLLECTIVE_FAILED. */
-export function openMpi(expectedSize: number): MpiCollective {
+export function openMpi(expectedSize: number): Collective {
   const mpi = loadMpi()
   mpi.initialise()
   const size = mpi.size()
@@ -49,6 +44,7 @@ export function openMpi(expectedSize: number): MpiCollective {
       return all
     },
     async broadcast(bytes) {
+      if (bytes.length === 0) return
       await barrier()
       await mpi.broadcast(bytes)
     },

@@ -5,6 +5,7 @@ import {
   type CheckpointFolder,
   folderBytes,
   listCheckpoints,
+  receivedFolder,
   removeCheckpoints,
 } from '../checkpoint-folders.ts'
 
@@ -46,10 +47,11 @@ export class RunFolders {
     return bytes
   }
 
-  /** Removes what was being written aside when the attempt’s process ended. */
+  /** Removes what was being written aside when the attempt’s process ended, and what it was sent to go on from. */
   removeAside(runId: string, attempt: number): void {
     const folder = join(this.root, runId, String(attempt))
     if (!existsSync(folder)) return
+    rmSync(join(folder, receivedFolder), { recursive: true, force: true })
     for (const name of readdirSync(folder, { recursive: true }).map(String))
       if (/\.partial$|\.\d+\.tmp$/.test(name)) rmSync(join(folder, name), { recursive: true, force: true })
   }

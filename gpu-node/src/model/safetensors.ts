@@ -6,10 +6,10 @@
  * hole, no overlap, nothing beyond the end. Tensors are read one at a time, so a checkpoint never has to fit
  * in memory twice.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { RankscopeError } from '@rankscope/protocol'
 import { z } from 'zod'
-import { type RoomOnDisk, writeDurably } from '../durable-files.ts'
+import { type RoomOnDisk, readFully, writeDurably } from '../durable-files.ts'
 import {
   type Dtype,
   decodeBfloat16Transposed,
@@ -248,12 +248,7 @@ function readExactly(
   into?: Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer> {
   const bytes = into && into.length >= length ? into.subarray(0, length) : new Uint8Array(length)
-  let done = 0
-  while (done < length) {
-    const read = readSync(descriptor, bytes, done, Math.min(length - done, 2 ** 30), position + done)
-    if (read === 0) throw broken(file, 'it ends early')
-    done += read
-  }
+  if (readFully(descriptor, bytes, position) < length) throw broken(file, 'it ends early')
   return bytes
 }
 

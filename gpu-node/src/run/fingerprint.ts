@@ -36,7 +36,7 @@ export function requireEqual(own: Fingerprint, other: Fingerprint, host: string)
   })
 }
 
-/** Paths of data files anywhere in the configuration's data, and of the text for forgetting. */
+/** Paths of data files anywhere in the configuration's data. What only rank 0 scores the run by is not among them. */
 function dataPaths(config: RunConfig): string[] {
   const paths = new Set<string>()
   const visit = (value: unknown, key: string) => {
@@ -45,8 +45,6 @@ function dataPaths(config: RunConfig): string[] {
       for (const [name, inner] of Object.entries(value)) visit(inner, Array.isArray(value) ? key : name)
   }
   visit(config.data, '')
-  const { forgetting } = config.evaluation
-  if (forgetting !== null && forgetting !== 'generated') paths.add(forgetting)
   return [...paths]
 }
 

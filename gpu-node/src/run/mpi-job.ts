@@ -29,11 +29,19 @@ export const keepAlive = [
   ...['--mca', 'oob_tcp_keepalive_probes', '3'],
 ]
 
+/** A rank that waits inside MPI hands its processor to whoever wants it; Open MPI sees only its own ranks. */
+const yielding = ['--mca', 'mpi_yield_when_idle', '1']
+
 /** RANKSCOPE_MPIRUN names another launcher, options included. The first host has the first ranks. */
 export function startJob(hosts: readonly HostRanks[], options: readonly string[] = []): Job {
   const asRoot = process.getuid?.() === 0 ? ['--allow-run-as-root'] : []
   const own = process.env['RANKSCOPE_MPIRUN']?.split(' ').filter((word) => word !== '')
-  const [command = 'mpirun', ...before] = own ?? ['mpirun', ...asRoot, '--oversubscribe', '--bind-to', 'none']
+  const [command = 'mpirun', ...before] = own ?? [
+    'mpirun',
+    ...asRoot,
+    ...['--oversubscribe', '--bind-to', 'none'],
+    ...yielding,
+  ]
   const ranks = hosts.flatMap(({ address, devices, command: rank }, index) => [
     ...(index > 0 ? [':'] : []),
     ...(address === null ? [] : ['--host', `${address}:${devices}`]),

@@ -10,6 +10,7 @@ import {
 } from '@rankscope/protocol'
 import { type SelectedBackend, selectBackend } from '../backends/select.ts'
 import { listCheckpoints } from '../checkpoint-folders.ts'
+import { type Collective, gatherNumbers } from '../collectives/collective.ts'
 import { ChatTemplate } from '../data/chat-template.ts'
 import type { TokenExample } from '../data/examples.ts'
 import { topSvdAll } from '../linalg/index.ts'
@@ -73,8 +74,11 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     chatTemplate: () => ChatTemplate.load(folder),
     cacheFolder,
   })
-  const benchmarks = await loadBenchmarks(config.evaluation, (path) => resolveDataPath(path, roots))
-  const untouched = await loadUntouchedText(config, tokenizer, (path) => resolveDataPath(path, roots))
+  // Rank 0 alone evaluates: no other host needs these files.
+  const leads = (collective?.rank ?? 0) === 0
+  const dataPath = (path: string) => resolveDataPath(path, roots)
+  const benchmarks = leads ? await loadBenchmarks(config.evaluation, dataPath) : []
+  const untouched = leads ? await loadUntouchedText(config, tokenizer, dataPath) : null
   warnings.push(...notes, ...(tokenizer?.notes ?? []), ...data.notes)
   warnings.push(...contextWarnings(modelConfig, data, config.evaluation))
   if (tokenizer && !stopTokenIds.includes(tokenizer.endTokenId))
@@ -85,7 +89,9 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
   const { totalSteps } = samplerOf(config, data.train.length)
 
   const longest = data.train.reduce((length, { inputIds }) => Math.max(length, inputIds.length), 1)
-  const checkpoint = openNewest(config, environment)
+  const checkpoint = newestCheckpoint(config, environment)
+  const progress = checkpoint?.progress ?? firstProgress
+  if (collective) await requireOneStart(collective, progress.step)
 
   emit({ kind: 'phase', phase: 'loading-model', progress: null, detail: basename(folder) })
   const backend = await selectBackend(requiredBackend(config), { threads })
@@ -121,7 +127,6 @@ export async function prepareRun(config: RunConfig, environment: RunEnvironment)
     collective,
     watch: (targets) => watchedTargets(targets, modelConfig.layers, config.spectra.modules),
   })
-  const progress = checkpoint?.progress ?? firstProgress
   const start: RecordBodyOf<'start'> = {
     kind: 'start',
     backend: backend.name,
@@ -158,6 +163,15 @@ const firstProgress: Progress = {
   baseAccuracy: null,
   baseUntouchedLoss: null,
   skippedSpectra: {},
+}
+
+/** Ranks that went on from different checkpoints would train something that no one asked for. */
+async function requireOneStart(collective: Collective, own: number): Promise<void> {
+  const steps = (await gatherNumbers(collective, [own])).map(([step]) => step!)
+  if (steps.some((step) => step !== own))
+    throw new RankscopeError('CHECKPOINT_BROKEN', `the ranks would go on from steps ${steps.join(', ')}`, {
+      hint: 'Compare the checkpoints in the folders of the run on its hosts, or start it afresh.',
+    })
 }
 
 /** Data that are tokens already need no tokenizer, and one that cannot be read does not stop them. */
@@ -231,8 +245,11 @@ function decomposition(
   }
 }
 
-/** The checkpoint that the run was given, or the newest one before it that is whole. */
-function openNewest(config: RunConfig, environment: RunEnvironment): OpenedCheckpoint | null {
+/** The checkpoint that the run was given, or the newest one before it that is whole; null where it was given none. */
+export function newestCheckpoint(
+  config: RunConfig,
+  environment: Pick<RunEnvironment, 'checkpointFrom' | 'formerPlaces' | 'emit'>,
+): OpenedCheckpoint | null {
   const { checkpointFrom, formerPlaces = [], emit } = environment
   if (checkpointFrom === null) return null
   const places = new Set([...formerPlaces, dirname(checkpointFrom)])

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { errorPayload, type RecordBody } from '@rankscope/protocol'
-import { type MpiCollective, openMpi } from '../collectives/mpi.ts'
+import type { Collective } from '../collectives/collective.ts'
+import { openMpi } from '../collectives/mpi.ts'
 import { endWithParent } from '../parent-death.ts'
 import type { RunOutcome } from './environment.ts'
 import type { FromRank, RankOrder, ToRank } from './rank-host.ts'
@@ -39,9 +40,10 @@ const emit = (body: RecordBody) => {
   if (body.kind === 'lifecycle' && body.state !== 'running' && body.state !== 'failed') lastWord = body
   else tell({ type: 'record', body })
 }
-const run = async (collective: MpiCollective): Promise<RunOutcome> => {
+const run = async (collective: Collective): Promise<RunOutcome> => {
   const { environment, firstRankHere } = order
-  const received = firstRankHere === null ? {} : await shareCheckpoint(collective, order, firstRankHere)
+  const received =
+    firstRankHere === null ? {} : await shareCheckpoint(collective, order, firstRankHere, { control, emit })
   return executeRun(order.config, {
     ...environment,
     ...received,

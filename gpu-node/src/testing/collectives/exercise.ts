@@ -13,6 +13,8 @@ export async function exercise(collective: Collective) {
   const large = await collective.allGather(new Float32Array(300_000).fill(rank + 1))
   const corners = [large[0], large[299_999], large.at(-1)]
   const { receivedBytes } = collective
+  const told = Uint8Array.of(rank, 255 - rank)
+  await collective.broadcast(told)
   return {
     rank,
     size,
@@ -22,5 +24,6 @@ export async function exercise(collective: Collective) {
     numbers: numbers.map(String),
     empty: empty.length,
     corners,
+    told: [...told],
   }
 }

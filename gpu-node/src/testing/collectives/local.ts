@@ -29,6 +29,7 @@ export function localGroup(size: number): Collective[] {
     }
     return result.then((all) => all.slice())
   }
+  let told = new Uint8Array(0)
   return Array.from({ length: size }, (_, rank) => {
     let receivedBytes = 0
     return {
@@ -40,6 +41,13 @@ export function localGroup(size: number): Collective[] {
       allGather(values) {
         receivedBytes += (size - 1) * values.byteLength
         return exchange(rank, values)
+      },
+      async broadcast(bytes) {
+        if (rank === 0) told = bytes.slice()
+        await exchange(rank, Float32Array.of(bytes.length))
+        bytes.set(told)
+        // The next one waits until all have read this one.
+        await exchange(rank, new Float32Array(0))
       },
       async barrier() {
         await exchange(rank, new Float32Array(0))
