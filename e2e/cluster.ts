@@ -15,20 +15,34 @@ import { Hosts } from './hosts.ts'
 
 const nodeToken = 'token-of-the-cluster-tests'
 
+export interface ClusterOptions {
+  readonly launcher?: LauncherName
+  readonly models?: readonly string[]
+  /** Called when the hosts are there, before anything runs on them. */
+  readonly prepare?: (hosts: Hosts) => Promise<void>
+  /** What runs a node on a host, where that is not simply on it. */
+  readonly inside?: (index: number) => string[]
+}
+
 export class Cluster {
   readonly hosts: Hosts
   readonly #folder = mkdtempSync(join(tmpdir(), 'rankscope-cluster-'))
-  readonly #launcher: LauncherName
+  readonly #options: ClusterOptions
   readonly #slots: readonly number[]
   readonly #nodes: StackProcess[] = []
   #server!: ServerProcess
   api!: ApiClient
 
   /** A node with so many slots for each entry. */
-  constructor(id: string, slots: readonly number[], launcher: LauncherName = 'agent') {
+  constructor(id: string, slots: readonly number[], options: ClusterOptions = {}) {
     this.hosts = new Hosts(id, slots.length)
     this.#slots = slots
-    this.#launcher = launcher
+    this.#options = options
+  }
+
+  /** Of the nodes, by host. */
+  get names(): string[] {
+    return this.#slots.map((_, index) => `host${index}`)
   }
 
   get url(): string {
@@ -41,6 +55,7 @@ export class Cluster {
 
   async start(): Promise<void> {
     this.hosts.make()
+    await this.#options.prepare?.(this.hosts)
     this.#server = await startServerProcess({
       state: join(this.#folder, 'server'),
       host: this.hosts.serverAddress,
@@ -49,22 +64,30 @@ export class Cluster {
       log: join(this.#folder, 'server.log'),
     })
     this.api = new ApiClient(this.#server.url, this.#server.token)
-    for (let i = 0; i < this.#slots.length; i++) await this.startNode(i)
+    await Promise.all(this.#slots.map((_, index) => this.startNode(index)))
   }
 
   async startNode(index: number): Promise<void> {
+    const { launcher = 'agent', models = [], inside } = this.#options
     this.#nodes[index] = await startNodeProcess({
       server: this.#server,
       state: this.#state(index),
-      name: `host${index}`,
+      name: this.names[index]!,
       slots: this.#slots[index]!,
       threads: 1,
-      models: [],
+      models,
       data: [],
-      reach: { launcher: this.#launcher, address: this.hosts.address(index) },
-      inside: this.hosts.inside(index),
+      reach: { launcher, ...(launcher !== 'srun' && { address: this.hosts.address(index) }) },
+      inside: inside?.(index) ?? this.hosts.inside(index),
       log: this.#log(index),
     })
+  }
+
+  /** `daemon`: it alone; `host`: everything there at once. Resolves when the daemon is gone. */
+  async killNode(index: number, what: 'daemon' | 'host'): Promise<void> {
+    if (what === 'host') this.hosts.kill(index)
+    else this.#nodes[index]!.signal('SIGKILL')
+    await this.#nodes[index]!.gone
   }
 
   /** Everything that a node keeps of a run’s attempt. */

@@ -49,11 +49,12 @@ export class Hosts {
     }
   }
 
-  /** What runs a command on a host. */
-  inside(index: number): string[] {
-    const script = `hostname host${index}; mount -t tmpfs tmpfs /dev/shm; exec "$@"`
+  /** What runs a command on a host. `prepare`: a line of shell before it, which may mount what the host alone is to see. */
+  inside(index: number, prepare = 'true'): string[] {
+    const script = `hostname host${index}; mount -t tmpfs tmpfs /dev/shm; ${prepare}; exec "$@"`
     const apart = ['unshare', '--uts', '--mount', '--ipc', 'sh', '-c', script, '_']
-    return ['ip', 'netns', 'exec', this.#namespace(index), ...apart]
+    // `ip netns exec` would mount a /sys without control groups, which Slurm's daemon looks for.
+    return ['nsenter', `--net=/run/netns/${this.#namespace(index)}`, ...apart]
   }
 
   processIds(index: number): number[] {
@@ -71,6 +72,35 @@ export class Hosts {
       } catch {
         // It went along with one before it.
       }
+  }
+
+  /** Takes the cable out, or puts it in again. */
+  plug(index: number, how: 'in' | 'out'): void {
+    ip(`link set ${this.#link(index)} ${how === 'in' ? 'up' : 'down'}`)
+  }
+
+  /** Whether two hosts reach one another; both still reach the server. */
+  part(index: number, other: number, how: 'apart' | 'together'): void {
+    const route = how === 'apart' ? 'add' : 'del'
+    for (const [from, to] of [
+      [index, other],
+      [other, index],
+    ] as const)
+      ip(`-n ${this.#namespace(from)} route ${route} blackhole ${this.address(to)}/32`)
+  }
+
+  /** What the host sends and receives is held to a rate, e.g. `1gbit`; null: to none. */
+  shape(index: number, rate: string | null): void {
+    const ends = [
+      ['dev', this.#link(index)],
+      ['-n', this.#namespace(index), 'dev', 'eth0'],
+    ] as const
+    for (const end of ends) {
+      const [inside, device] = end.length === 4 ? [[end[0], end[1]], end[3]] : [[], end[1]]
+      const change = rate === null ? 'del' : 'replace'
+      const limit = rate === null ? [] : ['tbf', 'rate', rate, 'burst', '256kb', 'latency', '50ms']
+      execFileSync('tc', [...inside, 'qdisc', change, 'dev', device, 'root', ...limit])
+    }
   }
 
   /** Ends what still runs there, and removes them. */

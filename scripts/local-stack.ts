@@ -50,7 +50,7 @@ export interface NodeOptions {
   readonly models: readonly string[]
   readonly data: readonly string[]
   /** How ranks of other nodes reach it; none where left out. */
-  readonly reach?: Reach
+  readonly reach?: Partial<Reach>
   /** A command that runs what follows it elsewhere, e.g. in a network namespace. */
   readonly inside?: readonly string[]
   readonly log: string

@@ -1,12 +1,7 @@
 /** What can happen to the processes of a stack and to the link between them. Each fault is over when its promise resolves. */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Draw } from '../draw.ts'
 import type { ChaosStack } from './chaos-stack.ts'
-
-export interface Draw {
-  /** A number from `least` to `most`. */
-  between(least: number, most: number): number
-  pick<T>(from: readonly T[]): T | undefined
-}
 
 export interface Fault {
   /** How often it is drawn, beside the others. */

@@ -1,8 +1,9 @@
 /** A trial: runs of several methods under faults drawn from a seed, and what was wrong with them in the end. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { isSettled, type RunConfig, runConfigSchema } from '@rankscope/protocol'
+import { type Draw, drawing, drawWeighted } from '../draw.ts'
 import { ChaosStack } from './chaos-stack.ts'
-import { type Draw, type FaultName, faults, sleepAll } from './faults.ts'
+import { type FaultName, faults, sleepAll } from './faults.ts'
 import { findingsOf, losses, recordsOf } from './verdict.ts'
 
 export const methods = {
@@ -17,7 +18,7 @@ export interface TrialOptions {
   /** Faults drawn; sleeps of everything come on top. */
   readonly faults: number
   /** Only these, or all. */
-  readonly kinds: readonly FaultName[] | null
+  readonly kinds: FaultName[] | null
   readonly sleeps: number
   readonly sleepMs: number
   /** Pause between two faults. */
@@ -154,26 +155,13 @@ class Trial {
         report(`${done}/${count}: all processes sleep for ${sleepMs / 1000} s`)
         if (await sleepAll(this.#stack, sleepMs)) this.#count('sleep of all')
       }
-      const name = this.#drawFault()
+      const name = drawWeighted(this.#draw, faults, this.#options.kinds ?? undefined)
       report(`${done}/${count}: ${name}`)
       if (await faults[name].run(this.#stack, this.#draw)) {
         this.#count(name)
         done += 1
       }
     }
-  }
-
-  #drawFault(): FaultName {
-    const names = this.#options.kinds ?? (Object.keys(faults) as FaultName[])
-    let left = this.#draw.between(
-      0,
-      names.reduce((sum, name) => sum + faults[name].weight, 0),
-    )
-    for (const name of names) {
-      left -= faults[name].weight
-      if (left < 0) return name
-    }
-    return names[0]!
   }
 
   #count(name: string): void {
@@ -243,19 +231,3 @@ class Trial {
 }
 
 const keptCheckpoints = 2
-
-/** mulberry32: small, seeded, and good enough to draw faults. */
-function drawing(seed: number): Draw {
-  let state = seed >>> 0
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = state
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-  return {
-    between: (least, most) => least + next() * (most - least),
-    pick: (from) => from[Math.floor(next() * from.length)],
-  }
-}

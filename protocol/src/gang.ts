@@ -8,14 +8,16 @@ import { idSchema, nameLengths, nameSchema } from './name.ts'
 import type { RunConfig } from './run-config.ts'
 
 /** Who starts the ranks on the other hosts; chosen by the node's owner. docs/clusters.md tells them apart. */
-export const launcherNames = ['agent', 'ssh'] as const
+export const launcherNames = ['agent', 'ssh', 'srun'] as const
 export type LauncherName = (typeof launcherNames)[number]
 
-/** How other nodes can reach a node's ranks. Nodes form a gang only with the same launcher. */
+/** How other nodes can reach a node's ranks. Nodes form a gang only with the same launcher, in the same allocation. */
 export const reachSchema = z.strictObject({
   launcher: z.enum(launcherNames),
-  /** What mpirun and ssh call the host: an address or a host name. Never an option. */
+  /** What mpirun, ssh and Slurm call the host: an address or a host name. Never an option. */
   address: nameSchema(255).regex(/^[A-Za-z0-9][A-Za-z0-9._:@-]*$/, 'an address or a host name'),
+  /** Slurm’s job in which the node was started; `srun` starts ranks in no other. */
+  allocation: z.string().regex(/^\d+$/, 'the number of a job').max(20).optional(),
 })
 export type Reach = z.infer<typeof reachSchema>
 

@@ -23,8 +23,9 @@ const usage = `usage: npm run node -- --server URL --token T [options]
   --threads N       processor threads of each run                [cores / slots]
   --models DIR      folder of base models that runs may use; repeatable
   --data DIR        folder of data files that runs may use; repeatable
-  --launcher agent|ssh   take part in runs over several hosts: through the daemons, or mpirun over ssh
-  --address HOST    what other hosts call this one there, e.g. 10.0.0.6
+  --launcher agent|ssh|srun   take part in runs over several hosts: through the daemons, by mpirun over ssh, or by srun
+                    in the allocation of Slurm in which this is started
+  --address HOST    what other hosts call this one there, e.g. 10.0.0.6   [with srun: Slurm’s name of it]
   --state DIR       spool, checkpoints, exports and logs         [.rankscope/node]
   --keep-checkpoints N   checkpoints kept of a run, whatever its configuration asks for
   --checkpoint-gib N     what the checkpoints of all runs may take: the oldest go first, and never the newest of a run
@@ -49,7 +50,18 @@ function limit(value: string | undefined, option: string): number | null {
 /** Null where the node takes part in no run over several hosts. */
 function reachOf(launcher: string | undefined, address: string | undefined): Reach | null {
   if (launcher === undefined && address === undefined) return null
-  return parseOrThrow(reachSchema, { launcher, address }, 'CONFIG_INVALID', '--launcher with --address')
+  const where = launcher === 'srun' ? placeInSlurm() : {}
+  const reach = { launcher, ...where, ...(address !== undefined && { address }) }
+  return parseOrThrow(reachSchema, reach, 'CONFIG_INVALID', '--launcher with --address')
+}
+
+/** Throws LAUNCHER_MISSING outside of a job of Slurm. */
+function placeInSlurm(): Omit<Reach, 'launcher'> {
+  const { SLURM_JOB_ID: allocation, SLURMD_NODENAME: address } = process.env
+  if (allocation !== undefined && address !== undefined) return { allocation, address }
+  throw new RankscopeError('LAUNCHER_MISSING', '--launcher srun: this is no task of a job of Slurm', {
+    hint: 'Start the daemons by srun, one on each host, inside of salloc or sbatch.',
+  })
 }
 
 function gibibytes(count: number | null): number | null {

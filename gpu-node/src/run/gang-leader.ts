@@ -9,7 +9,8 @@ import { RankscopeError, type RunConfig } from '@rankscope/protocol'
 import type { GangLink, RunEnvironment, RunOutcome } from './environment.ts'
 import { type Fingerprint, fingerprintOf, requireEqual } from './fingerprint.ts'
 import { type FromFollower, fromBytes, networksOf, toBytes } from './gang-messages.ts'
-import { type HostRanks, keepAlive } from './mpi-job.ts'
+import { requireNoSpaces, requireSrun, requireSsh, ssh } from './launchers.ts'
+import { type HostRanks, type Job, keepAlive, startJob, startSrunJob } from './mpi-job.ts'
 import { MessageReader, writeMessage } from './rank-messages.ts'
 import type { FromAgent, ToAgent } from './start-agent.ts'
 
@@ -20,9 +21,6 @@ const greetEveryMs = 500
 const silentMs = 30_000
 /** How long the last words of other hosts may take, by way of the server. */
 const lastWordsMs = 3000
-/** Without a password and with nobody to ask; a silent link is given up. */
-const ssh = 'ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=2 -o ServerAliveCountMax=2'
-
 export class GangLeader {
   readonly #config: RunConfig
   readonly #environment: RunEnvironment
@@ -59,8 +57,11 @@ export class GangLeader {
     return this.#gang.members[0]!.devices
   }
 
-  /** The ranks of the other hosts, and what mpirun is told. Throws HOSTS_DIFFER, LAUNCHER_MISSING, COLLECTIVE_FAILED. */
-  async gather(folder: string): Promise<{ others: HostRanks[]; options: string[] }> {
+  /**
+   * Resolves when every host is ready, to what starts the job. `command`: of the ranks here. `folder`: of this attempt.
+   * Throws HOSTS_DIFFER, LAUNCHER_MISSING, COLLECTIVE_FAILED.
+   */
+  async gather(folder: string, command: readonly string[]): Promise<() => Job> {
     const { emit, roots } = this.#environment
     const others = this.#gang.members.slice(1)
     emit({ kind: 'lifecycle', state: 'running', error: null })
@@ -94,12 +95,13 @@ export class GangLeader {
       clearInterval(greeting)
     }
     for (const { nodeId, name } of others) requireEqual(own, this.#ready.get(nodeId)!.fingerprint, name)
-    return {
-      others: others.map(({ nodeId, reach, devices }) => {
+    const hosts = [
+      { address: this.address, devices: this.devices, command },
+      ...others.map(({ nodeId, reach, devices }) => {
         return { address: reach.address, devices, command: this.#ready.get(nodeId)!.command }
       }),
-      options: [...(await this.#launcher(folder)), ...this.#networks(), ...keepAlive],
-    }
+    ]
+    return this.#launcher(folder, hosts)
   }
 
   /** Throws COLLECTIVE_FAILED where another host has failed, was asked to leave, or says nothing. */
@@ -183,25 +185,27 @@ export class GangLeader {
     this.onLoss()
   }
 
-  async #launcher(folder: string): Promise<string[]> {
-    const { launcher } = this.#gang.members[0]!.reach
-    const direct = ['--mca', 'plm_rsh_no_tree_spawn', '1', '--mca', 'plm_rsh_agent']
+  async #launcher(folder: string, hosts: readonly HostRanks[]): Promise<() => Job> {
+    const { launcher, allocation = '' } = this.#gang.members[0]!.reach
+    const networks = this.#networks()
+    const mpirun = (agent: string) => () => {
+      const settings = { plm_rsh_no_tree_spawn: '1', plm_rsh_agent: agent, ...networks, ...keepAlive }
+      return startJob(hosts, settings)
+    }
     switch (launcher) {
       case 'ssh':
-        return [...direct, ssh]
+        await requireSsh(this.#gang.members.slice(1))
+        return mpirun(ssh.join(' '))
+      case 'srun':
+        await requireSrun()
+        requireNoSpaces(hosts.flatMap(({ command }) => command))
+        return () => startSrunJob(hosts, allocation, folder, networks)
       case 'agent': {
         const socket = join(folder, 'agent.sock')
         await this.#serveAgents(socket)
         const agent = launchCommand(new URL('./start-agent.ts', import.meta.url), socket)
-        if (agent.some((word) => /\s/.test(word)))
-          throw new RankscopeError(
-            'LAUNCHER_MISSING',
-            `a path with spaces cannot start ranks: ${agent.join(' ')}`,
-            {
-              hint: 'Move Rankscope, or TMPDIR, to a path without spaces.',
-            },
-          )
-        return [...direct, agent.join(' ')]
+        requireNoSpaces(agent)
+        return mpirun(agent.join(' '))
       }
       default:
         return launcher satisfies never
@@ -234,12 +238,12 @@ export class GangLeader {
   }
 
   /** Only the networks by which the hosts call one another: bridges of containers look alike on all of them. */
-  #networks(): string[] {
+  #networks(): Readonly<Record<string, string>> {
     const own = networksOf(this.address)
     const all = [...own, ...[...this.#ready.values()].flatMap(({ networks }) => networks)]
     // Hosts that are called by name are looked up by mpirun.
-    if (own.length === 0 || [...this.#ready.values()].some(({ networks }) => networks.length === 0)) return []
+    if (own.length === 0 || [...this.#ready.values()].some(({ networks }) => networks.length === 0)) return {}
     const list = [...new Set(all)].join(',')
-    return ['--mca', 'oob_tcp_if_include', list, '--mca', 'btl_tcp_if_include', list]
+    return { oob_tcp_if_include: list, btl_tcp_if_include: list }
   }
 }

@@ -1,6 +1,7 @@
-/** One MPI job: mpirun, started, asked to end, and killed when it is deaf. What runs it never loads MPI itself. */
+/** One MPI job: mpirun or srun, started, asked to end, and killed when it is deaf. What runs it never loads MPI itself. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { RankscopeError } from '@rankscope/protocol'
 
 /** Ranks of one host: how many, where, and what each of them is. */
@@ -23,31 +24,79 @@ const endPollMs = 50
 const closeAfterMs = 500
 
 /** Open MPI that finds a dead link within seconds rather than hours. */
-export const keepAlive = [
-  ...['--mca', 'oob_tcp_keepalive_time', '3'],
-  ...['--mca', 'oob_tcp_keepalive_intvl', '1'],
-  ...['--mca', 'oob_tcp_keepalive_probes', '3'],
-]
+export const keepAlive = {
+  oob_tcp_keepalive_time: '3',
+  oob_tcp_keepalive_intvl: '1',
+  oob_tcp_keepalive_probes: '3',
+} as const
 
 /** A rank that waits inside MPI hands its processor to whoever wants it; Open MPI sees only its own ranks. */
-const yielding = ['--mca', 'mpi_yield_when_idle', '1']
+const yielding = { mpi_yield_when_idle: '1' } as const
 
-/** RANKSCOPE_MPIRUN names another launcher, options included. The first host has the first ranks. */
-export function startJob(hosts: readonly HostRanks[], options: readonly string[] = []): Job {
+/**
+ * RANKSCOPE_MPIRUN names another launcher, options included. The first host has the first ranks. `settings`: of Open MPI.
+ */
+export function startJob(hosts: readonly HostRanks[], settings: Readonly<Record<string, string>> = {}): Job {
   const asRoot = process.getuid?.() === 0 ? ['--allow-run-as-root'] : []
   const own = process.env['RANKSCOPE_MPIRUN']?.split(' ').filter((word) => word !== '')
   const [command = 'mpirun', ...before] = own ?? [
     'mpirun',
     ...asRoot,
     ...['--oversubscribe', '--bind-to', 'none'],
-    ...yielding,
   ]
   const ranks = hosts.flatMap(({ address, devices, command: rank }, index) => [
     ...(index > 0 ? [':'] : []),
     ...(address === null ? [] : ['--host', `${address}:${devices}`]),
     ...['-n', String(devices), ...rank],
   ])
-  const job = spawn(command, [...before, ...options, ...ranks], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const options = own && hosts.length === 1 ? [] : Object.entries({ ...yielding, ...settings })
+  const told = options.flatMap(([name, value]) => ['--mca', name, value])
+  return watch(command, [...before, ...told, ...ranks], withoutSlurm())
+}
+
+/**
+ * Ranks in the allocation of Slurm that this host belongs to, placed as `hosts` says. `folder`: for files that srun reads.
+ * `settings`: of Open MPI, as NAME and value.
+ */
+export function startSrunJob(
+  hosts: readonly HostRanks[],
+  allocation: string,
+  folder: string,
+  settings: Readonly<Record<string, string>> = {},
+): Job {
+  let first = 0
+  const programs = hosts.map(({ devices, command }) => {
+    const ranks = `${first}-${first + devices - 1}`
+    first += devices
+    return `${ranks} ${command.join(' ')}`
+  })
+  const [programFile, hostFile] = [join(folder, 'programs'), join(folder, 'hosts')]
+  writeFileSync(programFile, `${programs.join('\n')}\n`)
+  writeFileSync(hostFile, hosts.map(({ address, devices }) => `${address}\n`.repeat(devices)).join(''))
+  const words = [
+    ...[`--jobid=${allocation}`, '--overlap', '--overcommit', '--mpi=pmix', '--cpu-bind=none'],
+    ...[`--ntasks=${first}`, `--nodes=${hosts.length}`, '--distribution=arbitrary'],
+    ...['--kill-on-bad-exit=1', '--multi-prog', programFile],
+  ]
+  const told = Object.entries({ ...yielding, ...settings }).map(([name, value]) => [
+    `OMPI_MCA_${name}`,
+    value,
+  ])
+  return watch('srun', words, {
+    ...withoutSlurm(),
+    ...Object.fromEntries(told),
+    SLURM_HOSTFILE: hostFile,
+  })
+}
+
+/** What Slurm tells the task that this process is, or is below of, holds for no job that it starts. */
+function withoutSlurm(): NodeJS.ProcessEnv {
+  const isToldToTask = (name: string) => /^(SLURM|PMI|PMIX|OMPI_COMM)_/.test(name) && name !== 'SLURM_CONF'
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !isToldToTask(name)))
+}
+
+function watch(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Job {
+  const job = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env })
   let complaints = ''
   job.stderr.on('data', (part) => {
     complaints = (complaints + part).slice(-2000)

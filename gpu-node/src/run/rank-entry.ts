@@ -32,7 +32,9 @@ socket.on('close', () => {
 socket.on('error', () => undefined)
 const tell = (message: FromRank) => writeMessage(socket, message)
 
-let rank = Number(process.env['OMPI_COMM_WORLD_RANK'] ?? process.env['PMI_RANK'] ?? 0)
+// Open MPI's own launcher, MPICH's, and Slurm.
+const toldRanks = ['OMPI_COMM_WORLD_RANK', 'PMI_RANK', 'PMIX_RANK'].map((name) => process.env[name])
+let rank = Number(toldRanks.find((told) => told !== undefined) ?? 0)
 let lastWord: RecordBody | null = null
 /** Rank 0 speaks for all. That the run came to its end counts once every rank has. */
 const emit = (body: RecordBody) => {

@@ -51,10 +51,9 @@ export async function runRanks(config: RunConfig, environment: RunEnvironment): 
     await host.open()
     if (leader) {
       leader.onLoss = () => job?.end()
-      const { others, options } = await leader.gather(host.folder)
-      const here = { address: leader.address, devices: leader.devices, command: host.command }
+      const start = await leader.gather(host.folder, host.command)
       leader.requireWhole()
-      job = startJob([here, ...others], options)
+      job = start()
     } else job = startJob([{ address: null, devices, command: host.command } satisfies HostRanks])
     const ended = await job.ended
     host.killRanks()

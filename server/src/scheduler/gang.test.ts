@@ -57,6 +57,10 @@ describe('a gang', () => {
     const ssh = { reach: { launcher: 'ssh', address: 'b.lab' } } as const
     expect(gangs([run('r', 4)], [node('a', 2), node('b', 2, ssh)])).toEqual([])
     expect(gangs([run('r', 4)], [node('a', 2), node('b', 2, { reach: null })])).toEqual([])
+    const job = (nodeId: string, allocation: string) =>
+      node(nodeId, 2, { reach: { launcher: 'srun', address: nodeId, allocation } })
+    expect(gangs([run('r', 4)], [job('a', '7'), job('b', '8')])).toEqual([])
+    expect(gangs([run('r', 4)], [job('a', '7'), job('b', '8'), job('c', '8')])).toEqual(['b:2 c:2'])
     const same = { reach: { launcher: 'agent', address: 'a.lab' } } as const
     expect(gangs([run('r', 4)], [node('a', 2), node('b', 2, same)])).toEqual([])
   })

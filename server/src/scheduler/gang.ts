@@ -1,5 +1,5 @@
 /** Which nodes hold a run, and how several nodes together make room for one. Pure. */
-import { deviceSlots, type Gang, type GangMember, type LauncherName } from '@rankscope/protocol'
+import { deviceSlots, type Gang, type GangMember, type Reach } from '@rankscope/protocol'
 import type { StoredRun } from '../store/store.ts'
 import type { SchedulerNode } from './place.ts'
 
@@ -32,19 +32,24 @@ export function gather(
   devices: number,
   leader: SchedulerNode | null,
 ): Gang | null {
-  const launchers = new Set(candidates.flatMap(({ node }) => node.reach?.launcher ?? []))
-  const gangs = [...launchers].flatMap((launcher) => gatherBy(launcher, candidates, devices, leader) ?? [])
+  const ways = new Set(candidates.flatMap(({ node }) => (node.reach ? wayOf(node.reach) : [])))
+  const gangs = [...ways].flatMap((way) => gatherBy(way, candidates, devices, leader) ?? [])
   return gangs.sort((left, right) => left.length - right.length)[0] ?? null
 }
 
+/** Nodes for which it is the same can start ranks on one another. */
+function wayOf({ launcher, allocation = '' }: Reach): string {
+  return `${launcher} ${allocation}`
+}
+
 function gatherBy(
-  launcher: LauncherName,
+  way: string,
   candidates: readonly FreeNode[],
   devices: number,
   leader: SchedulerNode | null,
 ): [Gang] | null {
   const reachable = candidates
-    .filter(({ node, free }) => node.reach?.launcher === launcher && free > 0)
+    .filter(({ node, free }) => node.reach && wayOf(node.reach) === way && free > 0)
     .sort((left, right) => {
       const leads = ({ node }: FreeNode) => Number(node.nodeId === leader?.nodeId)
       return leads(right) - leads(left) || right.free - left.free
