@@ -1,5 +1,5 @@
 /** The figures of a sweep for print: its metric over every numeric axis, against ‖ΔW‖_F and against effective rank. Pure. */
-import type { SweepSpec } from '@rankscope/protocol'
+import { figureLabel, figureMeta, type SweepSpec } from '@rankscope/protocol'
 import { bestSettings } from './best-settings.ts'
 import { type Plot, type PlotSeries, plotSvg } from './plot.ts'
 import { estimate } from './statistics.ts'
@@ -25,20 +25,10 @@ export function sweepFigures(spec: SweepSpec, results: readonly RunResult[]): Re
   ])
 }
 
-const titles: Readonly<Record<string, string>> = {
-  accuracy: 'Test accuracy',
-  meanAccuracy: 'Mean accuracy over benchmarks',
-  evaluationLoss: 'Test loss (nats per token)',
-  frobenius: '‖ΔW‖_F, mean over modules',
-  effectiveRank: 'Effective rank of ΔW, mean over modules',
-  forgetting: 'Forgetting (nats per token)',
-}
-
 /** Shares are drawn in percent. */
 function shownAs(measure: string): { title: string; factor: number } {
-  const title = titles[measure] ?? measure
-  const isShare = Object.values(metricRules).some((rule) => rule.isShare && rule.test === measure)
-  return isShare ? { title: `${title} (%)`, factor: 100 } : { title, factor: 1 }
+  const title = figureLabel(measure)
+  return figureMeta(measure)?.isShare ? { title: `${title} (%)`, factor: 100 } : { title, factor: 1 }
 }
 
 /** A measure over a setting: every run, the mean over seeds with a band of one standard deviation, the best setting. */
@@ -86,7 +76,7 @@ export function overAxis(
   const isFew = values.length <= 9 && (isWide || values.length <= 4)
   const hasLevel = series.some(({ level }) => level !== null && level !== undefined)
   return drawn(spec, results, series, {
-    title: `${titles[measure] ?? measure} over ${shortPath(path)}`,
+    title: `${figureLabel(measure)} over ${shortPath(path)}`,
     x: { title: path, log: isWide, ...(isFew ? { at: values } : {}) },
     y: { title: shown.title },
     says: `${hasLevel ? 'A dashed line is a method that has no such setting. ' : ''}Dots are runs; lines are means over seeds and whatever else varies, bands one standard deviation (n − 1); a star is a line’s best setting, a cross at the foot a run that diverged or failed.`,
@@ -117,7 +107,7 @@ export function against(
   )
   const xs = series.flatMap(({ dots }) => dots.map(({ x }) => x))
   const isWide = xs.length > 0 && Math.min(...xs) > 0 && Math.max(...xs) / Math.min(...xs) >= 8
-  const short = (measure: string) => (titles[measure] ?? measure).replace(/ \(.*|, mean.*/, '')
+  const short = (measure: string) => figureMeta(measure)?.title ?? measure
   return drawn(spec, results, series, {
     title: `${short(vertical)} against ${short(horizontal)}`,
     x: { title: shownAs(horizontal).title, log: isWide },

@@ -4,36 +4,7 @@
  * weight [out, in]); output side: the n columns (its left ones). Formulas and sources: docs/methods.md, Analyses.
  */
 import { z } from 'zod'
-import { anyNumber, float64Bytes } from './number.ts'
-
-export const againstBaseMeasures = {
-  /** #{ j ≤ 10 : c_j < 0.5 }, c_j = max_i |v_j(W₊)ᵀ v_i(W₀)| */
-  intruders: anyNumber.exactOptional(),
-  /** min c_j over j ≤ 10 */
-  smallestOverlap: anyNumber.exactOptional(),
-  /** share of ‖ΔW‖_F² along the intruders */
-  intruderEnergy: anyNumber.exactOptional(),
-  /** σ₁(ΔW) over the strength at which a spike leaves W₀’s bulk: edge at σ₁(W₀), and below its outliers */
-  spikeRatio: anyNumber.exactOptional(),
-  spikeRatioBelowOutliers: anyNumber.exactOptional(),
-  /** ‖σ(W₊) − σ(W₀)‖₂ / ‖σ(W₀)‖₂ */
-  singularValueDrift: anyNumber.exactOptional(),
-  /** degrees between the leading 10 directions of W₀ and W₊, the larger of both sides */
-  rotationMedian: anyNumber.exactOptional(),
-  rotationLargest: anyNumber.exactOptional(),
-  /** ‖ΔW‖₂ / ‖W₀‖₂ and ‖ΔW‖_F / ‖W₀‖_F */
-  relativeSpectralNorm: anyNumber.exactOptional(),
-  relativeFrobeniusNorm: anyNumber.exactOptional(),
-  /** ‖ΔW‖_F / ‖U_rᵀ W₀ V_r‖_F, ΔW’s own leading r directions */
-  amplification: anyNumber.exactOptional(),
-  /** share of entries with bf16(W₊) ≠ bf16(W₀) */
-  bfloat16Visible: anyNumber.exactOptional(),
-  /** share of entries with |w₊ − w₀| > 10⁻³ max(|w₊|, |w₀|) */
-  relativelyChanged: anyNumber.exactOptional(),
-  /** share of the visible entries in the 30 % largest of |rank-r W₀|, and in the 30 % smallest of |W₀| */
-  visibleInPrincipal: anyNumber.exactOptional(),
-  visibleInLow: anyNumber.exactOptional(),
-}
+import { float64Bytes } from './number.ts'
 
 /** Float64 bytes each. */
 export const analysisProfilesSchema = z.strictObject({

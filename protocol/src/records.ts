@@ -3,72 +3,13 @@
  * acknowledged at each hop, and may be delivered more than once; storing it twice changes nothing.
  */
 import { z } from 'zod'
-import { againstBaseMeasures, analysisProfilesSchema } from './analyses.ts'
+import { analysisProfilesSchema } from './analyses.ts'
 import { errorPayloadSchema } from './errors.ts'
 import { idSchema, nameLengths, nameSchema } from './name.ts'
 import { anyNumber, float64Bytes } from './number.ts'
+import { rankMeasuresSchema } from './rank-measures.ts'
+import { summaryFiguresSchema } from './summary-figures.ts'
 import { largestTextCharacters, longText } from './text.ts'
-
-/** Scalar names a node emits; module-wise ones append `/<module>`. Units in the comment. */
-export const scalarNames = {
-  trainLoss: 'train/loss', // nats per token
-  learningRate: 'train/learningRate',
-  gradNorm: 'train/gradNorm', // global 2-norm before clipping
-  updateNorm: 'train/updateNorm', // ‖ΔW_t‖_F of this step over the watched modules
-  tokensPerSecond: 'train/tokensPerSecond',
-  stepTimeMs: 'train/stepTimeMs',
-  tokens: 'train/tokens', // non-padding tokens seen so far
-  epoch: 'train/epoch',
-  evaluationLoss: 'eval/loss', // nats per token
-  accuracy: 'eval/accuracy', // share of exact matches, 0..1
-  /** Each source and benchmark counts the same, whatever its size. */
-  meanAccuracy: 'eval/meanAccuracy', // 0..1
-  validationLoss: 'validation/loss', // nats per token
-  validationAccuracy: 'validation/accuracy', // share of exact matches, 0..1
-  /** On the text that training does not touch, before and after. */
-  untouchedLoss: 'untouched/loss', // nats per token
-  residentMemoryBytes: 'system/residentMemoryBytes',
-  /** Over processes alone: what this one received from the others in a step. */
-  receivedBytes: 'system/receivedBytes',
-  /** Per module, counted from the start of the run: snapshots that were due and have no spectrum, by reason. */
-  spectraOvertaken: 'spectra/overtaken', // a newer snapshot came while it waited
-  spectraFailed: 'spectra/failed', // could not be decomposed
-  spectraUnfinished: 'spectra/unfinished', // the run ended first
-  /** Per module: spectra that were not analysed against W, since analyses have a share of the time. */
-  analysesPutOff: 'analyses/putOff',
-} as const
-
-export const rankMeasuresSchema = z.strictObject({
-  /** #{ sᵢ > max(m,n)·ε₃₂·s₁ }, ε₃₂ = 2⁻²³ */
-  numericalRank: anyNumber,
-  /** the threshold used by numericalRank, absolute */
-  numericalRankThreshold: anyNumber,
-  /** #{ sᵢ > max(m,n)·ε₆₄·s₁ } */
-  numericalRankFloat64: anyNumber,
-  /** smallest k whose leading squares hold 90 % / 99 % of the energy */
-  energyRank90: anyNumber,
-  energyRank99: anyNumber,
-  /** exp(−Σ p ln p), p = s / Σ s (Roy & Vetterli 2007) */
-  effectiveRank: anyNumber,
-  /** the same with p = s² / Σ s² */
-  spectralEntropyRank: anyNumber,
-  /** ‖ΔW‖_F² / s₁² */
-  stableRank: anyNumber,
-  /** (Σ s²)² / Σ s⁴ */
-  participationRatio: anyNumber,
-  /** median(s_{q+1..d}) / s_q at the marks q of the method (rank-marks.ts); left out where q is none of them or s_q is 0 */
-  tailRatioAtR: anyNumber.exactOptional(),
-  tailRatioAt2r: anyNumber.exactOptional(),
-  tailRatioAtKr: anyNumber.exactOptional(),
-  tailRatioAt2Kr: anyNumber.exactOptional(),
-  /** ‖P X Q‖_F, P and Q projecting onto what the first-order part cannot reach; with attribution only */
-  beyondFirstOrder: anyNumber.exactOptional(),
-  /** σ √T (√m + √n): the largest singular value of T roundings of W; left out where ΔW is no difference of weights */
-  noiseFloor: anyNumber.exactOptional(),
-  /** ΔW against the weight that it changes, W₊ = W₀ + ΔW; of the total part, where it was analysed (docs/methods.md, Analyses) */
-  ...againstBaseMeasures,
-})
-export type RankMeasures = z.infer<typeof rankMeasuresSchema>
 
 /** total: ΔW = W_t − W_0. The other three add up to it (METHODS: attribution). */
 export const spectrumParts = ['total', 'first-order', 'second-order', 'rounding'] as const
@@ -229,36 +170,7 @@ const recordBody = {
     path: longText,
     bytes: z.int().min(0),
   }),
-  summary: z.strictObject({
-    kind: z.literal('summary'),
-    steps: z.int().min(0),
-    finalLoss: anyNumber.nullable(),
-    evaluationLoss: anyNumber.nullable(),
-    accuracy: anyNumber.nullable(),
-    meanAccuracy: anyNumber.exactOptional(),
-    /** Nats per token on the text that training does not touch, after minus before; positive: something was forgotten. */
-    forgetting: anyNumber.nullable().exactOptional(),
-    /** The loss behind it, after training. */
-    untouchedLoss: anyNumber.nullable().exactOptional(),
-    /** After the last step, where the run has validation data: what settings are chosen by. */
-    validationLoss: anyNumber.nullable().exactOptional(),
-    validationAccuracy: anyNumber.nullable().exactOptional(),
-    validationMeanAccuracy: anyNumber.exactOptional(),
-    baseAccuracy: anyNumber.nullable(),
-    /** Means over the target modules of the final total spectra; the first two over those whose ΔW is not zero. */
-    effectiveRank: anyNumber.nullable(),
-    stableRank: anyNumber.nullable(),
-    numericalRank: anyNumber.nullable(),
-    frobenius: anyNumber.nullable(),
-    /** At the method's outermost mark (r, 2r or 2Kr), over the modules where it is defined (q < d, s_q > 0); null without one. */
-    tailRatio: anyNumber.nullable().exactOptional(),
-    trainableParameters: z.int().min(0),
-    tokens: z.int().min(0),
-    tokensPerSecond: anyNumber.nullable(),
-    trainingSeconds: anyNumber,
-    /** Over processes alone: mean over the steps of what one process received from the others. */
-    receivedBytesPerStep: anyNumber.exactOptional(),
-  }),
+  summary: z.strictObject({ kind: z.literal('summary'), ...summaryFiguresSchema.shape }),
 } as const
 
 export const recordBodySchema = z.discriminatedUnion('kind', [

@@ -43,13 +43,13 @@ export const MeasureChart = memo(function MeasureChart(props: Props) {
       ),
     [curves, measure, module, view.part, logY, view.step, empty, error],
   )
-  const { title, formula, source, help } = measures[measure]
+  const { title, formula, source, caution } = measures[measure]
   return (
     <ChartCard
       title={`${title} of ΔW`}
       help={
         <>
-          {title} = {formula} ({source}). {help} Click a point to look at the spectrum of its step.
+          {title} = {formula} ({source}). {caution} Click a point to look at the spectrum of its step.
         </>
       }
       chart={{ kind: 'lines', build }}

@@ -1,5 +1,5 @@
 /** The results of runs as columns, and the mean with spread of runs that repeat one configuration. Pure. */
-import type { RunView } from '@rankscope/protocol'
+import { figureMeta, type RunView, type SummaryFigure } from '@rankscope/protocol'
 import { formatCount, formatDuration, formatNumber, formatPercent } from '../common/format.ts'
 import { elapsedSeconds, runFigure, summaryFigure, tokensPerSecond } from '../runs/run-figures.ts'
 
@@ -29,17 +29,17 @@ export const summaryColumns: readonly SummaryColumn[] = [
   },
   {
     key: 'meanAccuracy',
-    title: 'Mean over benchmarks',
+    title: figureMeta('meanAccuracy')!.title,
     value: (run) => summaryFigure(run, 'meanAccuracy'),
     format: formatPercent,
     better: 'high',
   },
-  fromSummary('effectiveRank', 'Effective rank'),
-  fromSummary('stableRank', 'Stable rank'),
-  fromSummary('numericalRank', 'Numerical rank'),
-  fromSummary('tailRatio', 'Tail ratio'),
-  fromSummary('frobenius', '‖ΔW‖_F'),
-  fromSummary('forgetting', 'Forgetting'),
+  fromSummary('effectiveRank'),
+  fromSummary('stableRank'),
+  fromSummary('numericalRank'),
+  fromSummary('tailRatio'),
+  fromSummary('frobenius'),
+  fromSummary('forgetting'),
   {
     key: 'parameters',
     title: 'Trainable',
@@ -59,7 +59,8 @@ export const summaryColumns: readonly SummaryColumn[] = [
   { key: 'time', title: 'Time', value: elapsedSeconds, format: formatDuration, better: null },
 ]
 
-function fromSummary(key: string, title: string): SummaryColumn {
+function fromSummary(key: SummaryFigure): SummaryColumn {
+  const title = figureMeta(key)!.title
   return { key, title, value: (run) => summaryFigure(run, key), format: formatNumber, better: null }
 }
 

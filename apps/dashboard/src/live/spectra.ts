@@ -4,9 +4,9 @@
  * somebody looks closer.
  */
 import {
-  againstBaseMeasures,
   fromFloat64Bytes,
   type RecordBodyOf,
+  rankMeasures,
   type SpectraModulesAnswer,
   type SpectrumPart,
   targetModuleNames,
@@ -352,15 +352,11 @@ function lowerBound(steps: ArrayLike<number>, step: number): number {
 }
 
 /** Measures that not every spectrum has: for those NaN in a column means that it has none, for others that it is NaN. */
-const optional = new Set<string>([
-  'tailRatioAtR',
-  'tailRatioAt2r',
-  'tailRatioAtKr',
-  'tailRatioAt2Kr',
-  'beyondFirstOrder',
-  'noiseFloor',
-  ...Object.keys(againstBaseMeasures),
-])
+const optional = new Set(
+  Object.entries(rankMeasures)
+    .filter(([, { always }]) => !always)
+    .map(([name]) => name),
+)
 
 function isAbsent(measure: string, value: number): boolean {
   return Number.isNaN(value) && optional.has(measure)

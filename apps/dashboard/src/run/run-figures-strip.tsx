@@ -1,6 +1,6 @@
 /** The run’s key numbers in one strip. */
 import { Paper, Progress, Text } from '@mantine/core'
-import { isActive, type RunView } from '@rankscope/protocol'
+import { isActive, type RunView, rankMeasures } from '@rankscope/protocol'
 import { formatCount, formatDuration, formatNumber, formatPercent } from '../common/format.ts'
 import { useNow } from '../common/use-now.ts'
 import {
@@ -32,7 +32,7 @@ export function RunFigures({ run }: { run: RunView }) {
           ? ''
           : `base ${formatPercent(summaryFigure(run, 'baseAccuracy'))}`,
     },
-    { label: 'Effective rank', value: formatNumber(summaryFigure(run, 'effectiveRank')) },
+    { label: rankMeasures.effectiveRank.title, value: formatNumber(summaryFigure(run, 'effectiveRank')) },
     { label: 'Trainable', value: formatCount(run.start?.trainableParameters), note: 'parameters' },
     {
       label: 'Speed',

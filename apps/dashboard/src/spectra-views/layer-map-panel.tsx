@@ -67,7 +67,7 @@ export function LayerMapPanel({ curves, openModule }: Props) {
       />
     )
   }
-  const { formula, source, help } = measures[measure]
+  const { formula, source, caution } = measures[measure]
   return (
     <section aria-label="Layer map">
       <Group gap="sm" mb="xs">
@@ -107,7 +107,7 @@ export function LayerMapPanel({ curves, openModule }: Props) {
         <Legend scale={scale} isDifference={isDifference} />
       </Group>
       <Text size="xs" c="dimmed" mb="xs">
-        {formula} ({source}). {help} Choose a module to see its spectrum.
+        {formula} ({source}). {caution} Choose a module to see its spectrum.
       </Text>
       {error ? (
         <Text size="xs" c="red" role="alert">

@@ -1,40 +1,24 @@
 /** What can be read from the runs of a sweep, with its name for people. Pure. */
 import { metricRules, type RunResult } from '@rankscope/experiments'
-import type { SelectionMetric, SweepSpec } from '@rankscope/protocol'
+import {
+  figureLabel,
+  figureMeta,
+  type SelectionMetric,
+  type SweepSpec,
+  summaryFigureNames,
+} from '@rankscope/protocol'
 import type { Measured } from './sweep-figures.ts'
 
-const titles: Readonly<Record<string, string>> = {
-  frobenius: '‖ΔW‖_F',
-  effectiveRank: 'Effective rank',
-  stableRank: 'Stable rank',
-  numericalRank: 'Numerical rank',
-  tailRatio: 'Tail ratio',
-  finalLoss: 'Training loss at the end',
-  evaluationLoss: 'Test loss',
-  validationLoss: 'Validation loss',
-  accuracy: 'Test accuracy',
-  meanAccuracy: 'Mean over benchmarks',
-  validationAccuracy: 'Validation accuracy',
-  validationMeanAccuracy: 'Validation mean over sources',
-  baseAccuracy: 'Accuracy before training',
-  forgetting: 'Forgetting (nats per token)',
-  trainingSeconds: 'Training time (s)',
-  tokensPerSecond: 'Tokens/s',
-  trainableParameters: 'Trainable parameters',
-}
-const percents: readonly string[] = [
-  'accuracy',
-  'meanAccuracy',
-  'validationAccuracy',
-  'validationMeanAccuracy',
-  'baseAccuracy',
-]
+/** In the order of a choice; what a run was given to do is no result. */
+const offered: readonly string[] = summaryFigureNames.filter(
+  (name) => !['steps', 'tokens', 'untouchedLoss', 'receivedBytesPerStep'].includes(name),
+)
 
 export function measuredOf(name: string): Measured {
   return {
-    title: titles[name] ?? name,
+    title: figureLabel(name),
     value: (result) => result.measures[name] ?? null,
-    ...(percents.includes(name) ? { percent: true } : {}),
+    ...(figureMeta(name)?.isShare ? { percent: true } : {}),
   }
 }
 
@@ -44,10 +28,7 @@ export function availableMeasures(results: readonly RunResult[], metric: Selecti
   const present = new Set(
     results.flatMap(({ measures }) => Object.keys(measures).filter((name) => measures[name] !== null)),
   )
-  const order = [test, validation, ...Object.keys(titles)]
-  return [...new Set([test, ...order.filter((name) => present.has(name)), ...present])].filter(
-    (name) => name in titles,
-  )
+  return [...new Set([test, ...[validation, ...offered].filter((name) => present.has(name))])]
 }
 
 export function measureChoices(names: readonly string[]) {
