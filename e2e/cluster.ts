@@ -120,6 +120,8 @@ export class Cluster {
 
   async end(): Promise<void> {
     this.hosts.remove()
+    // What starts a node may itself be on no host.
+    for (const node of this.#nodes) node?.signal('SIGKILL')
     this.#server?.signal('SIGKILL')
     await this.#server?.gone
     rmSync(this.#folder, { recursive: true, force: true })

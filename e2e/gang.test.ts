@@ -1,48 +1,56 @@
-/** One run over several hosts: two network namespaces, launched by the server, without a shared file system. */
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+/** One run over several hosts: network namespaces, launched by the server, without a shared file system. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  estimateAnswer,
-  type RunConfigInput,
-  type RunView,
-  runConfigSchema,
-  scalarsAnswer,
-} from '@rankscope/protocol'
+import { estimateAnswer, type RunConfigInput, runConfigSchema } from '@rankscope/protocol'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { writeToyModel } from '../bench/chaos/toy-model.ts'
+import { drawing } from '../bench/draw.ts'
+import { type Expected, GangTrial } from '../bench/gang/trial.ts'
 import { Cluster } from './cluster.ts'
 import { hostsMissing } from './hosts.ts'
 
 const missing = hostsMissing()
 const shared = (changes: Partial<RunConfigInput>) =>
   runConfigSchema.parse({
-    model: { path: 'rankscope-mini' },
-    data: { source: { kind: 'task', task: 'arithmetic', trainExamples: 64 } },
-    method: { name: 'hd-pissa', rank: 2 },
+    model: { path: 'toy' },
+    data: { source: { kind: 'task', task: 'programs', trainExamples: 64 }, maxLength: 256 },
     parallel: { devices: 4, mode: 'processes' },
-    training: { globalBatchSize: 8, microBatchSize: 2, maxSteps: 6, epochs: 100 },
-    targetModules: ['q_proj'],
+    optimizer: { learningRate: 1e-3 },
+    training: { globalBatchSize: 4, microBatchSize: 1, maxSteps: 3, epochs: 1000 },
     evaluation: { atEnd: false },
     spectra: { everySteps: null, atEnd: false },
+    checkpoint: { everySteps: 10, keep: 2 },
     export: { model: true },
-    resources: { backend: 'wasm' },
+    resources: { backend: 'wasm', threads: 1 },
     ...changes,
   })
+const hdPissa = { name: 'hd-pissa', rank: 2 } as const
+const methods = {
+  'lora with dropout': { name: 'lora', rank: 2, dropout: 0.1 },
+  full: { name: 'full' },
+} as const
 
 describe.skipIf(missing)(`one run over two hosts ${missing ?? ''}`, { timeout: 600_000 }, () => {
+  const models = mkdtempSync(join(tmpdir(), 'rankscope-gang-'))
   // Host 2 has room for all four ranks; it is held back but where it is compared with.
-  const cluster = new Cluster('g', [2, 2, 4])
+  const cluster = new Cluster('g', [2, 2, 4], { models: [models] })
   const both = ['2 on host0', '2 on host1']
+  const told: string[] = []
   let nodeIds: string[]
   beforeAll(async () => {
+    await writeToyModel(join(models, 'toy'))
     await cluster.start()
     const nodes = await cluster.api.nodes()
     nodeIds = [0, 1, 2].map((i) => nodes.find(({ hello }) => hello.name === `host${i}`)!.nodeId)
     await hold(2, 'draining')
   }, 600_000)
-  afterAll(() => cluster.end())
+  afterAll(async () => {
+    await cluster.end()
+    rmSync(models, { recursive: true, force: true })
+  })
   afterEach(async () => {
-    for (const i of [0, 1]) await expect.poll(() => cluster.leftOn(i), { timeout: 10_000 }).toEqual([])
+    for (const i of [0, 1, 2]) await expect.poll(() => cluster.leftOn(i), { timeout: 10_000 }).toEqual([])
   })
 
   const hold = async (index: number, mode: 'open' | 'draining') => {
@@ -53,28 +61,24 @@ describe.skipIf(missing)(`one run over two hosts ${missing ?? ''}`, { timeout: 6
     })
     expect(answer.status, await answer.text()).toBeLessThan(300)
   }
-  const launch = async (changes: Partial<RunConfigInput>) =>
-    (await cluster.api.createRuns([shared(changes)]))[0]!.runId
-  const lossesOf = async (runId: string) => {
-    const query = `/api/runs/${runId}/scalars?names=train%2Floss&points=1000`
-    const answer = await fetch(cluster.url + query, { headers: cluster.headers })
-    const { steps, values } = scalarsAnswer.parse(await answer.json()).series[0] as never as {
-      steps: number[]
-      values: number[]
+  const trialOf = (changes: Partial<RunConfigInput>) =>
+    new GangTrial(cluster, shared(changes), drawing(1), (line) => told.push(line))
+  /** The same configuration where one host has room for all of it. */
+  const onOneHost = async (changes: Partial<RunConfigInput>): Promise<Expected> => {
+    await hold(2, 'open')
+    try {
+      return await trialOf(changes).undisturbed([])
+    } finally {
+      await hold(2, 'draining')
     }
-    return { steps, values }
   }
-  const weightsOf = (run: RunView) => {
-    const file = join(cluster.runFolder(nodeIds.indexOf(run.nodeId!), run), 'model', 'model.safetensors')
-    return createHash('sha256').update(readFileSync(file)).digest('hex')
-  }
-  const ended = (run: RunView) => run.state === 'finished'
 
   it('is placed on both, all or nothing, and the form is told where', async () => {
     const ask = async (devices: number) => {
       const config = shared({
+        method: hdPissa,
         parallel: { devices, mode: 'processes' },
-        training: { globalBatchSize: 2 * devices, microBatchSize: 2 },
+        training: { globalBatchSize: devices, microBatchSize: 1 },
       })
       const body = JSON.stringify({ configs: [config] })
       const answer = await fetch(`${cluster.url}/api/estimate`, {
@@ -93,19 +97,31 @@ describe.skipIf(missing)(`one run over two hosts ${missing ?? ''}`, { timeout: 6
     expect(tooMany.waitingFor).toContain('host0 has 2 of 2 free')
   })
 
-  it.each([['hd-pissa', { name: 'hd-pissa', rank: 2 }]] as const)(
-    '%s has the bits of four processes on one host',
-    async (_, method) => {
-      const apart = await cluster.until(await launch({ method }), ended)
-      expect(apart.gang.map(({ name, devices: count }) => `${count} on ${name}`).sort()).toEqual(both)
+  it.each(Object.entries(methods))('%s has the bits of four processes on one host', async (_, method) => {
+    const apart = await trialOf({ method }).undisturbed(both)
+    expect(apart.losses).toHaveLength(3)
+    expect(await onOneHost({ method })).toEqual(apart)
+  })
+
+  it('hd-pissa has them even when a rank is killed, and then a host, whose part one without a checkpoint takes', async () => {
+    const changes = {
+      method: hdPissa,
+      training: { globalBatchSize: 4, microBatchSize: 1, maxSteps: 80, epochs: 1000 },
+    }
+    const expected = await onOneHost(changes)
+    const trial = trialOf(changes)
+    const runId = await trial.launch()
+    try {
+      expect(await trial.disturb(runId, 'kill -9 of a rank', 10, false)).not.toBeNull()
       await hold(2, 'open')
-      const together = await cluster.until(await launch({ method }), ended)
+      const { step } = await cluster.api.run(runId)
+      expect(await trial.disturb(runId, 'kill -9 of all of a host that follows', step, false)).not.toBeNull()
+      const run = await trial.judge(runId, expected)
+      expect(trial.findings, told.join('\n')).toEqual([])
+      expect(run.attempt).toBeGreaterThanOrEqual(3)
+      expect(run.gang.map(({ name }) => name)).toContain('host2')
+    } finally {
       await hold(2, 'draining')
-      expect(together.gang).toEqual([])
-      const losses = await lossesOf(apart.runId)
-      expect(losses.steps).toEqual([1, 2, 3, 4, 5, 6])
-      expect(losses).toEqual(await lossesOf(together.runId))
-      expect(weightsOf(apart)).toBe(weightsOf(together))
-    },
-  )
+    }
+  })
 })

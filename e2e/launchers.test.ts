@@ -117,6 +117,8 @@ describe('a run over two hosts', { timeout: 300_000 }, () => {
         await cluster.start()
         await trains(cluster)
       } finally {
+        // While the controller is there to end what srun waits for.
+        spawnSync('scancel', [job], { env: environment })
         await cluster.end()
       }
     },
@@ -136,7 +138,8 @@ async function startSlurm(
       'ClusterName=test',
       `SlurmctldHost=controller(${hosts.serverAddress})`,
       'SlurmUser=root',
-      'SlurmctldPort=26817',
+      // On the machine itself, where other tests may have one.
+      `SlurmctldPort=${20_000 + (process.pid % 10_000)}`,
     ],
     ...['SlurmdPort=26818', 'AuthType=auth/munge', `AuthInfo=socket=${folder}/munge.sock`],
     ...[`StateSaveLocation=${folder}/state`, `SlurmdSpoolDir=${folder}/spool-%n`, `TmpFS=${folder}/tmp-%n`],

@@ -29,9 +29,8 @@ export const gangFaults = {
   'kill -9 of a rank': {
     weight: 4,
     isFatal: true,
-    async strike({ cluster, draw, hosts }) {
-      const rank = draw.pick(ranksOn(cluster, draw.pick(hosts)!))
-      if (rank !== undefined) signal(rank, 'SIGKILL')
+    async strike(scene) {
+      signal(await pickRank(scene), 'SIGKILL')
       return nothing
     },
   },
@@ -61,10 +60,7 @@ export const gangFaults = {
   'a rank stands still for 1 to 5 s': {
     weight: 2,
     isFatal: false,
-    async strike({ cluster, draw, hosts }) {
-      const rank = draw.pick(ranksOn(cluster, draw.pick(hosts)!))
-      return halt(rank === undefined ? [] : [rank], draw.between(1000, 5000))
-    },
+    strike: async (scene) => halt([await pickRank(scene)], scene.draw.between(1000, 5000)),
   },
   'a host stands still for 1 to 8 s': {
     weight: 2,
@@ -82,6 +78,15 @@ export function ranksOn(cluster: Cluster, host: number): number[] {
     .leftOn(host)
     .filter((line) => line.includes('rank-entry'))
     .map((line) => Number.parseInt(line, 10))
+}
+
+/** One of all ranks of the attempt, as soon as there is any. */
+async function pickRank({ cluster, draw, hosts }: Scene): Promise<number> {
+  for (;;) {
+    const rank = draw.pick(hosts.flatMap((host) => ranksOn(cluster, host)))
+    if (rank !== undefined) return rank
+    await delay(20)
+  }
 }
 
 /** The host is there again up to 3 s later, in half of the cases only when another has taken its part, if one has room. */

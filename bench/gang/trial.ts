@@ -54,10 +54,12 @@ export class GangTrial {
     return run!.runId
   }
 
-  /** Runs to the end. */
-  async undisturbed(): Promise<Expected> {
+  /** Runs to the end. `where`: as `2 on host0`, what of it goes where; [] for one host, null for anywhere. */
+  async undisturbed(where: readonly string[] | null = null): Promise<Expected> {
     const run = await this.#cluster.until(await this.launch(), ({ state }) => isSettled(state))
     if (run.attempt > 1) throw new Error(`the undisturbed run took ${run.attempt} attempts`)
+    const places = run.gang.map(({ name, devices }) => `${devices} on ${name}`).sort()
+    if (where && places.join() !== where.join()) throw new Error(`it went to ${places.join(', ')}`)
     return { losses: [...losses(await this.#records(run)).values()], weights: this.#weights(run) }
   }
 
