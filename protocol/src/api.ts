@@ -4,7 +4,7 @@ import { errorPayloadSchema } from './errors.ts'
 import { memoryPlanSchema } from './memory-estimate.ts'
 import { nameLengths, nameSchema } from './name.ts'
 import { jsonNumber } from './number.ts'
-import { spectrumParts } from './records.ts'
+import { itemSchema, spectrumParts } from './records.ts'
 import { runConfigSchema } from './run-config.ts'
 import { runRowSchema } from './run-row.ts'
 import { runCommandSchema } from './run-state.ts'
@@ -178,6 +178,7 @@ export const samplesAnswer = z.strictObject({
       completion: z.string(),
       expected: z.string().nullable(),
       correct: z.boolean().nullable(),
+      item: itemSchema.exactOptional(),
     }),
   ),
   next: older,

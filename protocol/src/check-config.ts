@@ -26,6 +26,16 @@ export function checkRunConfig(config: RunConfig): ConfigFinding[] {
   const warning = (path: string, message: string, hint: string | null = null) =>
     findings.push({ severity: 'warning', path, message, hint })
 
+  if (config.job.kind === 'evaluation') {
+    checkBenchmarks(config.evaluation, error, warning)
+    if (config.evaluation.benchmarks.length === 0)
+      error('evaluation.benchmarks', 'there is nothing to evaluate by', 'name a benchmark and its file')
+    if (config.parallel.mode === 'processes')
+      error('parallel.mode', 'one process evaluates', 'set parallel.mode to virtual')
+    return findings
+  }
+  if (config.data.source.kind === 'none')
+    error('data.source', 'there is nothing to train on', 'name a task, a file or several')
   if (!Number.isInteger(accumulationSteps(config))) {
     const unit = config.training.microBatchSize * config.parallel.devices
     error(
@@ -120,6 +130,7 @@ type Report = (path: string, message: string, hint?: string | null) => void
 
 /** A score that is asked for needs something to score on; the evaluation at the end, which is on by default, may lack it. */
 function checkScore({ data, evaluation }: RunConfig, error: Report, warning: Report): void {
+  if (data.source.kind === 'none') return
   const sources = data.source.kind === 'mix' ? data.source.sources.map(({ source }) => source) : [data.source]
   const isGiven = sources.some(
     (source) => source.kind === 'task' || source.evaluationPath !== null || source.validationPath !== null,

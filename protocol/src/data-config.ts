@@ -129,6 +129,8 @@ export type MixSource = z.output<typeof mixSourceSchema>
 
 export const dataSourceSchema = z.discriminatedUnion('kind', [
   ...singleSources,
+  // Of a job that trains nothing.
+  z.strictObject({ kind: z.literal('none') }).meta({ hidden: true }),
   z.strictObject({
     kind: z.literal('mix'),
     sources: field(z.array(mixSourceSchema).min(1).max(64), {

@@ -15,6 +15,8 @@ export type FieldMeta = {
   advanced?: boolean
   /** Suggest a logarithmic slider or scientific notation. */
   logarithmic?: boolean
+  /** Has its place elsewhere than in the launch form. */
+  hidden?: boolean
 }
 
 /** Attach the metadata that forms, help texts and docs are made from. */

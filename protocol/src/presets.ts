@@ -59,6 +59,7 @@ export function comparison(
 /** Label of a run's method for tables and legends, e.g. `HD-PiSSA (sum, K = 4)`. */
 export function methodLabel(config: RunConfig): string {
   const base = methodLabels[config.method.name as MethodName]
+  if (config.job.kind === 'evaluation') return config.job.of === null ? 'Evaluation' : `Evaluation of ${base}`
   const devices = config.parallel.devices
   if ('aggregate' in config.method)
     return devices > 1 ? `${base} (${config.method.aggregate}, K = ${devices})` : base

@@ -65,6 +65,18 @@ function isCountable(values: object): boolean {
   return Object.keys(values).length <= largestCount
 }
 
+/** An item of a benchmark, as it was judged. */
+export const itemSchema = z.strictObject({
+  /** As scores name it, e.g. `GSM8K (lm-eval)`. */
+  benchmark: nameText,
+  id: longText,
+  /** Which completion of the item, from 0. */
+  sample: z.int().min(0),
+  extracted: longText.nullable(),
+  /** Where it is more than another answer: `timed out`, `AssertionError`. */
+  reason: longText.nullable(),
+})
+
 const recordBody = {
   lifecycle: z.strictObject({
     kind: z.literal('lifecycle'),
@@ -137,6 +149,8 @@ const recordBody = {
     completion: longText,
     expected: longText.nullable(),
     correct: z.boolean().nullable(),
+    /** Of an evaluation by benchmarks: whose item it is, what was taken from the completion, and why it is wrong. */
+    item: itemSchema.exactOptional(),
   }),
   evaluation: z.strictObject({
     kind: z.literal('evaluation'),

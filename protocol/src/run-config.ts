@@ -4,7 +4,7 @@ import { benchmarkNames, benchmarkProtocols } from './benchmark-names.ts'
 import { dataSchema } from './data-config.ts'
 import { field } from './field.ts'
 import { methodConfigSchema } from './method-config.ts'
-import { nameLengths, nameSchema, pathSchema } from './name.ts'
+import { idSchema, nameLengths, nameSchema, pathSchema } from './name.ts'
 
 export const targetModuleNames = [
   'q_proj',
@@ -345,7 +345,32 @@ export const parallelSchema = z.strictObject({
   }),
 })
 
+/** What a run left on a node. */
+const remainsSchema = z.strictObject({
+  runId: idSchema,
+  nodeId: idSchema,
+  /** checkpoint: a folder of checkpoints, with the base model that it belongs to; model: an exported Hugging Face folder. */
+  what: z.enum(['checkpoint', 'model']),
+  path: pathSchema('name a folder of the run'),
+})
+
+export type Remains = z.output<typeof remainsSchema>
+
+/**
+ * training: everything below is trained and measured. evaluation: nothing is trained; `model.path`, or what a run left, is
+ * scored by `evaluation.benchmarks`, and every item is recorded. Of the other settings seed and resources have an effect.
+ */
+const jobSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('training') }),
+  z.strictObject({ kind: z.literal('evaluation'), of: remainsSchema.nullable().default(null) }),
+])
+
 export const runConfigSchema = z.strictObject({
+  job: field(jobSchema.default({ kind: 'training' }), {
+    title: 'Job',
+    description: 'Training, or the evaluation of a model without training.',
+    hidden: true,
+  }),
   name: field(nameSchema(nameLengths.name).nullable().default(null), {
     title: 'Name',
     description: 'Empty means a pronounceable name is made up.',

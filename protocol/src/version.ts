@@ -1,2 +1,2 @@
 /** Version of the messages between node, server and browser. Sides with different versions refuse each other. */
-export const protocolVersion = 7
+export const protocolVersion = 8

@@ -10,6 +10,9 @@ import { Shell } from './shell/shell.tsx'
 
 // The list is the first screen; every other page comes with its own code.
 const ComparePage = lazy(async () => ({ default: (await import('./compare/compare-page.tsx')).ComparePage }))
+const EvaluatePage = lazy(async () => ({
+  default: (await import('./evaluate/evaluate-page.tsx')).EvaluatePage,
+}))
 const LaunchPage = lazy(async () => ({ default: (await import('./launch/launch-page.tsx')).LaunchPage }))
 const NodesPage = lazy(async () => ({ default: (await import('./nodes/nodes-page.tsx')).NodesPage }))
 const RecipesPage = lazy(async () => ({ default: (await import('./recipes/recipes-page.tsx')).RecipesPage }))
@@ -19,6 +22,7 @@ const SweepsPage = lazy(async () => ({ default: (await import('./sweeps/sweeps-p
 
 const titles: Record<string, string> = {
   '/launch': 'Launch',
+  '/evaluate': 'Evaluate',
   '/runs': 'Runs',
   '/compare': 'Compare',
   '/recipes': 'Recipes',
@@ -42,6 +46,7 @@ export function App() {
         <Routes>
           <Route path="/" element={<Navigate to="/runs" replace />} />
           <Route path="/launch" element={<LaunchPage />} />
+          <Route path="/evaluate" element={<EvaluatePage />} />
           <Route path="/runs" element={<RunsPage />} />
           <Route path="/runs/:runId" element={<RunPage />} />
           <Route path="/compare" element={<ComparePage />} />

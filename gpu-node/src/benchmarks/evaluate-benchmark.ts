@@ -2,11 +2,11 @@
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { benchmarkTitle } from '@rankscope/protocol'
 import { z } from 'zod'
+import type { LinearHook } from '../model/llama.ts'
 import type { Model } from '../model/model.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { type AnsweredItem, answerItems, completionsOf } from './answer-items.ts'
-import { protocolText, type Sampling } from './benchmark.ts'
-import type { NamedBenchmark } from './index.ts'
+import { type Benchmark, type BenchmarkItem, protocolText, type Sampling } from './benchmark.ts'
 import { type Metric, scoreOf } from './score.ts'
 
 const answeredItem = z.object({
@@ -38,7 +38,6 @@ export interface EvaluationSettings {
   /** Names the weights: answers of others are not taken over. */
   readonly modelIdentity: string
   readonly backend: string
-  readonly limit: number | null
   readonly batchSize: number
   readonly maxNewTokens: number | null
   /** Several completions of each problem of a benchmark that runs programs. */
@@ -48,6 +47,10 @@ export interface EvaluationSettings {
   /** Looked at between batches; true ends the evaluation there. */
   readonly isInterrupted: () => boolean
   readonly onProgress: (done: number, total: number, correct: number) => void
+  /** Hears every completion, those that an earlier evaluation left included, in the order in which they count. */
+  readonly onItem?: (item: AnsweredItem) => void
+  /** The model's linear layers; its own where left out. */
+  readonly hook?: LinearHook
 }
 
 export interface BenchmarkScore {
@@ -66,13 +69,13 @@ export interface BenchmarkScore {
 export async function evaluateBenchmark(
   model: Model,
   tokenizer: TextTokenizer,
-  { benchmark, file, trainFile }: NamedBenchmark,
+  benchmark: Benchmark,
+  items: readonly BenchmarkItem[],
   settings: EvaluationSettings,
 ): Promise<BenchmarkScore> {
   const { protocol, name } = benchmark
-  const { sampling, batchSize } = settings
+  const { sampling, batchSize, hook, onItem = () => {} } = settings
   const maxNewTokens = settings.maxNewTokens ?? protocol.maxNewTokens
-  const items = (await benchmark.read(file, trainFile)).slice(0, settings.limit ?? undefined)
   const asked = completionsOf(benchmark, items, sampling)
   const how = protocolText(benchmark, maxNewTokens, sampling)
   const here: Heading = {
@@ -92,16 +95,27 @@ export async function evaluateBenchmark(
       if (known?.prompt !== item.prompt) return true
       keep(known)
       results.push(known)
+      onItem(known)
       return false
     })
     const tell = () =>
       settings.onProgress(results.length, asked.length, results.filter(({ correct }) => correct).length)
     tell()
-    const answers = answerItems(model, tokenizer, benchmark, waiting, { maxNewTokens, batchSize, sampling })
+    const answers = answerItems(
+      model,
+      tokenizer,
+      benchmark,
+      waiting,
+      { maxNewTokens, batchSize, sampling },
+      hook,
+    )
     while (!settings.isInterrupted()) {
       const batch = await answers.next()
       if (batch.done) break
-      for (const result of batch.value) keep(result)
+      for (const result of batch.value) {
+        keep(result)
+        onItem(result)
+      }
       results.push(...batch.value)
       tell()
     }

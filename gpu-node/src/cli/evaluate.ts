@@ -1,5 +1,5 @@
 /** `npm run evaluate`: benchmarks of a model without training it; every answer is kept. */
-import { mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -17,6 +17,7 @@ import { type BenchmarkScore, evaluateBenchmark } from '../benchmarks/evaluate-b
 import { findBenchmark } from '../benchmarks/index.ts'
 import { requireSandbox } from '../benchmarks/sandbox.ts'
 import { openModelFolder } from '../model/folder.ts'
+import { folderIdentity } from '../model/folder-identity.ts'
 import { loadModel } from '../model/model.ts'
 import { writeJsonFile } from '../model/save.ts'
 import { resolveModelPath } from '../run/paths.ts'
@@ -151,7 +152,7 @@ function whole(name: string, text: string): number {
 }
 
 async function main(): Promise<number> {
-  const { model: modelPath, named, out, threads, backend, ...settings } = readArguments()
+  const { model: modelPath, named, out, threads, backend, limit, ...settings } = readArguments()
   // Before a model is loaded and an hour of answers is spent.
   if (named.some(({ benchmark }) => benchmark.runsPrograms)) requireSandbox()
   const models = join(import.meta.dirname, '../../../models')
@@ -170,12 +171,13 @@ async function main(): Promise<number> {
   const scores: BenchmarkScore[] = []
   for (const each of named) {
     if (interrupted) break
-    const { name } = each.benchmark
-    const title = benchmarkTitles[name]
+    const { benchmark, file, trainFile } = each
+    const title = benchmarkTitles[benchmark.name]
+    const items = await benchmark.read(file, trainFile)
     scores.push(
-      await evaluateBenchmark(model, tokenizer, each, {
-        itemsFile: join(out, `${name}.items.jsonl`),
-        modelIdentity: identity(folder),
+      await evaluateBenchmark(model, tokenizer, benchmark, items.slice(0, limit ?? undefined), {
+        itemsFile: join(out, `${benchmark.name}.items.jsonl`),
+        modelIdentity: folderIdentity(folder),
         backend: `${started.name}: ${started.description}`,
         ...settings,
         isInterrupted: () => interrupted,
@@ -197,16 +199,6 @@ function scoreLine({ title, metrics, items, cut, protocol, isComplete }: Benchma
   })
   const lost = cut === 0 ? '' : `; ${cut} prompts lost their beginning to the model's context`
   return `${title.padEnd(12)} ${told.join(', ')}  [${metrics[0].name}; ${protocol}${lost}]`
-}
-
-/** The files of a model as they are now, without reading gigabytes. */
-function identity(folder: string): string {
-  const path = realpathSync(folder)
-  const files = readdirSync(path).sort()
-  return JSON.stringify([
-    path,
-    ...files.map((name) => [name, statSync(join(path, name)).size, statSync(join(path, name)).mtimeMs]),
-  ])
 }
 
 try {

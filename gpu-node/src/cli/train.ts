@@ -98,6 +98,10 @@ function readConfigFile(file: string, exportsModel: boolean): RunConfig {
     )
   }
   const config = parseOrThrow(runConfigSchema, raw, 'CONFIG_INVALID', file)
+  if (config.job.kind === 'evaluation')
+    throw new RankscopeError('CONFIG_INVALID', `${file}: job: it trains nothing`, {
+      hint: 'npm run evaluate -- --help shows how models are evaluated without a server.',
+    })
   return exportsModel ? { ...config, export: { ...config.export, model: true } } : config
 }
 

@@ -407,6 +407,36 @@ describe('the node daemon', () => {
     expect(server.records[0]!.body).toMatchObject({ error: { code: 'PATH_FORBIDDEN' } })
   })
 
+  it('evaluates what a run of this node left, and nothing else of its disk', async () => {
+    await startAndGreet()
+    const home = join(folder, 'runs', 'trained', '1')
+    const model = join(home, 'model')
+    mkdirSync(model, { recursive: true })
+    const evaluate = async (runId: string, what: 'checkpoint' | 'model', path: string) => {
+      const { config, ...given } = assignment(runId, 'told')
+      const of = { runId: 'trained', nodeId: 'n', what, path }
+      await server.assign({ ...given, config: { ...config, job: { kind: 'evaluation', of } } })
+      await server.until(() =>
+        server.lifecycle(runId).some((state) => state === 'finished' || state === 'failed'),
+      )
+      const told = server.records.find((one) => one.runId === runId && one.body.kind === 'log')?.body
+      return told && JSON.parse((told as { message: string }).message)
+    }
+    expect(await evaluate('b', 'model', model)).toMatchObject({
+      checkpointFrom: null,
+      roots: { models: expect.arrayContaining([home]) },
+    })
+    const refused = async (runId: string, what: 'checkpoint' | 'model', path: string) => {
+      expect(await evaluate(runId, what, path)).toBeUndefined()
+      return server.records.findLast((one) => one.runId === runId)!.body
+    }
+    expect(await refused('c', 'model', tmpdir())).toMatchObject({ error: { code: 'PATH_FORBIDDEN' } })
+    expect(await refused('d', 'checkpoint', model)).toMatchObject({ error: { code: 'CHECKPOINT_BROKEN' } })
+    expect(await refused('e', 'model', join(home, 'gone'))).toMatchObject({
+      error: { code: 'MODEL_NOT_FOUND' },
+    })
+  })
+
   it('replaces a record that does not fit the protocol by a log line', async () => {
     await startAndGreet()
     await server.assign(assignment('a', 'broken-record'))

@@ -4,7 +4,7 @@
  * are halted (SIGSTOP) until there is room: a trainer waits for the disk’s room, never for the network.
  */
 import { appendFileSync, existsSync, realpathSync } from 'node:fs'
-import { join, sep } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import {
   type Assignment,
   deviceSlots,
@@ -14,6 +14,7 @@ import {
   type NodeCommand,
   RankscopeError,
   type RecordBody,
+  type Remains,
 } from '@rankscope/protocol'
 import type { Roots } from '../run/run.ts'
 import { whenAwakeFor } from './patience.ts'
@@ -117,8 +118,17 @@ export class RunSupervisor {
     if (folder === null) return
 
     let checkpointFrom: string | null
+    let roots = this.#options.roots
     try {
-      checkpointFrom = resumeFrom === null || follows ? null : this.#newestCheckpoint(runId, resumeFrom)
+      const of = config.job.kind === 'evaluation' ? config.job.of : null
+      if (of === null)
+        checkpointFrom = resumeFrom === null || follows ? null : this.#newestCheckpoint(runId, resumeFrom)
+      else {
+        const found = this.#remains(of)
+        checkpointFrom = of.what === 'checkpoint' ? found : null
+        // An export is a model like those that the owner offers, and lies in the run's own folder.
+        if (of.what === 'model') roots = { ...roots, models: [...roots.models, dirname(found)] }
+      }
     } catch (error) {
       this.#queue.add({ runId, attempt }, { kind: 'lifecycle', state: 'failed', error: errorPayload(error) })
       return
@@ -127,7 +137,7 @@ export class RunSupervisor {
       this.#options.runEntry,
       {
         config,
-        roots: this.#options.roots,
+        roots,
         folder,
         cacheFolder: this.#options.cacheFolder,
         threads: config.resources.threads ?? threadsPerRun * devices,
@@ -400,6 +410,23 @@ export class RunSupervisor {
     throw new RankscopeError('CHECKPOINT_BROKEN', `there is no checkpoint at ${wanted} on this node`, {
       hint: 'start the run afresh, or on the node that wrote it',
     })
+  }
+
+  /** What a run left here, for an evaluation. Throws CHECKPOINT_BROKEN, MODEL_NOT_FOUND or PATH_FORBIDDEN. */
+  #remains({ runId, what, path }: Remains): string {
+    const hint = 'The run may have been deleted, or its older checkpoints removed as newer ones came.'
+    if (what === 'checkpoint') {
+      const known = this.#folders.checkpoints(runId).find((checkpoint) => checkpoint.path === path)
+      if (known) return known.path
+      throw new RankscopeError('CHECKPOINT_BROKEN', `${path} is no checkpoint of run ${runId} on this node`, {
+        hint,
+      })
+    }
+    if (!existsSync(path))
+      throw new RankscopeError('MODEL_NOT_FOUND', `there is no model at ${path}`, { hint })
+    const home = join(this.#folders.root, runId)
+    if (existsSync(home) && realpathSync(path).startsWith(realpathSync(home) + sep)) return path
+    throw new RankscopeError('PATH_FORBIDDEN', `${path} lies outside the folder of run ${runId}`)
   }
 
   /** Processes of an earlier daemon: they leave by themselves when the channel closes; a stuck one is killed. */

@@ -1,5 +1,6 @@
 /** Evaluation of a run: loss and exact-match accuracy of the weights as they are now, told as records. */
 import { RankscopeError, type RecordBodyOf, type RunConfig } from '@rankscope/protocol'
+import type { Score } from '../benchmarks/score.ts'
 import { evaluationBatch } from '../data/batch.ts'
 import type { Sampler } from '../data/sampler.ts'
 import { type AccuracyResult, evaluateAccuracy, evaluateLoss } from '../eval/evaluate.ts'
@@ -72,17 +73,11 @@ export async function evaluate(
       const onProgress = (share: number) => progress((answers.length + index + share) / parts)
       const options = { batchSize: settings.batchSize, onProgress }
       const { score, answers: told } = await scoreBenchmark(model, tokenizer!, benchmark, options, linear)
-      const [{ value }, ...further] = score.metrics
       const result = {
-        examples: score.items,
-        accuracy: value ?? 0,
-        byType: Object.fromEntries(
-          further.map((metric) => [metric.name, { examples: score.items, accuracy: metric.value ?? 0 }]),
-        ),
+        ...sharesOf(score),
         answers: told.map(({ reference, ...answer }) => ({ ...answer, expected: reference })),
       }
-      const cut = score.cut === 0 ? '' : `, ${score.cut} prompts cut to the model's context`
-      protocols[benchmark.title] = `${benchmark.protocol}${cut}`
+      protocols[benchmark.title] = protocolOf(benchmark, score)
       groups.push({ name: benchmark.title, result })
     }
     // After the last step both splits are scored; one set of completions is enough to read, and that of the test.
@@ -93,18 +88,12 @@ export async function evaluate(
         const { prompt, completion, expected, correct } = answer
         emit({ kind: 'sample', step, index, prompt, completion, expected, correct })
       })
-    const answered = groups.reduce((sum, group) => sum + group.result.examples, 0)
-    const correct = groups.reduce((sum, { result: { accuracy, examples: n } }) => sum + accuracy * n, 0)
     const record: RecordBodyOf<'evaluation'> = {
       kind: 'evaluation',
       step,
       ...(split === 'validation' && { split }),
-      examples: Math.max(examples.length, answered),
       loss: result?.loss ?? null,
-      accuracy: groups.length === 1 ? groups[0]!.result.accuracy : answered === 0 ? null : correct / answered,
-      ...(groups.length > 1 && { meanAccuracy: meanOf(groups) }),
-      ...(benchmarks.length > 0 && { protocols }),
-      byType: byType(groups, benchmarks.length > 0),
+      ...scoresOf(groups, protocols, examples.length),
       elapsedMs: performance.now() - start,
     }
     emit(record)
@@ -115,18 +104,53 @@ export async function evaluate(
 }
 
 /** What was answered of one source, or of one benchmark. */
-interface Group {
+interface Group<Result = AccuracyResult> {
   readonly name: string
-  readonly result: AccuracyResult
+  readonly result: Result
+}
+
+type Shares = Pick<AccuracyResult, 'examples' | 'accuracy' | 'byType'>
+
+/** A benchmark's score as an evaluation tells it: further metrics stand where other sources have types of records. */
+export function sharesOf({ items, metrics: [{ value }, ...further] }: Score): Shares {
+  return {
+    examples: items,
+    accuracy: value ?? 0,
+    byType: Object.fromEntries(
+      further.map((metric) => [metric.name, { examples: items, accuracy: metric.value ?? 0 }]),
+    ),
+  }
+}
+
+export function protocolOf({ protocol }: LoadedBenchmark, { cut }: Score): string {
+  return cut === 0 ? protocol : `${protocol}, ${cut} prompts cut to the model's context`
+}
+
+/** The part of an evaluation's record that scores decide. `protocols`: by benchmark; empty where there is none. */
+export function scoresOf(
+  groups: readonly Group<Shares>[],
+  protocols: Readonly<Record<string, string>>,
+  examples = 0,
+) {
+  const answered = groups.reduce((sum, group) => sum + group.result.examples, 0)
+  const correct = groups.reduce((sum, { result: { accuracy, examples: n } }) => sum + accuracy * n, 0)
+  const hasBenchmarks = Object.keys(protocols).length > 0
+  return {
+    examples: Math.max(examples, answered),
+    accuracy: groups.length === 1 ? groups[0]!.result.accuracy : answered === 0 ? null : correct / answered,
+    ...(groups.length > 1 && { meanAccuracy: meanOf(groups) }),
+    ...(hasBenchmarks && { protocols }),
+    byType: byType(groups, hasBenchmarks),
+  }
 }
 
 /** Each group counts the same: a small benchmark is no less a benchmark. */
-function meanOf(groups: readonly Group[]): number {
+function meanOf(groups: readonly Group<Shares>[]): number {
   return groups.reduce((sum, { result: { accuracy } }) => sum + accuracy, 0) / groups.length
 }
 
 /** Of one source by its types of records; of several, or where benchmarks are, by name, and by type within each. */
-function byType(groups: readonly Group[], hasBenchmarks: boolean) {
+function byType(groups: readonly Group<Shares>[], hasBenchmarks: boolean) {
   if (groups.length === 1 && !hasBenchmarks) return groups[0]!.result.byType
   return Object.fromEntries(
     groups.flatMap(({ name, result: { examples, accuracy, byType: types } }) => [

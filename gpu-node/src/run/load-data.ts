@@ -1,5 +1,5 @@
 /** From the `data` part of a RunConfig to what training and evaluation consume: one source, or a mix of several. */
-import type { DataCounts, DataSource, RunConfig } from '@rankscope/protocol'
+import { type DataCounts, type DataSource, RankscopeError, type RunConfig } from '@rankscope/protocol'
 import type { TokenExample } from '../data/examples.ts'
 import { mixtureCounts, mixtureOrder } from '../data/mixture.ts'
 import { packExamples } from '../data/packing.ts'
@@ -24,11 +24,19 @@ export async function loadData(
   options: LoadDataOptions,
 ): Promise<LoadedData> {
   const { source } = data
+  if (source.kind === 'none') throw noData()
   const loaded =
     source.kind === 'mix'
       ? await loadMix(source, data, seed, options)
       : whole(await loadSource({ ...data, source, name: null }, options))
   return data.packing ? packed(loaded, source, data.maxLength) : loaded
+}
+
+/** What only a job that trains nothing may have. */
+export function noData(): RankscopeError {
+  return new RankscopeError('DATA_EMPTY', 'data.source: none is named', {
+    hint: 'name a task, a file or several',
+  })
 }
 
 function whole({ train, validation, test, counts, notes }: LoadedSource): LoadedData {

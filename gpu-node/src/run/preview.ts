@@ -5,6 +5,7 @@ import { ignoredLabel, type TokenExample } from '../data/examples.ts'
 import { readConfig } from '../model/folder.ts'
 import { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { Roots } from './environment.ts'
+import { noData } from './load-data.ts'
 import { type LoadDataOptions, loadSource, type SourceSettings } from './load-source.ts'
 import { resolveDataPath, resolveModelPath } from './paths.ts'
 
@@ -38,6 +39,7 @@ export async function previewData({ config, examples }: PreviewRequest, roots: R
 function sourcesOf(data: PreviewRequest['config']['data']): SourceSettings[] {
   const { source } = data
   const single = { ...data, validationShare: 0 }
+  if (source.kind === 'none') throw noData()
   if (source.kind !== 'mix') return [{ ...single, name: null, source: trainingOnly(source) }]
   return source.sources.map(({ name, source: one, template, limit }) => ({
     ...single,
@@ -48,7 +50,7 @@ function sourcesOf(data: PreviewRequest['config']['data']): SourceSettings[] {
   }))
 }
 
-function trainingOnly<S extends Exclude<DataSource, { kind: 'mix' }>>(source: S): S {
+function trainingOnly<S extends Exclude<DataSource, { kind: 'mix' | 'none' }>>(source: S): S {
   return source.kind === 'task'
     ? { ...source, validationExamples: 0, evaluationExamples: 1 }
     : { ...source, evaluationPath: null, validationPath: null }

@@ -18,6 +18,7 @@ import { meanTailRatio, SpectraRecorder } from '../train/spectra.ts'
 import { type StepReport, train, type Verdict } from '../train/trainer.ts'
 import { roomOnDisk } from './disk-room.ts'
 import type { RunEnvironment, RunOutcome } from './environment.ts'
+import { evaluateOnly } from './evaluate-only.ts'
 import { type EvaluationSplit, evaluate, evaluationFailure, hasSplit } from './evaluation.ts'
 import { exportArtifacts } from './exports.ts'
 import { computedBy, type PreparedRun, prepareRun } from './prepare.ts'
@@ -36,13 +37,17 @@ export type ExecuteRun = (config: RunConfig, environment: RunEnvironment) => Pro
  * Never throws: a failure is the last record, `lifecycle` with state `failed` and a coded error, and the outcome.
  */
 export const executeRun: ExecuteRun = async (config, environment) => {
-  if (config.parallel.mode === 'processes' && !environment.collective) return runRanks(config, environment)
+  const trains = config.job.kind === 'training'
+  if (trains && config.parallel.mode === 'processes' && !environment.collective)
+    return runRanks(config, environment)
   const { emit } = environment
   const counted = { steps: 0 }
   emit({ kind: 'lifecycle', state: 'running', error: null })
   let outcome: RunOutcome
   try {
-    outcome = await prepareAndRun(config, environment, counted)
+    outcome = trains
+      ? await prepareAndRun(config, environment, counted)
+      : await evaluateOnly(config, environment)
   } catch (error) {
     const payload = errorPayload(error)
     if (payload.code === 'INTERNAL' && error instanceof Error)

@@ -2,11 +2,11 @@
  * The evaluation before the first step, kept on disk: runs that differ only in what training does (learning rates,
  * schedules, batch sizes) start from the same weights, and scoring those takes longer than many a training run.
  */
-import { readdirSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type RecordBody, type RecordBodyOf, recordBodySchema } from '@rankscope/protocol'
 import { z } from 'zod'
 import { digestOf, readCacheFile, writeCacheFile } from '../disk-cache.ts'
+import { folderIdentity } from '../model/folder-identity.ts'
 import type { RunEnvironment } from './environment.ts'
 import { type EvaluationSplit, evaluate, hasSplit } from './evaluation.ts'
 import type { PreparedRun } from './prepare.ts'
@@ -74,24 +74,11 @@ function key(
     ])
     yield JSON.stringify([backend.name, backend.description, backend.threads, model.config])
     yield tokenizer?.fingerprint ?? ''
-    yield JSON.stringify(identity(modelFolder))
+    yield folderIdentity(modelFolder)
     for (const { inputIds, labels } of examples) yield JSON.stringify([[...inputIds], [...labels]])
     for (const { name, records } of answers) yield JSON.stringify([name, records])
     if (split === 'test')
       for (const { protocol, items } of benchmarks) yield JSON.stringify([protocol, items])
   }
   return digestOf(parts()).slice(0, 32)
-}
-
-/** The files of a folder as they are now, without reading gigabytes: a changed one has another time of change. */
-function identity(folder: string) {
-  const path = realpathSync(folder)
-  const files = readdirSync(path).sort()
-  return [
-    path,
-    ...files.map((name) => {
-      const { size, mtimeMs, ctimeMs } = statSync(join(path, name))
-      return [name, size, mtimeMs, ctimeMs]
-    }),
-  ]
 }

@@ -2,8 +2,8 @@
  * What a checkpoint holds, as a model with its method attached: enough to look at ΔW and to write it, without data,
  * without a step. What it takes of a configuration the checkpoint itself says.
  */
-import { RankscopeError, type RunConfig } from '@rankscope/protocol'
-import { selectBackend } from '../backends/select.ts'
+import { type MemoryEstimate, RankscopeError, type RunConfig } from '@rankscope/protocol'
+import { type SelectedBackend, selectBackend } from '../backends/select.ts'
 import type { SpectrumSource } from '../linalg/index.ts'
 import { attachMethod } from '../methods/index.ts'
 import type { Adaptation, TargetModule } from '../methods/method.ts'
@@ -30,6 +30,7 @@ export interface Trained {
 export interface OpenedTrained extends Trained {
   /** Optimiser steps that are in it. */
   readonly step: number
+  readonly backend: SelectedBackend
   dispose(): void
 }
 
@@ -49,7 +50,9 @@ export async function openTrained(
   requireRoom(config, modelFolder, memoryBytes)
   const { backend } = config.resources
   // What trained on a GPU is written as well by a processor, whose memory a merged model needs anyway.
-  await selectBackend(backend === 'cuda' || backend === 'webgpu' ? 'auto' : backend, { threads })
+  const selected = await selectBackend(backend === 'cuda' || backend === 'webgpu' ? 'auto' : backend, {
+    threads,
+  })
   const model = loadModel(modelFolder, onLoading)
   const state = new MethodState(initial)
   const dispose = () => {
@@ -80,6 +83,7 @@ export async function openTrained(
       adaptation,
       base: baseWeights(modelFolder),
       step: progress.step,
+      backend: selected,
       dispose,
     }
   } catch (error) {
@@ -111,15 +115,28 @@ export function baseWeights(folder: string): BaseWeights {
 
 /** Model and state, without gradients and activations. */
 function requireRoom(config: RunConfig, modelFolder: string, memoryBytes: number | null): void {
-  if (memoryBytes === null) return
   const estimate = estimateMemory(config, openModelFolder(modelFolder).config, 1)
-  const needed = { ...estimate, gradientBytes: 0, activationBytes: 0 }
-  needed.totalBytes = needed.modelBytes + needed.stateBytes + needed.baseBytes
+  requireFree({ ...estimate, gradientBytes: 0, activationBytes: 0 }, memoryBytes)
+}
+
+/** A model alone, to be read. Throws OUT_OF_MEMORY. */
+export function requireRoomForModel(
+  config: RunConfig,
+  modelFolder: string,
+  memoryBytes: number | null,
+): void {
+  const estimate = estimateMemory(config, openModelFolder(modelFolder).config, 1)
+  requireFree({ ...estimate, stateBytes: 0, baseBytes: 0, gradientBytes: 0, activationBytes: 0 }, memoryBytes)
+}
+
+function requireFree(estimate: MemoryEstimate, memoryBytes: number | null): void {
+  if (memoryBytes === null) return
+  const needed = { ...estimate, totalBytes: estimate.modelBytes + estimate.stateBytes + estimate.baseBytes }
   if (needed.totalBytes <= memoryBytes) return
   const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1)
   throw new RankscopeError(
     'OUT_OF_MEMORY',
-    `the export needs ${describeMemory(needed)}, and ${gib(memoryBytes)} GiB are free`,
-    { hint: 'Wait until the runs beside it have ended, or export on a machine with more memory.' },
+    `needed are ${describeMemory(needed)}, and ${gib(memoryBytes)} GiB are free`,
+    { hint: 'Wait until the runs beside it have ended, or take a machine with more memory.' },
   )
 }

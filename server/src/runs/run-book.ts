@@ -60,7 +60,12 @@ export class RunBook extends EventEmitter<RunBookEvents> {
   prepare(configs: readonly RunConfig[], nowMs: number): NewRun[] {
     return configs.map((config) => ({
       runId: randomBytes(9).toString('base64url'),
-      name: config.name ?? pronounceableName(config.method.name, this.#namesGiven++),
+      name:
+        config.name ??
+        pronounceableName(
+          config.job.kind === 'evaluation' ? 'evaluation' : config.method.name,
+          this.#namesGiven++,
+        ),
       config,
       createdMs: nowMs,
     }))

@@ -135,6 +135,21 @@ describe('placing', () => {
     expect(decide(runs, nodes, tick, 4999 + checkpointWaitMs, patience, justQueued)).toEqual([])
   })
 
+  it('evaluates what a run left on the node that holds it, however long that is away (P22a)', () => {
+    const of = { runId: 'r', nodeId: 'b', what: 'checkpoint', path: '/checkpoints/50' } as const
+    const runs = [run('x', { config: { ...config, job: { kind: 'evaluation', of } } })]
+    const nodes = [node('a'), node('b', { online: false, lastSeenMs: 0 })]
+    expect(decide(runs, nodes, tick, 10 * checkpointWaitMs, patience)).toEqual([])
+    expect(place(runs, nodes, 10 * checkpointWaitMs).waits.get('x')?.waitingFor).toBe(
+      'B, which holds the checkpoint that is evaluated and is offline',
+    )
+    expect(decide(runs, [node('a'), node('b')], tick, 0, patience)).toMatchObject([
+      { kind: 'assign', nodeId: 'b', resumeFrom: null },
+    ])
+    const held = place(runs, [node('a'), node('b', { mode: 'paused' })], 0).waits.get('x')?.waitingFor
+    expect(held).toContain('is paused: open it again')
+  })
+
   it('leaves alone a node that said it was full, for a while', () => {
     const nodes = [node('a', { busyUntilMs: 100 })]
     expect(decide([run('x')], nodes, tick, 99, patience)).toEqual([])

@@ -104,6 +104,18 @@ function choose(
   const backend = requiredBackend(run.config)
   const online = nodes.filter((node) => node.online)
   const able = online.filter((node) => backend === 'auto' || node.backends.includes(backend))
+  const of = run.config.job.kind === 'evaluation' ? run.config.job.of : null
+  if (of) {
+    const holder = nodes.find((node) => node.nodeId === of.nodeId)
+    const held = `the ${of.what} that is evaluated`
+    if (!holder?.online)
+      return { waitingFor: `${holder?.name ?? 'a vanished node'}, which holds ${held} and is offline` }
+    if (holder.mode !== 'open')
+      return { waitingFor: `${holder.name}, which holds ${held} and is ${holder.mode}: open it again` }
+    return isFree(holder)
+      ? { nodeId: holder.nodeId, resumeFrom: null, gang: null }
+      : { waitingFor: `a free slot on ${holder.name}, which holds ${held}` }
+  }
   const { checkpoint, checkpointNodeId } = run.progress
   const former = nodes.find((node) => node.nodeId === run.nodeId)
   if (former?.online && former.isDraining)

@@ -212,9 +212,11 @@ export function FieldInput({ field, path }: Props) {
   }
 }
 
-/** Sources of a mix name the same files as a source alone. */
+/** Entries of a list take the same files: sources of a mix as a source alone, benchmarks each as the others. */
 function offerPath(path: string): string {
-  return path.replace(/^data\.source\.sources\.\d+\.source\./, 'data.source.')
+  return path
+    .replace(/^data\.source\.sources\.\d+\.source\./, 'data.source.')
+    .replace(/^evaluation\.benchmarks\.\d+\./, 'evaluation.benchmarks.')
 }
 
 /** The paper’s mute scalar, where the literal form is first chosen. */

@@ -1,14 +1,14 @@
 /** The settings in sections: each method’s own under tabs, then what all runs share. */
 import { Paper, SimpleGrid, Stack, Tabs, TagsInput, Text } from '@mantine/core'
 import { type MethodName, methodLabels } from '@rankscope/protocol'
-import { useContext, useMemo } from 'react'
-import { useNodes } from '../api/queries.ts'
+import { useContext } from 'react'
 import { useViewText } from '../common/view-state.ts'
 import type { Changes, Draft, Finding } from './draft.ts'
 import { isOwnPath } from './draft.ts'
 import { FieldInputs, isGroupShown } from './field-input.tsx'
 import { FormContext, type FormState } from './form-context.ts'
 import { configFields, fieldAt, groupTitle } from './schema.ts'
+import { useOffers } from './use-offers.ts'
 
 type Props = {
   draft: Draft
@@ -157,20 +157,4 @@ function Section({ title, keys }: { title: string; keys: readonly string[] }) {
 
 function Fields({ keys }: { keys: readonly string[] }) {
   return <FieldInputs fields={configFields.filter((field) => keys.includes(field.key))} path="" />
-}
-
-/** Models and data files that online nodes offer. */
-function useOffers(): Record<string, string[]> {
-  const { data: nodes } = useNodes()
-  return useMemo(() => {
-    const online = (nodes ?? []).filter((node) => node.state === 'online')
-    const models = [...new Set(online.flatMap((node) => node.hello.models.map((model) => model.path)))]
-    const data = [...new Set(online.flatMap((node) => node.hello.data.map((file) => file.path)))]
-    return {
-      'model.path': models,
-      'data.source.path': data,
-      'data.source.evaluationPath': data,
-      'data.source.validationPath': data,
-    }
-  }, [nodes])
 }

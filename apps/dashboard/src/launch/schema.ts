@@ -42,6 +42,7 @@ type JsonSchema = {
   unit?: string
   advanced?: boolean
   logarithmic?: boolean
+  hidden?: boolean
   default?: unknown
   properties?: Record<string, JsonSchema>
   items?: JsonSchema
@@ -59,7 +60,9 @@ const root = runConfigJsonSchema() as JsonSchema
 export const configFields: readonly Field[] = fieldsOf(root)
 
 function fieldsOf(schema: JsonSchema): Field[] {
-  return Object.entries(schema.properties ?? {}).map(([key, property]) => readField(key, property))
+  return Object.entries(schema.properties ?? {})
+    .filter(([, property]) => property.hidden !== true)
+    .map(([key, property]) => readField(key, property))
 }
 
 function readField(key: string, schema: JsonSchema): Field {
@@ -90,7 +93,8 @@ function named(base: FieldBase, inner: JsonSchema): Partial<FieldBase> {
 
 function shapeOf(key: string, schema: JsonSchema, nullable: boolean) {
   if (schema.oneOf) {
-    const discriminator = Object.entries(schema.oneOf[0]?.properties ?? {}).find(
+    const offered = schema.oneOf.filter((variant) => variant.hidden !== true)
+    const discriminator = Object.entries(offered[0]?.properties ?? {}).find(
       ([, property]) => property.const !== undefined,
     )?.[0]
     if (discriminator === undefined)
@@ -98,7 +102,7 @@ function shapeOf(key: string, schema: JsonSchema, nullable: boolean) {
     return {
       kind: 'variants',
       discriminator,
-      variants: schema.oneOf.map((variant) => ({
+      variants: offered.map((variant) => ({
         value: String(variant.properties?.[discriminator]?.const),
         fields: fieldsOf(variant).filter((field) => field.key !== discriminator),
       })),

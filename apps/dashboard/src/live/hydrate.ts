@@ -85,11 +85,14 @@ const fetchers: Record<LoadedTopic, (store: RunStore) => Promise<Fetched>> = {
     }
   },
   async samples(store) {
-    const answer = await request(`/runs/${store.runId}/samples`, samplesAnswer)
+    const { items, cursor } = await allPages(async (page) => {
+      const answer = await request(`/runs/${store.runId}/samples${page}`, samplesAnswer)
+      return { ...answer, items: answer.samples }
+    })
     return {
-      cursor: answer.cursor,
+      cursor,
       load: () => {
-        store.samples = [...answer.samples]
+        store.samples = items
       },
     }
   },

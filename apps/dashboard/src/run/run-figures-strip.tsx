@@ -45,10 +45,15 @@ export function RunFigures({ run }: { run: RunView }) {
       note: left === null ? '' : `about ${formatDuration(left)} left`,
     },
   ]
+  // A job that trains nothing has no others.
+  const shown =
+    run.config.job.kind === 'training'
+      ? figures
+      : figures.filter(({ label }) => ['Accuracy', 'Time'].includes(label))
   return (
     <Paper withBorder className={classes['strip']}>
       <dl className={classes['list']}>
-        {figures.map(({ label, value, note }) => (
+        {shown.map(({ label, value, note }) => (
           <div key={label}>
             <Text component="dt" size="xs" c="dimmed">
               {label}

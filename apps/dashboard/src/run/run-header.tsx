@@ -1,7 +1,7 @@
 /** Name, state, what it trains, and commands. */
 import { ActionIcon, Anchor, Button, Group, Text, TextInput, Title, Tooltip } from '@mantine/core'
 import { methodLabel, type RunView } from '@rankscope/protocol'
-import { IconCheck, IconCopy, IconGitCompare, IconPencil } from '@tabler/icons-react'
+import { IconCheck, IconCopy, IconGitCompare, IconListCheck, IconPencil } from '@tabler/icons-react'
 import { type FormEvent, useState } from 'react'
 import { Link, useNavigate } from 'react-router'
 import { updateRun, useRuns } from '../api/queries.ts'
@@ -55,15 +55,30 @@ export function RunHeader({ run }: { run: RunView }) {
             Compare the group
           </Button>
         ) : null}
-        <Button
-          size="compact-sm"
-          variant="default"
-          component={Link}
-          to={`/launch?from=${run.runId}`}
-          leftSection={<IconCopy size={14} />}
-        >
-          Launch again …
-        </Button>
+        {run.config.job.kind === 'training' ? (
+          <>
+            {run.nodeId === null ? null : (
+              <Button
+                size="compact-sm"
+                variant="default"
+                component={Link}
+                to={`/evaluate?run=${run.runId}`}
+                leftSection={<IconListCheck size={14} />}
+              >
+                Evaluate …
+              </Button>
+            )}
+            <Button
+              size="compact-sm"
+              variant="default"
+              component={Link}
+              to={`/launch?from=${run.runId}`}
+              leftSection={<IconCopy size={14} />}
+            >
+              Launch again …
+            </Button>
+          </>
+        ) : null}
         <RunCommandButtons runs={[run]} onDeleted={() => void navigate('/runs')} />
       </Group>
     </Group>

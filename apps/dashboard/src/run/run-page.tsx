@@ -16,6 +16,7 @@ import { LayerMapPanel } from '../spectra-views/layer-map-panel.tsx'
 import { ConfigPanel } from './config-panel.tsx'
 import { DataPanel } from './data-panel.tsx'
 import { FilesPanel } from './files-panel.tsx'
+import { ItemsPanel } from './items-panel.tsx'
 import { LogPanel } from './log-panel.tsx'
 import { RunFigures } from './run-figures-strip.tsx'
 import { RunHeader } from './run-header.tsx'
@@ -24,6 +25,8 @@ import { WhenLoaded } from './when-loaded.tsx'
 
 const topics = ['spectra', 'evaluations', 'logs', 'samples', 'files'] as const
 const tabs = ['charts', 'modules', 'samples', 'data', 'logs', 'config', 'files'] as const
+/** Of a job that trains nothing. */
+const evaluationTabs = ['samples', 'logs', 'config'] as const
 const tabLabels: Record<(typeof tabs)[number], string> = {
   charts: 'Charts',
   modules: 'Layer map',
@@ -40,7 +43,11 @@ export function RunPage() {
   const run = useRun(runId)
   const navigate = useNavigate()
   usePageTitle(run ? run.name : 'Run')
-  const [tab, setTab] = useViewChoice('tab', tabs, 'charts')
+  const evaluates = run?.config.job.kind === 'evaluation'
+  const shownTabs: readonly (typeof tabs)[number][] = evaluates ? evaluationTabs : tabs
+  const [tab, setTab] = useViewChoice('tab', shownTabs, shownTabs[0]!)
+  const labelOf = (name: (typeof tabs)[number]) =>
+    evaluates && name === 'samples' ? 'Items' : tabLabels[name]
   const loaded = useRunStores([runId], topics)
   const shownRuns = useMemo(() => (run ? [run] : []), [run])
   const curves = useCurves(shownRuns, loaded.stores, null)
@@ -50,10 +57,10 @@ export function RunPage() {
     setTab('charts')
   }
   useShortcuts(
-    tabs.map((name, index) => ({
+    shownTabs.map((name, index) => ({
       keys: String(index + 1),
       group: 'Run',
-      label: tabLabels[name],
+      label: labelOf(name),
       run: () => setTab(name),
     })),
   )
@@ -78,9 +85,9 @@ export function RunPage() {
       {loaded.error ? <ErrorNotice error={loaded.error} retry={loaded.retry} /> : null}
       <Tabs value={tab} onChange={(value) => setTab(value as typeof tab)} keepMounted={false}>
         <Tabs.List mb="sm">
-          {tabs.map((name) => (
+          {shownTabs.map((name) => (
             <Tabs.Tab key={name} value={name}>
-              {tabLabels[name]}
+              {labelOf(name)}
             </Tabs.Tab>
           ))}
         </Tabs.List>
@@ -94,7 +101,9 @@ export function RunPage() {
         </Tabs.Panel>
         <Tabs.Panel value="samples">
           <WhenLoaded store={store} topic="samples">
-            {(shown) => <SamplesPanel store={shown} run={run} />}
+            {(shown) =>
+              evaluates ? <ItemsPanel store={shown} run={run} /> : <SamplesPanel store={shown} run={run} />
+            }
           </WhenLoaded>
         </Tabs.Panel>
         <Tabs.Panel value="data">

@@ -26,7 +26,7 @@ const fixed: readonly RunColumn[] = [
   {
     ...column('label', 'Method', 200, (run) => methodLabel(run.config)),
     text: (run) =>
-      'rank' in run.config.method
+      'rank' in run.config.method && run.config.job.kind === 'training'
         ? `${methodLabel(run.config)}, r = ${run.config.method.rank}`
         : methodLabel(run.config),
   },

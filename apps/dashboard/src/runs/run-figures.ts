@@ -37,6 +37,9 @@ export function elapsedSeconds(run: RunView, nowMs: number): number | null {
 /** Share of the steps done, 0..1; null while the number of steps is unknown. */
 export function progressOf(run: RunView): number | null {
   if (run.state === 'finished') return 1
+  // Of one step: its phase knows more.
+  if (run.config.job.kind === 'evaluation')
+    return run.phase?.phase === 'evaluating' ? run.phase.progress : null
   return run.totalSteps === null || run.totalSteps === 0 ? null : Math.min(1, run.step / run.totalSteps)
 }
 

@@ -22,6 +22,7 @@ import { TokenDialog } from './token-dialog.tsx'
 
 const pages = [
   { to: '/launch', label: 'Launch' },
+  { to: '/evaluate', label: 'Evaluate' },
   { to: '/runs', label: 'Runs' },
   { to: '/compare', label: 'Compare' },
   { to: '/sweeps', label: 'Sweeps' },
@@ -67,6 +68,7 @@ export function Shell({ children }: { children: ReactNode }) {
 
   useShortcuts([
     { keys: 'g l', group: 'Go to', label: 'Launch', run: () => void navigate('/launch') },
+    { keys: 'g v', group: 'Go to', label: 'Evaluate', run: () => void navigate('/evaluate') },
     { keys: 'g r', group: 'Go to', label: 'Runs', run: () => void navigate('/runs') },
     { keys: 'g c', group: 'Go to', label: 'Compare', run: () => void navigate('/compare') },
     { keys: 'g s', group: 'Go to', label: 'Sweeps', run: () => void navigate('/sweeps') },
