@@ -39,6 +39,8 @@ function chosenFaults(text: string | undefined): GangFaultName[] {
   })
 }
 
+const checkpointEvery = 5
+
 const config = (steps: number) =>
   runConfigSchema.parse({
     model: { path: 'toy' },
@@ -49,7 +51,7 @@ const config = (steps: number) =>
     training: { globalBatchSize: 2, microBatchSize: 1, maxSteps: steps, epochs: 1000 },
     evaluation: { atEnd: false },
     spectra: { everySteps: null, atEnd: false },
-    checkpoint: { everySteps: 20, keep: 2 },
+    checkpoint: { everySteps: checkpointEvery, keep: 2 },
     export: { model: true },
     resources: { backend: 'wasm' },
   })
@@ -97,7 +99,11 @@ async function main(): Promise<number> {
         if (one === null) break
         struck.push(one)
         report(`${struck.length}/${faults}`)
-        step = Math.min((await cluster.api.run(runId)).step + draw.between(0, 30), steps - 1)
+        // Not before the next checkpoint: five losses in a row without one are a failure.
+        step = Math.min(
+          (await cluster.api.run(runId)).step + checkpointEvery + draw.between(0, 20),
+          steps - 1,
+        )
       }
       const { attempt, state } = await trial.judge(runId, expected)
       report(`run ${runs}: ${state} in ${attempt} attempts, ${trial.findings.length} findings so far`)

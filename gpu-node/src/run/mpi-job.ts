@@ -25,7 +25,7 @@ const closeAfterMs = 500
 
 /** Open MPI that finds a dead link within seconds rather than hours. */
 export const keepAlive = {
-  oob_tcp_keepalive_time: '3',
+  oob_tcp_keepalive_time: '1',
   oob_tcp_keepalive_intvl: '1',
   oob_tcp_keepalive_probes: '3',
 } as const

@@ -95,8 +95,8 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
   const useJson = shape === 'json' && fromJson !== null
   const plan = useJson ? fromJson : fromForm
 
-  const onlineIds = nodes.filter((node) => node.state === 'online').map((node) => node.nodeId)
-  const memory = useMemoryOutlook(plan.configs, onlineIds)
+  const online = nodes.filter((node) => node.state === 'online')
+  const memory = useMemoryOutlook(plan.configs, online)
 
   const { data: runs } = useRuns()
   const time = useMemo(
@@ -218,7 +218,7 @@ function Launch({ source, sourceName }: { source: RunConfig | null; sourceName: 
               launching={create.isPending || createSweep.isPending}
               error={create.error ?? createSweep.error}
               missing={methods.length === 0 && !useJson ? 'Choose at least one method.' : null}
-              onlineNodes={onlineIds.length}
+              onlineNodes={online.length}
               memory={memory}
               isSweep={sweep !== null && !useJson}
               time={time}

@@ -23,7 +23,7 @@ export function FullScale({ recipe }: { recipe: Recipe }) {
   const plan = useMemo(() => planFull(recipe, files, maxSteps), [recipe, files, maxSteps])
   const memory = useMemoryOutlook(
     plan.runs.map(({ config }) => config),
-    online.map(({ nodeId }) => nodeId),
+    online,
   )
   const create = useCreateSweep()
   const navigate = useNavigate()
