@@ -8,6 +8,7 @@ test('no page has a serious finding of axe, in the light and the dark theme', as
   const pages = [
     '/runs',
     '/launch',
+    '/evaluate',
     `/runs/${run!.runId}`,
     `/runs/${run!.runId}?tab=modules`,
     `/runs/${run!.runId}?tab=files`,

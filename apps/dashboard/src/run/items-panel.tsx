@@ -117,7 +117,7 @@ function ScoresTable({ store }: { store: RunStore }) {
                   </Text>
                 )}
               </Table.Td>
-              <Table.Td ta="right" className="numeric">
+              <Table.Td ta="right" className="numeric" style={{ whiteSpace: 'nowrap' }}>
                 {formatPercent(accuracy)}
               </Table.Td>
               <Table.Td ta="right" className="numeric">
