@@ -106,13 +106,14 @@ describe.skipIf(missing)(`one run over two hosts ${missing ?? ''}`, { timeout: 6
   it('hd-pissa has them even when a rank is killed, and then a host, whose part one without a checkpoint takes', async () => {
     const changes = {
       method: hdPissa,
-      training: { globalBatchSize: 4, microBatchSize: 1, maxSteps: 80, epochs: 1000 },
+      training: { globalBatchSize: 4, microBatchSize: 1, maxSteps: 36, epochs: 1000 },
+      checkpoint: { everySteps: 4, keep: 2 },
     }
     const expected = await onOneHost(changes)
     const trial = trialOf(changes)
     const runId = await trial.launch()
     try {
-      expect(await trial.disturb(runId, 'kill -9 of a rank', 10, false)).not.toBeNull()
+      expect(await trial.disturb(runId, 'kill -9 of a rank', 4, false)).not.toBeNull()
       await hold(2, 'open')
       const { step } = await cluster.api.run(runId)
       expect(await trial.disturb(runId, 'kill -9 of all of a host that follows', step, false)).not.toBeNull()

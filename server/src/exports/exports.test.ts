@@ -64,7 +64,15 @@ describe('exports (P28a)', () => {
   })
 
   it('that no node answers are refused with its code, and a node speaks for itself only', async () => {
-    const { runId } = await bench.createRun({ ...sampleConfig(), model: { path: 'nobody-has-it' } })
+    // Held back, so that the run is still nobody's.
+    const held = await bench.server.app.inject({
+      method: 'PATCH',
+      url: '/api/nodes/node-a',
+      headers: bench.headers,
+      payload: { mode: 'draining' },
+    })
+    expect(held.statusCode, held.body).toBe(200)
+    const { runId } = await bench.createRun(sampleConfig())
     const none = await bench.post(`/api/runs/${runId}/exports`, { request: { as: 'delta' } })
     expect(none.json()).toMatchObject({ code: 'NOT_FOUND' })
     const node = bench.node('node-b')
