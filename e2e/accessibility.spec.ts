@@ -2,6 +2,8 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { expectCurve, launchRuns } from './runs.ts'
 import { expect, test } from './stack-fixture.ts'
 
+const ofColours = ['color-contrast', 'link-in-text-block']
+
 test('no page has a serious finding of axe, in the light and the dark theme', async ({ page, stack }) => {
   test.slow()
   const [run] = await launchRuns(stack, 'axe', ['lora'], 4)
@@ -18,13 +20,17 @@ test('no page has a serious finding of axe, in the light and the dark theme', as
     '/nodes',
   ]
   const findings: string[] = []
-  for (const scheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme: scheme })
-    for (const path of pages) {
-      await page.goto(`${stack.address}${path}`)
-      await expect(page.getByRole('heading').first()).toBeVisible()
-      if (path.startsWith('/compare')) await expectCurve(page, 'Training loss')
-      const { violations } = await new AxeBuilder({ page }).analyze()
+  for (const path of pages) {
+    await page.emulateMedia({ colorScheme: 'light' })
+    await page.goto(`${stack.address}${path}`)
+    await expect(page.getByRole('heading').first()).toBeVisible()
+    if (path.startsWith('/compare')) await expectCurve(page, 'Training loss')
+    for (const scheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme: scheme })
+      await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', scheme)
+      // Of all that axe looks at the themes differ in colours alone.
+      const axe = new AxeBuilder({ page })
+      const { violations } = await (scheme === 'light' ? axe : axe.withRules(ofColours)).analyze()
       findings.push(
         ...violations
           .filter(({ impact }) => impact === 'serious' || impact === 'critical')

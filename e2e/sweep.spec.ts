@@ -103,6 +103,8 @@ test('three methods, five rates and two seeds are launched as one sweep, and its
   await page.locator('input[type=file]').setInputFiles(file)
   await expect(page).toHaveURL(/\/sweeps\/[^/?]+/)
   expect(new URL(page.url()).pathname.split('/').at(-1)).not.toBe(sweepId)
+  // The address changes before the list has given way to the page.
+  await expect(page.getByTestId('sweep-runs').getByRole('row')).toHaveCount(31)
   await expect(progress).toContainText('30 runs: 30 finished')
   expect(await best.textContent()).toBe(table)
 })
